@@ -432,9 +432,9 @@ START_TEST(bad_spaces_are_wrong_usage)
              {"compat=choice:none,reference", "compat is not searched"}};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
     check_refused(RUN(SEARCH, "--space", bad[i].space, "--trials", "2"), 2, bad[i].text);
-  check_refused(RUN(SEARCH, LR, "--lr", "0.1"), 2, "lr is both searched and given");
+  check_refused(RUN(SEARCH, LR, "--lr", "0.1"), 2, "lr has both a value and a search range");
   check_refused(RUN(SEARCH, LR, "--space", "lr=log:1:2"), 2, "lr is given twice");
-  check_refused(RUN(SEARCH, "--trials", "2"), 2, "give --space");
+  check_refused(RUN(SEARCH, "--trials", "2"), 2, "needs --space");
   check_refused(RUN(SEARCH, "--space", "lr=log:1:2"), 2, "--trials or --timeout");
   check_refused(RUN(SEARCH, LR, "--timeout", "-1"), 2, "--timeout");
   check_refused(RUN(SEARCH, LR, "--parallel", "0"), 2, "--parallel is 1 to");

@@ -1,4 +1,4 @@
-/* condlora analyze: which analysis, and what all have in common. */
+/* condlora analyze: selects the analysis and runs it. */
 #include "tools/cli/analyze.h"
 
 #include <stdio.h>
@@ -15,11 +15,12 @@
 static cdl_status check(const analyze_kind *kind, const analyze_options *o)
 {
   if (o->settings.model == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "analyze wants --model: the encoder that was adapted");
+    return cdl_fail(CDL_STATUS_USAGE, "analyze needs --model: the encoder that was adapted");
   if (o->settings.adapter == NULL && !kind->bare)
-    return cdl_fail(CDL_STATUS_USAGE, "analyze %s wants --adapter: what was trained", kind->name);
+    return cdl_fail(CDL_STATUS_USAGE, "analyze %s needs --adapter: the adapter to analyze",
+                    kind->name);
   if (o->i < 1 || o->j < 1)
-    return cdl_fail(CDL_STATUS_USAGE, "--%c is at least 1", o->i < 1 ? 'i' : 'j');
+    return cdl_fail(CDL_STATUS_USAGE, "--%c must be at least 1", o->i < 1 ? 'i' : 'j');
   return kind->check != NULL ? kind->check(o) : CDL_STATUS_OK;
 }
 
@@ -33,11 +34,11 @@ const char *analyze_form_name(const analyze_options *o)
   return o->form == ADAPTER_ORIENTATION_PAPER ? "paper" : "reference";
 }
 
-/* Lists of the options, taken apart; owned. */
+/* The lists of --targets and --layers, split; owned. */
 typedef struct {
   base_list targets;
   int64_t *layers;
-  analysis_selection selection; /* of them */
+  analysis_selection selection; /* points into the lists */
 } chosen_lists;
 
 static void free_lists(chosen_lists *s)
@@ -58,7 +59,8 @@ static cdl_status read_layers(const char *text, chosen_lists *s)
   for (size_t i = 0; i < numbers.count && status == CDL_STATUS_OK; i++) {
     const char *number = numbers.item[i];
     if (!base_integer_parse(number, strlen(number), &s->layers[i]))
-      status = cdl_fail(CDL_STATUS_USAGE, "--layers wants numbers from 0, not '%s'", number);
+      status =
+          cdl_fail(CDL_STATUS_USAGE, "--layers: expected block numbers from 0, not '%s'", number);
   }
   s->selection.layers = s->layers;
   s->selection.layer_count = numbers.count;
@@ -158,18 +160,20 @@ cdl_status analyze_run(const analyze_kind *kind, const base_command_line *line, 
 /* ---- The command ---- */
 
 static const cli_subcommand analyses[] = {
-    {"conversion", analyze_conversion, "conversion matrices of the layers, by pairs (Figure 1)"},
-    {"similarity", analyze_similarity, "two adapters of one base, layer by layer (Table 3)"},
-    {"correlation", analyze_correlation, "updates and the weights they are for (Section 2)"},
-    {"matrices", analyze_matrices, "spectra of conversion matrices, and what layers share"},
-    {"layers", analyze_layers, "layers of a model that was fine-tuned whole, by pairs"},
+    {"conversion", analyze_conversion,
+     "compare the conversion matrices of pairs of layers (Figure 1)"},
+    {"similarity", analyze_similarity,
+     "compare two adapters of one base, layer by layer (Table 3)"},
+    {"correlation", analyze_correlation, "compare updates with the frozen weights (Section 2)"},
+    {"matrices", analyze_matrices, "spectra of the conversion matrices, and what the layers share"},
+    {"layers", analyze_layers, "compare pairs of layers of a fully fine-tuned model"},
 };
 enum { ANALYSES = sizeof analyses / sizeof analyses[0] };
 
 static void print_help(void)
 {
   puts("usage: condlora analyze ANALYSIS --model DIR … [--output DIR]\n\n"
-       "Compares what was trained with the frozen weights and layer with layer, in float64.\n");
+       "Compares adapters with frozen weights, and layers with each other, in float64.\n");
   for (size_t i = 0; i < ANALYSES; i++)
     printf("  %-12s %s\n", analyses[i].name, analyses[i].help);
   puts("\ncondlora analyze ANALYSIS --help lists its options.");
@@ -191,9 +195,9 @@ cdl_status cli_analyze(int count, char **arguments)
   if (base_command_line_has(count, arguments, "--describe-options"))
     return cli_commands_describe(analyses, ANALYSES);
   if (count == 0 || arguments[0][0] == '-')
-    return cdl_fail(CDL_STATUS_USAGE,
-                    "say first what to analyze: conversion, similarity, correlation, "
-                    "matrices or layers");
+    return cdl_fail(
+        CDL_STATUS_USAGE,
+        "expected an analysis first: conversion, similarity, correlation, matrices or layers");
   return cdl_fail(CDL_STATUS_USAGE,
                   "there is no analysis %s; the nearest is %s (condlora analyze --help lists all)",
                   arguments[0], base_nearest(arguments[0], names, ANALYSES));

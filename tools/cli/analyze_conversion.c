@@ -169,8 +169,9 @@ cdl_status analyze_conversion(int count, char **arguments)
                                  ANALYZE_SEED_OPTION(o),         ANALYZE_OUTPUT_OPTIONS(o)};
   const base_command_line line = {
       .usage = "condlora analyze conversion --model DIR --adapter DIR [--output DIR]",
-      .summary = "Compares the conversion matrices of all pairs of layers: what turns each frozen "
-                 "weight into the A, B and B A that were trained upon it (Figure 1).",
+      .summary =
+          "Compares the conversion matrices of all pairs of layers (Figure 1). A conversion matrix "
+          "turns the frozen weight of a layer into the A, B or B A that was trained for it.",
       .options = BASE_OPTIONS(options)};
   return analyze_run(&kind, &line, count, arguments, &o);
 }

@@ -125,8 +125,8 @@ cdl_status analyze_correlation(int count, char **arguments)
                                  ANALYZE_OUTPUT_OPTIONS(o)};
   const base_command_line line = {
       .usage = "condlora analyze correlation --model DIR --adapter DIR [--output DIR]",
-      .summary = "Compares each frozen weight W with its update B A (Section 2): leading singular "
-                 "vectors of W with those of B A, beside W and random vectors.",
+      .summary = "Compares the leading singular vectors of each frozen weight W with those of its "
+                 "update B A, and with random vectors (Section 2).",
       .options = BASE_OPTIONS(options)};
   return analyze_run(&kind, &line, count, arguments, &o);
 }

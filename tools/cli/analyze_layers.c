@@ -11,13 +11,13 @@
 #include "train/examples.h"
 
 typedef struct {
-  analyze_options common; /* first: what the parts that are shared are given */
-  const char *tuned;      /* the model that was fine-tuned whole */
+  analyze_options common; /* first: shared functions receive a pointer to it */
+  const char *tuned;      /* folder of the fully fine-tuned model */
   cli_example_source source;
-  int64_t examples; /* at most */
+  int64_t examples; /* most examples to use */
 } layers_options;
 
-/* Of weights, and of what they make of examples where there are any. */
+/* Similarities of the weights and, with examples, of the hidden states. */
 typedef struct {
   analysis_layer_similarity weights;
   size_t examples;
@@ -29,7 +29,7 @@ static const layers_options *own(const analyze_options *o)
   return (const layers_options *)(const void *)o;
 }
 
-/* What is compared, in the order of the table. */
+/* The compared quantities, in the order of the table. */
 enum { GRIDS = 5 };
 static const struct {
   const char *name, *title;
@@ -179,7 +179,7 @@ static bool wants_examples(const layers_options *o)
   return o->source.task != NULL || o->source.data != NULL || o->source.input != NULL;
 }
 
-/* As the base's tokenizer has them, the first of them. */
+/* Reads the first --examples examples and tokenizes them with the base's tokenizer. */
 static cdl_status read_examples(const layers_options *o, inference_model *model, cli_examples *e)
 {
   CDL_TRY(inference_open_tokenizer(model, o->common.settings.model));
@@ -230,7 +230,8 @@ static cdl_status compute_states(const inference_model *model, model_encoder *tu
 
 /* ---- The command ---- */
 
-/* The fine-tuned model's tables are the base's in size: its examples are tokenized alike. */
+/* Checks that both models have embedding tables of one size, so that one tokenization serves
+ * both. */
 static cdl_status check_tables(const model_encoder *base, const model_encoder *tuned)
 {
   const model_config *x = encoder_config(base), *y = encoder_config(tuned);
@@ -288,10 +289,9 @@ static cdl_status check(const analyze_options *common)
 {
   const layers_options *o = own(common);
   if (o->tuned == NULL)
-    return cdl_fail(CDL_STATUS_USAGE,
-                    "analyze layers wants --model2: the model that was fine-tuned whole");
+    return cdl_fail(CDL_STATUS_USAGE, "analyze layers needs --model2: the fully fine-tuned model");
   if (o->examples < 2)
-    return cdl_fail(CDL_STATUS_USAGE, "--examples is at least 2");
+    return cdl_fail(CDL_STATUS_USAGE, "--examples must be at least 2");
   return wants_examples(o) ? cli_examples_check(&o->source) : CDL_STATUS_OK;
 }
 
@@ -304,26 +304,26 @@ cdl_status analyze_layers(int count, char **arguments)
       BASE_SECTION("The models"),
       BASE_OPTION(STRING, "model", &o.common.settings.model, "DIR",
                   "Hugging Face folder of the encoder before fine-tuning"),
-      BASE_OPTION(STRING, "model2", &o.tuned, "DIR", "the same encoder, fine-tuned whole"),
-      BASE_SECTION("What is compared"),
-      BASE_OPTION(
-          STRING, "targets", &o.common.targets, "A,B",
-          "kinds of layers, by any ends of their paths in a block [query,value, or what the model "
-          "calls them]"),
+      BASE_OPTION(STRING, "model2", &o.tuned, "DIR",
+                  "folder of the same encoder after full fine-tuning"),
+      BASE_SECTION("Comparison"),
+      BASE_OPTION(STRING, "targets", &o.common.targets, "A,B",
+                  "kinds of layers, named by the end of their paths in a block [query,value, or "
+                  "the family's names for them]"),
       BASE_OPTION(STRING, "layers", &o.common.layers, "N,N", "blocks, counted from 0 [all]"),
       ANALYZE_VECTOR_OPTIONS(o.common),
       CLI_EXAMPLE_OPTIONS(o.source),
-      BASE_OPTION(INT, "examples", &o.examples, "N", "the first N of them at most [1000]"),
+      BASE_OPTION(INT, "examples", &o.examples, "N", "use at most the first N examples [1000]"),
       BASE_OPTION(INT, "max_length", &o.common.settings.max_length, "N",
-                  "longest example in tokens [512, or what the model can take]"),
+                  "most tokens of an example; longer ones are cut [512, or the model's limit]"),
       ANALYZE_OUTPUT_OPTIONS(o.common)};
   const base_command_line line = {
       .usage = "condlora analyze layers --model DIR --model2 DIR [--task NAME --data DIR] "
                "[--output DIR]",
-      .summary = "Compares all pairs of layers of a model that was fine-tuned whole: linear CKA of "
-                 "weights, of their updates and of the conversion matrices that make the updates "
-                 "of the weights, and the similarity of the latter. With examples also linear CKA "
-                 "of what the blocks make of them, before and after.",
+      .summary = "Compares all pairs of layers of a fully fine-tuned model: linear CKA of the "
+                 "weights, of their updates and of their conversion matrices, and the subspace "
+                 "similarity of the conversion matrices. With examples, it also computes linear "
+                 "CKA of the hidden states before and after fine-tuning.",
       .options = BASE_OPTIONS(options)};
   return analyze_run(&kind, &line, count, arguments, &o.common);
 }

@@ -141,8 +141,8 @@ cdl_status analyze_matrices(int count, char **arguments)
                                  ANALYZE_OUTPUT_OPTIONS(o)};
   const base_command_line line = {
       .usage = "condlora analyze matrices --model DIR --adapter DIR [--output DIR]",
-      .summary = "Describes the conversion matrices themselves: their singular values, their "
-                 "effective rank, and how much of them one matrix shared by all layers explains.",
+      .summary = "Describes each conversion matrix: its singular values, its effective rank, and "
+                 "how much of it a single matrix shared by all layers explains.",
       .options = BASE_OPTIONS(options)};
   return analyze_run(&kind, &line, count, arguments, &o);
 }

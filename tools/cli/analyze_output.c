@@ -1,4 +1,4 @@
-/* What the analyses write: a new folder of CSV, JSON and heat maps. */
+/* The output of the analyses: a new folder with CSV, JSON and heat maps. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static cdl_status read_plots(const char *text, base_list *plots)
   for (size_t i = 0; i < plots->count; i++)
     if (strcmp(plots->item[i], "svg") != 0 && strcmp(plots->item[i], "png") != 0 &&
         strcmp(plots->item[i], "pdf") != 0)
-      return cdl_fail(CDL_STATUS_USAGE, "--plots: svg, png and pdf are written, or none, not %s",
+      return cdl_fail(CDL_STATUS_USAGE, "--plots: expected svg, png, pdf or none, not %s",
                       plots->item[i]);
   return CDL_STATUS_OK;
 }
@@ -29,7 +29,7 @@ cdl_status analyze_output_begin(const analyze_options *o, analyze_output *out)
   cdl_status status = read_plots(o->plots, &out->plots);
   if (status == CDL_STATUS_OK && out->plots.count > 0 && o->output != NULL)
     status = plot_open();
-  if (status == CDL_STATUS_ABSENT) { /* the numbers are there without */
+  if (status == CDL_STATUS_ABSENT) { /* the numbers need no plots */
     cdl_log(CDL_LOG_WARNING, "no heat maps: %s", cdl_error_message());
     base_list_release(&out->plots);
     status = CDL_STATUS_OK;

@@ -6,9 +6,9 @@
 #include "tools/analysis/similarity.h"
 #include "tools/cli/analyze.h"
 
-/* The options, and the other adapter. */
+/* The shared options and the second adapter. */
 typedef struct {
-  analyze_options common; /* first: what the parts that are shared are given */
+  analyze_options common; /* first: shared functions receive a pointer to it */
   const char *second;
 } similarity_options;
 
@@ -141,7 +141,7 @@ static cdl_status check(const analyze_options *o)
   return second_of(o) != NULL
              ? CDL_STATUS_OK
              : cdl_fail(CDL_STATUS_USAGE,
-                        "analyze similarity wants --adapter2: what to compare with");
+                        "analyze similarity needs --adapter2: the adapter to compare with");
 }
 
 cdl_status analyze_similarity(int count, char **arguments)
@@ -150,19 +150,20 @@ cdl_status analyze_similarity(int count, char **arguments)
                                     compute,      write, print_table,
                                     release,      check};
   similarity_options o = {.common = ANALYZE_DEFAULTS};
-  const base_option options[] = {
-      ANALYZE_MODEL_OPTION(o.common),
-      ANALYZE_ADAPTER_OPTIONS(o.common),
-      BASE_OPTION(STRING, "adapter2", &o.second, "DIR", "the other adapter, for the same base"),
-      ANALYZE_CHOICE_OPTIONS(o.common),
-      ANALYZE_VECTOR_OPTIONS(o.common),
-      ANALYZE_SEED_OPTION(o.common),
-      ANALYZE_OUTPUT_OPTIONS(o.common)};
+  const base_option options[] = {ANALYZE_MODEL_OPTION(o.common),
+                                 ANALYZE_ADAPTER_OPTIONS(o.common),
+                                 BASE_OPTION(STRING, "adapter2", &o.second, "DIR",
+                                             "the second adapter, made for the same base"),
+                                 ANALYZE_CHOICE_OPTIONS(o.common),
+                                 ANALYZE_VECTOR_OPTIONS(o.common),
+                                 ANALYZE_SEED_OPTION(o.common),
+                                 ANALYZE_OUTPUT_OPTIONS(o.common)};
   const base_command_line line = {
       .usage = "condlora analyze similarity --model DIR --adapter DIR --adapter2 DIR "
                "[--output DIR]",
       .summary = "Compares two adapters layer by layer (Table 3): A by its right singular vectors, "
-                 "B and B A by their left ones, beside the first adapter and random vectors.",
+                 "B and B A by their left singular vectors. The first adapter is also compared "
+                 "with random vectors.",
       .options = BASE_OPTIONS(options)};
   return analyze_run(&kind, &line, count, arguments, &o.common);
 }

@@ -18,7 +18,7 @@ typedef struct {
   size_t usable;
 } listing;
 
-/* The value of a line "model name : …" of a /proc file; "" where there is none. */
+/* Reads the value of the line "KEY : …" of a /proc file; "" if file or line is missing. */
 static void read_fact(const char *path, const char *key, char *value, size_t bytes)
 {
   char line[512];
@@ -38,7 +38,7 @@ static void read_fact(const char *path, const char *key, char *value, size_t byt
 typedef struct {
   char system[256], processor[256];
   long cores;
-  int usable_cores; /* by this process, under its limits */
+  int usable_cores; /* this process may use, under its limits */
   double memory_gb, usable_memory_gb;
 } machine;
 
@@ -68,7 +68,8 @@ static json_t *backend_json(const cdl_backend_listing *b)
   return object;
 }
 
-/* What the process may use where that is less than there is: in a container, a batch session. */
+/* Also prints the limits of this process where they are below the machine's: in a container or a
+ * batch session. */
 static void print_machine(const machine *m)
 {
   printf("%-12s%s\n%-12s%s\n%-12s%s, %ld cores", "condlora", cdl_version(), "system", m->system,
@@ -145,11 +146,11 @@ cdl_status cli_backends(int count, char **arguments)
   listing l = {0};
   const base_option options[] = {
       BASE_OPTION(FLAG, "why", &l.why, NULL,
-                  "also those that are absent, each with its reason, and where was looked"),
-      BASE_OPTION(FLAG, "json", &l.as_json, NULL, "as JSON")};
+                  "also list absent backends, each with its reason, and the searched folders"),
+      BASE_OPTION(FLAG, "json", &l.as_json, NULL, "print JSON")};
   const base_command_line line = {
       .usage = "condlora backends [--why] [--json]",
-      .summary = "Says what this machine can compute on: enough for a bug report.",
+      .summary = "Lists the backends that this machine can use, with what a bug report needs.",
       .options = BASE_OPTIONS(options)};
   return cli_run(&line, count, arguments, run, &l);
 }

@@ -1,11 +1,12 @@
-/* The commands: one file each. */
+/* The commands of condlora, one file each. */
 #ifndef CONDLORA_TOOLS_CLI_COMMAND_H
 #define CONDLORA_TOOLS_CLI_COMMAND_H
 
 #include "tools/cli/options.h"
 #include "tools/console/notices.h"
 
-/* Each takes the arguments after its name. A failure has left its line in cdl_error_message(). */
+/* Each takes the arguments after the command's name. On failure, cdl_error_message() has one
+ * line. */
 cdl_status cli_train(int count, char **arguments);
 cdl_status cli_eval(int count, char **arguments);
 cdl_status cli_predict(int count, char **arguments);
@@ -18,18 +19,20 @@ cdl_status cli_search(int count, char **arguments);
 cdl_status cli_analyze(int count, char **arguments);
 cdl_status cli_backends(int count, char **arguments);
 
-/* A command, or a word after one that is a command of its own. */
+/* A command, or a subcommand such as `conversion` in `condlora analyze conversion`. */
 typedef struct {
   const char *name;
   cdl_status (*run)(int count, char **arguments);
   const char *help;
 } cli_subcommand;
 
-/* What --describe-options says where a command is still to come: {"commands": [{"name", "help"}]}. */
+/* Prints what --describe-options gives before a command is named: {"commands": [{"name",
+ * "help"}]}. */
 CDL_MUST_USE cdl_status cli_commands_describe(const cli_subcommand *commands, size_t count);
 
-/* What all of them end in: reads the arguments into what the line's options point to, and unless
- * they ask for help calls `run` with `command`. The library's log goes to `notices` meanwhile. */
+/* Runs a command: reads the arguments into the variables that the line's options point to, then
+ * calls `run` with `command` unless the arguments ask for help. Meanwhile `notices` receives the
+ * library's log. */
 CDL_MUST_USE cdl_status cli_run(const base_command_line *line, int count, char **arguments,
                                 cdl_status (*run)(void *command, console_notices *notices),
                                 void *command);

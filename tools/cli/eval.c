@@ -15,7 +15,7 @@ typedef struct {
   cli_example_source source;
 } measurement;
 
-/* {"split": …, "accuracy": …, "per_class": …}; in any case to be released. */
+/* Returns {"split": …, "accuracy": …, "per_class": …}, which the caller releases. */
 static json_t *measure(const inference_model *model, const cli_examples *e, const float *logits,
                        cdl_status *status)
 {
@@ -33,7 +33,7 @@ static json_t *measure(const inference_model *model, const cli_examples *e, cons
   return object;
 }
 
-/* MNLI's dev is two files: each has figures of its own. */
+/* Adds the metrics of each part of a split of several files, as MNLI's dev is. */
 static cdl_status add_parts(json_t **object, const inference_model *model, const cli_examples *e,
                             const float *logits)
 {
@@ -81,8 +81,8 @@ cdl_status cli_eval(int count, char **arguments)
       .usage = "condlora eval --model DIR [--adapter DIR] --task NAME --data DIR [--split NAME]\n"
                "condlora eval --model DIR [--adapter DIR] --input FILE --text-columns A[,B] "
                "--label-column Y",
-      .summary =
-          "Measures an adapter, or a model that was fine-tuned whole, and prints metrics as JSON.",
+      .summary = "Evaluates an adapter or a fully fine-tuned model on labelled examples and prints "
+                 "its metrics as JSON.",
       .options = BASE_OPTIONS(options)};
   return cli_run(&line, count, arguments, run, &m);
 }

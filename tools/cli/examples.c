@@ -16,9 +16,9 @@
 cdl_status cli_examples_check(const cli_example_source *s)
 {
   if ((s->task != NULL) == (s->input != NULL))
-    return cdl_fail(CDL_STATUS_USAGE, "give --task with --data, or --input with your own file");
+    return cdl_fail(CDL_STATUS_USAGE, "expected --task with --data, or --input with a file");
   if (s->task != NULL && s->data == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "--task wants --data: the folder that holds %s/dev.tsv",
+    return cdl_fail(CDL_STATUS_USAGE, "--task needs --data: the folder that holds %s/dev.tsv",
                     s->task);
   if (s->task != NULL && (s->text_columns != NULL || s->label_column != NULL))
     return cdl_fail(CDL_STATUS_USAGE,
@@ -30,14 +30,14 @@ cdl_status cli_examples_check(const cli_example_source *s)
   if (s->skip_label != NULL && s->input == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "--skip-label goes with --input");
   if (!isnan(s->dev_fraction) && !(s->dev_fraction >= 0 && s->dev_fraction < 1))
-    return cdl_fail(CDL_STATUS_USAGE, "--dev-fraction is at least 0 and below 1, not %g",
+    return cdl_fail(CDL_STATUS_USAGE, "--dev-fraction must be at least 0 and below 1, not %g",
                     s->dev_fraction);
   return CDL_STATUS_OK;
 }
 
 /* ---- Labels ---- */
 
-/* Names that say nothing: "0", "LABEL_0". */
+/* Returns whether the labels have no names but "0" or "LABEL_0". */
 static bool is_nameless(const inference_model *model)
 {
   for (int i = 0; i < model->labels; i++) {
@@ -84,9 +84,9 @@ static cdl_status fit_task(inference_model *model, const cdl_task *task)
 
 /* ---- Reading ---- */
 
-/* The part of train that training held out, in its order: as the adapter records it. One that names
- * its task without it was trained when the reference's split was the only one; any other, and a
- * whole model, count as trained by train's defaults. */
+/* Takes the examples that training held out, in their order, as the adapter records it. An adapter
+ * that names its task but no held-out part comes from a version that had the reference's split
+ * only. Every other adapter, and a whole model, counts as trained with train's defaults. */
 static cdl_status take_held_out(const cli_example_source *s, const inference_model *model,
                                 cli_examples *e)
 {
@@ -132,30 +132,29 @@ static cdl_status read_task(const cli_example_source *s, cli_label_need need,
     CDL_TRY(fit_task(model, e->task));
   CDL_TRY(cdl_dataset_read_task(e->task, s->data, held_out ? "train" : e->split, &e->dataset));
   if (need == CLI_LABELS_REQUIRED && !cdl_dataset_has_labels(e->dataset))
-    return cdl_fail(
-        CDL_STATUS_DATA,
-        "%s: the examples have no labels to measure by; predict writes what the model says",
-        cdl_dataset_get_part(e->dataset, 0).path);
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: the examples have no labels, which eval needs; use predict",
+                    cdl_dataset_get_part(e->dataset, 0).path);
   return held_out ? take_held_out(s, model, e) : CDL_STATUS_OK;
 }
 
-/* How a file is read whose columns are not on the command line. */
+/* How a file is read if the command line names no columns. */
 typedef enum { READ_LINES, READ_TABLE, READ_BY_FIRST_BYTE } reading_way;
 
-/* By the name: what is a table to train and eval is one to predict. */
+/* Finds the way by the file's name, so that predict reads a table where train and eval do. */
 static cdl_status find_way(const char *path, reading_way *way)
 {
   const char *slash = strrchr(path, '/'), *dot = strrchr(slash != NULL ? slash : path, '.');
   cdl_data_format format;
-  *way = dot == NULL                    ? READ_BY_FIRST_BYTE /* standard input, say */
+  *way = dot == NULL                    ? READ_BY_FIRST_BYTE /* such as standard input */
          : strcasecmp(dot, ".txt") == 0 ? READ_LINES
                                         : READ_TABLE;
   if (*way != READ_TABLE || data_table_format_of_name(path, &format) == CDL_STATUS_OK)
     return CDL_STATUS_OK;
-  return cdl_fail(CDL_STATUS_USAGE, "%s, or in .txt for a text a line", cdl_error_message());
+  return cdl_fail(CDL_STATUS_USAGE, "%s, or in .txt for one text a line", cdl_error_message());
 }
 
-/* Columns that the command line does not name are those of training. */
+/* Describes the file; columns that the command line does not name are those of training. */
 static cdl_status describe_source(const cli_example_source *s, cli_label_need need,
                                   const inference_model *model, const base_list *columns,
                                   cdl_dataset_source *source)
@@ -177,8 +176,8 @@ static cdl_status describe_source(const cli_example_source *s, cli_label_need ne
     count = trained != NULL ? trained->text_columns.count : 0;
   }
   if (count > 2)
-    return cdl_fail(CDL_STATUS_USAGE, "--text-columns names one column, or two for pairs, not %zu",
-                    count);
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--text-columns: expected one column, or two for pairs, not %zu", count);
   for (size_t i = 0; i < count; i++)
     source->text_column[i] = names[i];
   if (need == CLI_LABELS_IGNORED)
@@ -237,11 +236,11 @@ cdl_status cli_examples_check_pairs(const inference_model *model, const cdl_data
     return CDL_STATUS_OK;
   const char *path = cdl_dataset_get_part(dataset, 0).path;
   return pair ? cdl_fail(CDL_STATUS_DATA,
-                         "%s: pairs of texts; the model was trained on single ones, '%s'", path,
-                         trained->item[0])
+                         "%s: pairs of texts, but the model was trained on single texts, '%s'",
+                         path, trained->item[0])
               : cdl_fail(CDL_STATUS_DATA,
-                         "%s: single texts; the model was trained on pairs, '%s' and '%s'", path,
-                         trained->item[0], trained->item[1]);
+                         "%s: single texts, but the model was trained on pairs, '%s' and '%s'",
+                         path, trained->item[0], trained->item[1]);
 }
 
 cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need,
@@ -291,7 +290,7 @@ cdl_status cli_open_model(const inference_settings *settings, const cli_example_
                           inference_model *model)
 {
   if (settings->model == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "give --model: the folder of the encoder");
+    return cdl_fail(CDL_STATUS_USAGE, "expected --model: the folder of the encoder");
   CDL_TRY(cli_examples_check(source));
   return inference_open(model, settings);
 }

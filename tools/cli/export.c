@@ -7,7 +7,7 @@
 #include "tools/cli/command.h"
 #include "tools/cli/examples.h"
 
-/* ---- What was asked for ---- */
+/* ---- The request ---- */
 
 typedef enum { FORMAT_PEFT, FORMAT_ONNX } request_format;
 
@@ -25,11 +25,12 @@ static bool is_onnx(const request *r)
 static cdl_status check(const request *r)
 {
   if (r->settings.model == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "export wants --model: the encoder that the adapter is for");
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "export needs --model: the encoder that the adapter was trained for");
   if (r->settings.adapter == NULL && !is_onnx(r))
-    return cdl_fail(CDL_STATUS_USAGE, "export wants --adapter: what to export");
+    return cdl_fail(CDL_STATUS_USAGE, "export needs --adapter: the adapter to export");
   return r->output != NULL ? CDL_STATUS_OK
-                           : cdl_fail(CDL_STATUS_USAGE, "export wants --output: the new folder");
+                           : cdl_fail(CDL_STATUS_USAGE, "export needs --output: the new folder");
 }
 
 /* ---- The command ---- */
@@ -57,15 +58,15 @@ cdl_status cli_export(int count, char **arguments)
 {
   request r = {.settings = {.backend = "auto", .precision = "fp32"}};
   const base_option options[] = {
-      CLI_MODEL_OPTIONS(r.settings), BASE_SECTION("What it writes"),
-      BASE_OPTION(STRING, "output", &r.output, "DIR", "the new folder"),
+      CLI_MODEL_OPTIONS(r.settings), BASE_SECTION("Output"),
+      BASE_OPTION(STRING, "output", &r.output, "DIR", "new folder"),
       BASE_OPTION(CHOICE, "format", &r.format, "peft|onnx",
-                  "LoRA as PEFT has it, or the merged model as ONNX [peft]")};
+                  "peft: plain LoRA in PEFT's format; onnx: the merged model [peft]")};
   const base_command_line line = {
       .usage = "condlora export --model DIR --adapter DIR --output DIR\n"
                "       condlora export --model DIR [--adapter DIR] --output DIR --format onnx",
-      .summary = "Writes an adapter for other programs: as plain LoRA, which PEFT reads, with the "
-                 "A and B of each layer written out; or merged into its model, as ONNX.",
+      .summary = "Writes an adapter for other programs: as plain LoRA with A and B of each layer, "
+                 "which PEFT reads, or merged into its model as ONNX.",
       .options = BASE_OPTIONS(options)};
   return cli_run(&line, count, arguments, run, &r);
 }

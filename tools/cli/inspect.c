@@ -16,21 +16,21 @@
 #include "tools/console/output.h"
 #include "tools/console/progress.h"
 
-/* ---- Tensors, the same ones of all layers as one line ---- */
+/* ---- Tensors, one line for those that all layers have ---- */
 
 typedef struct {
   char name[256]; /* "encoder.layer.*.output.dense.weight" */
   char shape[64], type[16];
-  int64_t numbers, count; /* of one; how many */
+  int64_t numbers, count; /* elements of one tensor; tensors */
 } tensor_line;
 
 typedef struct {
   tensor_line *lines;
   size_t count, capacity;
-  int64_t head, rest; /* numbers */
+  int64_t head, rest; /* elements */
 } tensor_table;
 
-/* "layer.11." becomes "layer.*.". */
+/* Replaces the layer's number: "layer.11." becomes "layer.*.". */
 static void collapse_layer(const char *name, char *collapsed, size_t bytes)
 {
   static const char layer[] = "layer.";
@@ -91,7 +91,7 @@ static cdl_status collect(const cdl_safetensors *file, tensor_table *t)
     collapse_layer(shown, line.name, sizeof line.name);
     format_shape(s->shape, s->rank, line.shape, sizeof line.shape);
     snprintf(line.type, sizeof line.type, "%s", cdl_stored_type_name(s->type));
-    if (s->type != CDL_STORED_I64) /* position_ids and the like are no parameters */
+    if (s->type != CDL_STORED_I64) /* integer tensors such as position_ids are not parameters */
       *(is_head(s->name) ? &t->head : &t->rest) += line.numbers;
     CDL_TRY(add_line(t, &line));
   }
@@ -132,7 +132,7 @@ static json_t *tensors_json(const cdl_safetensors *file)
   return array;
 }
 
-/* How many there are in the head, and in `rest` beside it. */
+/* Counts the parameters of the head, and of all other tensors under the key `rest`. */
 static json_t *parameters_json(const char *rest, const tensor_table *t)
 {
   json_t *o = json_object();
@@ -153,9 +153,9 @@ static void print_names(const char *label, const base_list *names)
   putchar('\n');
 }
 
-/* ---- Adapted modules, from an adapter whose tensors are named by module ---- */
+/* ---- Adapted modules, read from the names of an adapter's tensors ---- */
 
-/* The path in a tensor's name, if the tensor is the one of its module. */
+/* Extracts a module's path from a tensor's name if it has the ending; otherwise false. */
 static bool module_of(const char *name, const char *ending, char *path, size_t bytes)
 {
   const size_t n = strlen(name), prefix = strlen(ADAPTER_PREFIX), end = strlen(ending);
@@ -184,7 +184,7 @@ static cdl_status visit_modules(const adapter_config *c, const cdl_safetensors *
   return CDL_STATUS_OK;
 }
 
-/* Those of all layers that are alike are one line. */
+/* Modules that differ in the layer's number only share a line. */
 static cdl_status add_module_line(const adapter_module *m, void *user)
 {
   tensor_line line = {0};
@@ -204,7 +204,7 @@ static cdl_status add_module_json(const adapter_module *m, void *user)
   return CDL_STATUS_OK;
 }
 
-/* ---- The whole of it ---- */
+/* ---- The description of an adapter ---- */
 
 static void print_values(const char *label, const adapter_module_values *values)
 {
@@ -253,7 +253,7 @@ static void print_low_rank(const adapter_config *c)
       print_option(&options[i], c->settings.options[i]);
 }
 
-/* How many of a layer's ranks AdaLoRA kept. */
+/* Counts the ranks of a layer that AdaLoRA kept. */
 static size_t ranks_kept(const json_t *list)
 {
   size_t kept = 0, i;
@@ -262,7 +262,7 @@ static size_t ranks_kept(const json_t *list)
   return kept;
 }
 
-/* One line for all layers of a kind, in their order. */
+/* Prints one line for each kind of layer, with the ranks in the order of the layers. */
 static void print_ranks(json_t *pattern)
 {
   const char *path, *other;
@@ -445,10 +445,10 @@ static cdl_status inspect_adapter(const char *folder, bool as_json)
 
 typedef struct {
   tensor_table lines;
-  json_t *paths; /* of every layer that an adapter can reach */
+  json_t *paths; /* of every module that an adapter can target */
 } reachable;
 
-/* Asks an encoder of this shape; its weights are never touched. */
+/* Creates an encoder of this shape to list its modules; the weights are never read. */
 static cdl_status collect_modules(const model_config *config, reachable *r)
 {
   const cdl_backend_options options = {.size = sizeof options, .threads = 1};
@@ -502,7 +502,7 @@ static void print_model(const char *folder, const model_checkpoint *checkpoint,
          console_group_digits(t->head).text);
   print_lines("tensors", t);
   print_lines(
-      "layers that --targets can name, by any end of their paths (query; attention.output.dense)",
+      "modules that --targets can name, by the end of their paths (query; attention.output.dense)",
       &r->lines);
 }
 
@@ -573,7 +573,7 @@ static cdl_status run(void *command, console_notices *notices)
   const inspecting *c = command;
   (void)notices;
   if (c->folder == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "give the folder of a model or an adapter");
+    return cdl_fail(CDL_STATUS_USAGE, "expected the folder of a model or an adapter");
   char *own = adapter_folder_find(c->folder);
   char *config = own != NULL ? base_path_join(own, "adapter_config.json") : NULL;
   cdl_status status;
@@ -592,11 +592,11 @@ cdl_status cli_inspect(int count, char **arguments)
 {
   inspecting c = {0};
   const base_option options[] = {
-      BASE_OPTION(FLAG, "json", &c.as_json, NULL, "as JSON, every tensor by itself")};
+      BASE_OPTION(FLAG, "json", &c.as_json, NULL, "print JSON, with one entry for each tensor")};
   const base_command_line line = {.usage = "condlora inspect DIR [--json]",
                                   .summary =
                                       "Lists modules, shapes and parameters of a model or an "
-                                      "adapter, and which layers an adapter can name.",
+                                      "adapter, and the modules that an adapter can target.",
                                   .options = BASE_OPTIONS(options),
                                   .operands = &c.folder,
                                   .operands_most = 1};

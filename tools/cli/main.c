@@ -1,4 +1,4 @@
-/* condlora: a command, then its options. */
+/* condlora: runs the command that the first argument names. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,31 +17,33 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const cli_subcommand commands[] = {
     {"train", cli_train, "fine-tune an encoder with an adapter"},
-    {"eval", cli_eval, "measure an adapter or a fine-tuned model: metrics as JSON"},
-    {"predict", cli_predict, "label texts: a line of JSON each, or a GLUE submission"},
-    {"tokenize", cli_tokenize, "the token ids that a model would see"},
-    {"inspect", cli_inspect, "modules, shapes and parameters of a model or an adapter"},
-    {"export", cli_export, "an adapter as plain LoRA for PEFT, or with its model as ONNX"},
-    {"merge", cli_merge, "an adapter and its base as one model"},
-    {"search", cli_search, "the best settings of a run, by Optuna"},
-    {"reproduce", cli_reproduce, "a table or figure of the paper: runs and report"},
-    {"analyze", cli_analyze, "adapters, weights and layers compared (the paper's analyses)"},
-    {"backends", cli_backends, "what this machine can compute on"},
+    {"eval", cli_eval, "evaluate an adapter or a fine-tuned model; metrics as JSON"},
+    {"predict", cli_predict, "classify texts; one line of JSON each, or a GLUE submission"},
+    {"tokenize", cli_tokenize, "print the token ids that a model would see"},
+    {"inspect", cli_inspect, "list modules, shapes and parameters of a model or an adapter"},
+    {"export", cli_export,
+     "write an adapter as plain LoRA for PEFT, or merged into its model as ONNX"},
+    {"merge", cli_merge, "write an adapter and its base as one model"},
+    {"search", cli_search, "search the best settings of a run with Optuna"},
+    {"reproduce", cli_reproduce, "train and report a table or figure of the paper"},
+    {"analyze", cli_analyze, "compare adapters, weights and layers (the paper's analyses)"},
+    {"backends", cli_backends, "list the backends that this machine can use"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_usage(FILE *to)
 {
   fputs("usage: condlora COMMAND [OPTION …]\n\n"
-        "Fine-tunes Transformer encoders with CondLoRA and other low-rank adapters:\n",
+        "Fine-tunes Transformer encoders with CondLoRA and other low-rank adapters.\nModel "
+        "families: ",
         to);
   for (int i = 0; i < MODEL_FAMILY_COUNT; i++)
     fprintf(to, "%s%s", i > 0 ? ", " : "", model_family_name((model_family)i));
   fputs(".\n\n", to);
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
-  fputs("\ncondlora COMMAND --help, or condlora help COMMAND, lists the options of a command; "
-        "condlora version says\nwhich version this is.\n",
+  fputs("\ncondlora COMMAND --help or condlora help COMMAND lists the options of a "
+        "command.\ncondlora version prints the version.\n",
         to);
 }
 
@@ -55,7 +57,7 @@ static cdl_status unknown_command(const char *name)
                   base_nearest(name, names, COMMAND_COUNT));
 }
 
-/* `help COMMAND` is `COMMAND --help`; what follows is left to it. */
+/* `help COMMAND` equals `COMMAND --help`; arguments after it are ignored. */
 static cdl_status help(const char *name)
 {
   static char option[] = "--help";
@@ -85,16 +87,16 @@ static cdl_status run(int count, char **arguments)
   return CDL_STATUS_OK;
 }
 
-/* A standard stream that is closed would give its number to the next file opened, and messages
- * would
- * land in a run's log. Its place is taken by one on which input and results fail as on a closed
- * one. */
+/* If a standard stream is closed, the next file that is opened gets its number, and messages would
+ * be written into a run's log. This opens /dev/null in its place, in the mode in which reading
+ * input or writing results fails as on a closed stream. */
 static void occupy_closed_streams(void)
 {
   static const int modes[] = {O_WRONLY, O_RDONLY, O_WRONLY};
   for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
     if (fcntl(stream, F_GETFD) < 0)
-      (void)open("/dev/null", modes[stream]); /* takes the lowest free number: this one */
+      (void)open("/dev/null",
+                 modes[stream]); /* open takes the lowest free number, which is this stream's */
 }
 
 int main(int count, char **arguments)

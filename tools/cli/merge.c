@@ -14,11 +14,12 @@ typedef struct {
 static cdl_status check(const merging *m)
 {
   if (m->settings.model == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "merge wants --model: the encoder that the adapter is for");
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "merge needs --model: the encoder that the adapter was trained for");
   if (m->settings.adapter == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "merge wants --adapter: what to merge into it");
+    return cdl_fail(CDL_STATUS_USAGE, "merge needs --adapter: the adapter to merge");
   return m->output != NULL ? CDL_STATUS_OK
-                           : cdl_fail(CDL_STATUS_USAGE, "merge wants --output: the new folder");
+                           : cdl_fail(CDL_STATUS_USAGE, "merge needs --output: the new folder");
 }
 
 static cdl_status run(void *command, console_notices *notices)
@@ -40,12 +41,12 @@ static cdl_status run(void *command, console_notices *notices)
 cdl_status cli_merge(int count, char **arguments)
 {
   merging m = {.settings = {.backend = "auto", .precision = "fp32"}};
-  const base_option options[] = {CLI_MODEL_OPTIONS(m.settings), BASE_SECTION("What it writes"),
-                                 BASE_OPTION(STRING, "output", &m.output, "DIR", "the new folder")};
+  const base_option options[] = {CLI_MODEL_OPTIONS(m.settings), BASE_SECTION("Output"),
+                                 BASE_OPTION(STRING, "output", &m.output, "DIR", "new folder")};
   const base_command_line line = {
       .usage = "condlora merge --model DIR --adapter DIR --output DIR",
-      .summary = "Adds an adapter to the weights it is for, and writes a whole model, which "
-                 "Transformers reads. The base stays as it is.",
+      .summary = "Adds an adapter to the weights of its base and writes a complete model, which "
+                 "Transformers reads. The base is not changed.",
       .options = BASE_OPTIONS(options)};
   return cli_run(&line, count, arguments, run, &m);
 }

@@ -14,8 +14,8 @@
 #include "train/data/submission.h"
 #include "train/examples.h"
 
-/* Examples that are answered together where so many are at hand: enough for batches that are full
- * but for the last, few enough for the first answers to come soon. */
+/* Most examples of a window: enough to fill all batches except the last, few enough for the first
+ * answers to come soon. */
 enum { WINDOW = 512 };
 
 typedef enum { FORMAT_JSONL, FORMAT_GLUE } prediction_format;
@@ -29,7 +29,7 @@ typedef struct {
 
 /* ---- JSON lines ---- */
 
-/* The labels as JSON strings, [model->labels], each to be freed. */
+/* Returns the labels as JSON strings, [model->labels]. The caller frees each and the array. */
 static char **quote_labels(const inference_model *model)
 {
   char **quoted = calloc((size_t)model->labels + 1, sizeof *quoted);
@@ -47,11 +47,11 @@ static char **quote_labels(const inference_model *model)
   return quoted;
 }
 
-/* What lines are made with, and where they go. */
+/* The output, and the memory that writing a line needs. */
 typedef struct {
   console_output output;
   double *probabilities; /* [labels] */
-  char **labels;         /* [labels] as JSON strings; none for a regression */
+  char **labels;         /* [labels] as JSON strings; NULL entries for a regression */
 } line_writer;
 
 static void write_line(line_writer *w, const inference_model *model, uint64_t index,
@@ -73,7 +73,8 @@ static void write_line(line_writer *w, const inference_model *model, uint64_t in
                         w->labels[inference_argmax(logits, model->labels)]);
 }
 
-/* The window's lines; those before an output that is not finite are written. */
+/* Writes a line for each example of the window. If an output is not finite, it writes the lines
+ * before it and fails. */
 static cdl_status write_window(line_writer *writer, inference_model *model, cli_windows *w)
 {
   float *logits;
@@ -154,7 +155,7 @@ static cdl_status write_submission(const char *path, const inference_model *mode
   return status;
 }
 
-/* --output is the file; where a split is two files (MNLI), it is the folder for both. */
+/* Writes --output as a file or, for a split of two files (MNLI), as a folder of two files. */
 static cdl_status write_submissions(const prediction *p, const inference_model *model,
                                     const cli_examples *e, const float *logits)
 {
@@ -185,14 +186,13 @@ static cdl_status check(const prediction *p)
     return CDL_STATUS_OK;
   if (p->source.task == NULL)
     return cdl_fail(CDL_STATUS_USAGE,
-                    "--format glue wants --task: a submission is for a task of GLUE");
+                    "--format glue needs --task: a submission belongs to a task of GLUE");
   if (p->output == NULL || strcmp(p->output, "-") == 0)
-    return cdl_fail(
-        CDL_STATUS_USAGE,
-        "--format glue wants --output: the submission's file, for MNLI's two the folder");
+    return cdl_fail(CDL_STATUS_USAGE, "--format glue needs --output: the submission's file, or for "
+                                      "MNLI the folder of its two files");
   if (p->source.split != NULL && strcmp(p->source.split, "valid") == 0)
     return cdl_fail(CDL_STATUS_USAGE,
-                    "--format glue numbers the rows of a file; --split valid is none");
+                    "--format glue needs the rows of a file; --split valid is a part of train");
   return CDL_STATUS_OK;
 }
 
@@ -253,21 +253,20 @@ cdl_status cli_predict(int count, char **arguments)
       CLI_MODEL_OPTIONS(p.model),
       CLI_EXAMPLE_OPTIONS(p.source),
       BASE_OPTION(STRING, "label_column", &p.source.label_column, "Y",
-                  "column with the label: not needed, checked where it is"),
-      BASE_SECTION("What it writes"),
-      BASE_OPTION(STRING, "output", &p.output, "FILE", "where to [standard output]"),
+                  "column with the label; optional, its values are checked"),
+      BASE_SECTION("Output"),
+      BASE_OPTION(STRING, "output", &p.output, "FILE", "file for the results [standard output]"),
       BASE_OPTION(CHOICE, "format", &p.format, "jsonl|glue",
-                  "jsonl, or a submission for GLUE's site [jsonl]")};
-  const base_command_line line = {.usage =
-                                      "condlora predict --model DIR [--adapter DIR] --task NAME "
-                                      "--data DIR [--split NAME] [--output FILE]\n"
-                                      "condlora predict --model DIR [--adapter DIR] --input FILE "
-                                      "[--text-columns A[,B]] [--output FILE]",
-                                  .summary = "Applies an adapter, or a model that was fine-tuned "
-                                             "whole: a line of JSON for each example, with index, "
-                                             "logits, probabilities and prediction.",
-                                  .notes = "echo 'a small domesticated mammal' | condlora predict "
-                                           "--model DIR --adapter DIR --input -",
-                                  .options = BASE_OPTIONS(options)};
+                  "jsonl: one JSON object a line; glue: a submission for GLUE's site [jsonl]")};
+  const base_command_line line = {
+      .usage = "condlora predict --model DIR [--adapter DIR] --task NAME "
+               "--data DIR [--split NAME] [--output FILE]\n"
+               "condlora predict --model DIR [--adapter DIR] --input FILE "
+               "[--text-columns A[,B]] [--output FILE]",
+      .summary = "Applies an adapter or a fully fine-tuned model to examples. It writes one line "
+                 "of JSON for each, with index, logits, probabilities and prediction.",
+      .notes = "echo 'a small domesticated mammal' | condlora predict "
+               "--model DIR --adapter DIR --input -",
+      .options = BASE_OPTIONS(options)};
   return cli_run(&line, count, arguments, run, &p);
 }

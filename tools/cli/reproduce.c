@@ -84,40 +84,39 @@ cdl_status cli_reproduce(int count, char **arguments)
 {
   reproducing c = {.request = {.backend = "auto"}};
   const base_option options[] = {
-      BASE_SECTION("On what"),
+      BASE_SECTION("Model and data"),
       BASE_OPTION(STRING, "model", &c.request.model, "DIR", "Hugging Face folder of the encoder"),
       BASE_OPTION(STRING, "data", &c.request.data, "DIR",
-                  "folder that holds one folder a GLUE task"),
+                  "folder with one folder for each GLUE task"),
       BASE_OPTION(STRING, "output", &c.request.output, "DIR",
-                  "runs and report; an earlier call's runs are used"),
-      BASE_SECTION("Which runs"),
-      BASE_OPTION(STRING, "tasks", &c.request.tasks, "A,B", "GLUE tasks [those of the table]"),
+                  "folder for runs and report; finished runs in it are reused"),
+      BASE_SECTION("Runs"),
+      BASE_OPTION(STRING, "tasks", &c.request.tasks, "A,B", "GLUE tasks [the table's]"),
       BASE_OPTION(STRING, "methods", &c.request.methods, "A,B",
                   "lora, condlora-reference, condlora, condlora-type1, condlora-type2, adalora, "
-                  "condadalora "
-                  "[those of the table]"),
-      BASE_OPTION(STRING, "seeds", &c.request.seeds, "N",
-                  "how many seeds, from 0; or which, with commas: 0,7 [the table's]"),
-      BASE_SECTION("In place of what the recipes say"),
+                  "condadalora [the table's]"),
+      BASE_OPTION(
+          STRING, "seeds", &c.request.seeds, "N",
+          "number of seeds, counted from 0, or a list of seeds with commas: 0,7 [the table's]"),
+      BASE_SECTION("Changes to the recipes"),
       BASE_OPTION(STRING, "epochs", &c.request.epochs, "N", "passes over the training examples"),
       BASE_OPTION(STRING, "lr", &c.request.lr, "RATE", "peak learning rate"),
       BASE_OPTION(
           STRINGS, "setting", &c.settings, "KEY=VALUE",
-          "any setting of condlora train, or METHOD:KEY=VALUE for one method; may be given again"),
-      BASE_SECTION("Where it runs"),
+          "any setting of condlora train, or METHOD:KEY=VALUE for one method; may be repeated"),
+      BASE_SECTION("Backend"),
       BASE_OPTION(STRING, "backend", &c.request.backend, "NAME",
                   "auto, cpu, or a plug-in with a device: opencl:0 [auto]"),
       BASE_OPTION(INT, "threads", &c.request.threads, "N",
-                  "of the CPU [every core]; the result does not depend on it",
+                  "number of CPU threads [every core]; the result does not depend on it",
                   .high = CLI_THREADS_MOST),
       BASE_OPTION(FLAG, "no_fallback", &c.request.no_fallback, NULL,
-                  "work that would fall back to the host is an error")};
+                  "fail if an op would fall back to the host")};
   const base_command_line line = {
       .usage = "condlora reproduce table1|table2|table3|table4|figure1 --model DIR --data DIR "
                "--output DIR [OPTION …]",
-      .summary = "Trains what a table or figure of the CondLoRA paper compares, with the paper's "
-                 "recipes, and writes a report. A call that was stopped goes on when it is made "
-                 "again.",
+      .summary = "Trains the runs that a table or figure of the CondLoRA paper compares, with the "
+                 "paper's recipes, and writes a report. To continue a stopped call, repeat it.",
       .options = BASE_OPTIONS(options),
       .operands = &c.request.table,
       .operands_most = 1,

@@ -22,7 +22,7 @@ typedef struct {
   console_progress progress;
 } searching;
 
-/* ---- What is searched ---- */
+/* ---- The search space ---- */
 
 static bool on_command_line(const bool *given, const base_option *setting)
 {
@@ -30,7 +30,8 @@ static bool on_command_line(const bool *given, const base_option *setting)
   return given[setting - train_setting_list(&count)];
 }
 
-/* --space wins over the config's "space"; either over a value in a file. */
+/* Reads the search space. --space overrides the config's "space", and both override values of
+ * files. */
 static cdl_status read_space(searching *s, const bool *typed, const json_t *from_config)
 {
   for (size_t i = 0; i < s->dimensions.count; i++)
@@ -38,11 +39,12 @@ static cdl_status read_space(searching *s, const bool *typed, const json_t *from
   if (from_config != NULL)
     CDL_TRY(study_search_space_read(&s->search.space, s->config, from_config));
   if (s->search.space.count == 0)
-    return cdl_fail(CDL_STATUS_USAGE, "give --space: what is searched, lr=log:5e-5:5e-3 say");
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "search needs --space: settings with their bounds, such as lr=log:5e-5:5e-3");
   for (size_t i = 0; i < s->search.space.count; i++) {
     const base_option *setting = s->search.space.item[i].setting;
     if (on_command_line(typed, setting))
-      return cdl_fail(CDL_STATUS_USAGE, "%s is both searched and given a value", setting->name);
+      return cdl_fail(CDL_STATUS_USAGE, "%s has both a value and a search range", setting->name);
   }
   return CDL_STATUS_OK;
 }
@@ -91,7 +93,7 @@ static void clear_line(void *user)
 
 static cdl_status say_plan(const study_search *s)
 {
-  printf("%zu settings are searched, on %s:\n", s->space.count,
+  printf("searching %zu settings on %s:\n", s->space.count,
          base_visible(cdl_backend_description(s->session.model.backend)).text);
   return console_stdout_json(study_search_space_json(&s->space));
 }
@@ -151,47 +153,45 @@ cdl_status cli_search(int count, char **arguments)
   searching s = {
       .search = {.study = "condlora", .sampler = "tpe", .pruner = "median", .parallel = 1}};
   const base_option options[] = {
-      BASE_SECTION("What is searched"),
+      BASE_SECTION("The search"),
       BASE_OPTION(STRINGS, "space", &s.dimensions, "SETTING=BOUNDS",
-                  "a setting and its bounds, as often as wanted: log:LOW:HIGH, uniform:LOW:HIGH, "
-                  "int:LOW:HIGH, choice:A,B,C"),
+                  "a setting and its bounds: log:LOW:HIGH, uniform:LOW:HIGH, int:LOW:HIGH or "
+                  "choice:A,B,C; may be repeated"),
       BASE_OPTION(CHOICE, "objective", &s.search.objective, TRAIN_KEEP_WORDS,
-                  "a trial's value: its best evaluation or its last one [best]"),
+                  "value of a trial: its best or its last evaluation [best]"),
       BASE_OPTION(WORD, "sampler", &s.search.sampler, "tpe|random",
-                  "where the next trial is [tpe]"),
-      BASE_OPTION(
-          WORD, "pruner", &s.search.pruner, "median|none",
-          "median: a trial below the median of those before, at the same evaluation, is ended "
-          "[median]"),
+                  "Optuna's sampler, which chooses the settings of the next trial [tpe]"),
+      BASE_OPTION(WORD, "pruner", &s.search.pruner, "median|none",
+                  "median: stop a trial that is below the median of earlier trials at the same "
+                  "evaluation [median]"),
       BASE_OPTION(INT, "trials", &s.search.trials, "N",
-                  "how many the study is to have, those of others too"),
-      BASE_OPTION(FLOAT, "timeout", &s.search.timeout, "SECONDS", "begin no trial after so long"),
+                  "number of trials the study will have, including those of other machines"),
+      BASE_OPTION(FLOAT, "timeout", &s.search.timeout, "SECONDS", "begin no trial after this time"),
       BASE_OPTION(INT, "parallel", &s.search.parallel, "K",
-                  "train so many trials together on one base [1]"),
-      BASE_SECTION("Where the study is kept"),
-      BASE_OPTION(
-          STRING, "storage", &s.search.storage, "URL",
-          "Optuna's storage: sqlite:///FILE or a server's, which many machines may share; default: "
-          "study.db in the output folder"),
-      BASE_OPTION(STRING, "study", &s.search.study, "NAME", "the study's name there [condlora]"),
-      BASE_OPTION(
-          FLAG, "keep_checkpoints", &s.search.keep_checkpoints, NULL,
-          "leave each trial's checkpoint, and whole models of --method full, in its folder"),
+                  "number of trials that train together on one base [1]"),
+      BASE_SECTION("The study"),
+      BASE_OPTION(STRING, "storage", &s.search.storage, "URL",
+                  "Optuna's storage: sqlite:///FILE or a server, which several machines can share; "
+                  "default: study.db in the output folder"),
+      BASE_OPTION(STRING, "study", &s.search.study, "NAME",
+                  "name of the study in the storage [condlora]"),
+      BASE_OPTION(FLAG, "keep_checkpoints", &s.search.keep_checkpoints, NULL,
+                  "keep each trial's checkpoint, and the models of --method full"),
       BASE_SECTION("Settings from a file"),
       BASE_OPTION(STRING, "recipe", &s.recipe, "NAME",
-                  "the paper's settings for a task, where not searched"),
+                  "the paper's settings for a task, for all that is not searched"),
       BASE_OPTION(STRING, "config", &s.config, "F.json",
-                  "settings as a JSON object; \"space\" in it holds what is searched: {\"lr\": "
+                  "settings as a JSON object; its \"space\" holds the search space: {\"lr\": "
                   "\"log:5e-5:5e-3\", \"rank\": [4, 8]}")};
   const base_command_line line = {
       .usage = "condlora search --model DIR --task NAME --data DIR --output DIR "
                "--space lr=log:5e-5:5e-3 --trials N …",
       .summary = "Searches settings of a training run with Optuna. The base model is loaded once; "
-                 "each trial is a run in OUT/trials. Prints a table of all trials, and leaves the "
-                 "best one's settings in OUT/best.json for condlora train --config.",
-      .notes = "Needs Python 3 with Optuna, as python3 or named by CDL_PYTHON. Exit status: 0 "
-               "done, 1 failed, 2 wrong usage, 129, 130, 138 or 143 stopped by SIGHUP, SIGINT, "
-               "SIGUSR1 or SIGTERM; --resume goes on.",
+                 "each trial is a run in OUT/trials. It prints a table of all trials and writes "
+                 "the settings of the best one to OUT/best.json for condlora train --config.",
+      .notes = "Needs Python 3 with Optuna; CDL_PYTHON names another interpreter than python3. "
+               "Exit status: 0 done, 1 failed, 2 wrong usage, 129, 130, 138 or 143 stopped by "
+               "SIGHUP, SIGINT, SIGUSR1 or SIGTERM; --resume continues.",
       .options = BASE_OPTIONS(options),
       .settings = train_setting_options(&s.search.settings, s.search.given)};
   CDL_TRY(train_settings_init(&s.search.settings));

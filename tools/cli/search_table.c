@@ -7,7 +7,7 @@
 
 enum { VALUE_BYTES = 64 };
 
-/* "0.00123", "reference" */
+/* Formats a value as "0.00123" or "reference". */
 static void format_parameter(const json_t *value, char text[VALUE_BYTES])
 {
   if (json_is_string(value))
@@ -38,7 +38,8 @@ void cli_search_print_trial(FILE *to, const study_search *s, const study_trial_e
 
 /* ---- The table ---- */
 
-/* One cell of the table: column 0 the number, 1 the state, 2 the value, then what is searched. */
+/* Formats a cell. Column 0 is the trial's number, 1 its state, 2 its value; the searched settings
+ * follow. */
 static void format_cell(const study_search *s, const json_t *trial, size_t column,
                         char text[VALUE_BYTES])
 {

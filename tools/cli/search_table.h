@@ -1,4 +1,4 @@
-/* What `condlora search` prints of its trials. */
+/* The trials of `condlora search` as text. */
 #ifndef CONDLORA_TOOLS_CLI_SEARCH_TABLE_H
 #define CONDLORA_TOOLS_CLI_SEARCH_TABLE_H
 
@@ -6,11 +6,11 @@
 
 #include "tools/study/search.h"
 
-/* A line, once a trial is over. */
+/* Prints the line of a finished trial. */
 void cli_search_print_trial(FILE *to, const study_search *search, const study_trial_end *end);
-/* All trials of the study, on stdout, the best one marked. */
+/* Prints all trials of the study to stdout and marks the best. */
 void cli_search_print_table(const study_search *search, const json_t *trials);
-/* How to train with the best one's settings. There is one. */
+/* Prints how to train with the settings of the best trial. At least one trial is complete. */
 void cli_search_print_best(const study_search *search, const json_t *trials);
 
 #endif

@@ -7,7 +7,7 @@
 #include "tools/console/output.h"
 #include "tools/console/signals.h"
 
-/* Examples that are answered together where so many are at hand: work for several threads. */
+/* Most examples of a window: enough work for several threads. */
 enum { WINDOW = 8192 };
 
 typedef struct {
@@ -58,7 +58,7 @@ static cdl_status run(void *command, console_notices *notices)
 {
   const tokenization *t = command;
   if (t->model == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "give --model: the folder with the tokenizer");
+    return cdl_fail(CDL_STATUS_USAGE, "tokenize needs --model: the folder with the tokenizer");
   CDL_TRY(cli_examples_check(&t->source));
   CDL_TRY(console_output_check(t->output, t->source.input));
   size_t length = 0;
@@ -90,17 +90,16 @@ cdl_status cli_tokenize(int count, char **arguments)
       BASE_OPTION(STRING, "model", &t.model, "DIR",
                   "Hugging Face folder with the tokenizer and config.json"),
       BASE_OPTION(INT, "max_length", &t.max_length, "N",
-                  "longest example in tokens [512, or what the model can take]"),
+                  "most tokens of an example; longer ones are cut [512, or the model's limit]"),
       CLI_EXAMPLE_OPTIONS(t.source),
-      BASE_SECTION("What it writes"),
-      BASE_OPTION(STRING, "output", &t.output, "FILE", "where to [standard output]")};
+      BASE_SECTION("Output"),
+      BASE_OPTION(STRING, "output", &t.output, "FILE", "file for the results [standard output]")};
   const base_command_line line = {
       .usage =
           "condlora tokenize --model DIR --task NAME --data DIR [--split NAME] [--output FILE]\n"
           "condlora tokenize --model DIR --input FILE [--text-columns A[,B]] [--output FILE]",
-      .summary = "Writes the token ids that the model would see: a line of JSON for each example, "
-                 "with index, input_ids "
-                 "and token_type_ids.",
+      .summary = "Writes the token ids that the model would see: one line of JSON for each "
+                 "example, with index, input_ids and token_type_ids.",
       .options = BASE_OPTIONS(options)};
   return cli_run(&line, count, arguments, run, &t);
 }

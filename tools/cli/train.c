@@ -17,7 +17,7 @@
 
 typedef struct {
   train_settings settings;
-  bool given[TRAIN_SETTINGS_MAX]; /* set by hand, by place in train_setting_list */
+  bool given[TRAIN_SETTINGS_MAX]; /* set by the user, indexed as train_setting_list */
   const char *recipe, *config;
   console_notices *notices;
   console_progress progress;
@@ -59,18 +59,19 @@ static void say_what_is_drawn(const train_session *session, const train_settings
   if (settings->init_adapter != NULL)
     return;
   if (session->model.loaded.fresh_head)
-    cdl_log(
-        CDL_LOG_NOTICE, "%s%s: a fresh one is trained and saved with the adapter", settings->model,
-        settings->fresh_head ? ": no classification head is read" : " has no classification head");
+    cdl_log(CDL_LOG_NOTICE, "%s%s: a new one is trained and saved with the adapter",
+            settings->model,
+            settings->fresh_head ? ": the classification head is not read"
+                                 : " has no classification head");
   if (session->model.loaded.fresh_pooler)
-    cdl_log(CDL_LOG_NOTICE, "%s has no pooler: a fresh one is trained and saved with the adapter",
+    cdl_log(CDL_LOG_NOTICE, "%s has no pooler: a new one is trained and saved with the adapter",
             settings->model);
 }
 
 /* ---- The command ---- */
 
-/* --resume goes on with the settings of the run. One that was stopped before it wrote them, or has
- * not begun, wants them all. */
+/* With --resume, the settings of the run are used. A run that has not begun, or was stopped before
+ * it wrote them, takes all settings from the command line. */
 static cdl_status resume_settings(training *t)
 {
   const train_settings *s = &t->settings;
@@ -78,7 +79,7 @@ static cdl_status resume_settings(training *t)
     return CDL_STATUS_OK;
   const cdl_status status = train_run_record_resume(&t->settings, t->given);
   if (status == CDL_STATUS_ABSENT && s->model == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "%s: no run to go on with: there is no run.json", s->output);
+    return cdl_fail(CDL_STATUS_USAGE, "%s: no run to resume: run.json is missing", s->output);
   return status == CDL_STATUS_ABSENT ? CDL_STATUS_OK : status;
 }
 
@@ -115,8 +116,7 @@ static cdl_status run(void *command, console_notices *notices)
   console_progress_clear(&t->progress);
   status = status == CDL_STATUS_OK ? traced : status;
   if (status == CDL_STATUS_OK && t->finished_before)
-    fprintf(stderr, "the run in %s is finished: nothing to do\n",
-            base_visible(t->settings.output).text);
+    fprintf(stderr, "the run in %s is already finished\n", base_visible(t->settings.output).text);
   if (status == CDL_STATUS_OK && !t->settings.dry_run)
     console_report_summary(stdout, &session, &t->settings, &summary);
   train_session_close(&session);
@@ -130,19 +130,18 @@ cdl_status cli_train(int count, char **arguments)
       BASE_SECTION("Settings from a file"),
       BASE_OPTION(STRING, "recipe", &t.recipe, "NAME",
                   "the paper's settings for a task: rte-condlora, mrpc-lora, …"),
-      BASE_OPTION(
-          STRING, "config", &t.config, "F.json",
-          "settings as a JSON object, dashes as underscores: {\"lr\": 0.001, \"batch_size\": 32}")};
+      BASE_OPTION(STRING, "config", &t.config, "F.json",
+                  "settings as a JSON object, with underscores for dashes: {\"lr\": 0.001, "
+                  "\"batch_size\": 32}")};
   const base_command_line line = {
       .usage = "condlora train --model DIR --task NAME --data DIR --output DIR [OPTION …]\n"
                "condlora train --model DIR --train FILE --text-columns A[,B] --label-column Y "
                "--output DIR [OPTION …]",
-      .summary = "Fine-tunes an encoder with an adapter, and leaves in the output folder the "
-                 "adapter with its head, a "
-                 "checkpoint, a log of the steps, and metrics.",
-      .notes = "Options win over --config, --config over --recipe. Exit status: 0 done, 1 failed, "
-               "2 wrong usage, 129, 130, 138 or "
-               "143 stopped by SIGHUP, SIGINT, SIGUSR1 or SIGTERM after saving; --resume goes on.",
+      .summary = "Fine-tunes an encoder with an adapter. The output folder gets the adapter with "
+                 "its head, a checkpoint, a log of the steps, and metrics.",
+      .notes = "Options override --config, and --config overrides --recipe. Exit status: 0 done, 1 "
+               "failed, 2 wrong usage, 129, 130, 138 or 143 stopped by SIGHUP, SIGINT, SIGUSR1 or "
+               "SIGTERM after saving; --resume continues.",
       .options = BASE_OPTIONS(options),
       .settings = train_setting_options(&t.settings, t.given)};
   CDL_TRY(train_settings_init(&t.settings));

@@ -8,7 +8,7 @@
 
 /* ---- Reading ---- */
 
-/* Of a task all is tokenized at once. */
+/* Tokenizes all examples of a task at once. */
 static cdl_status open_task(const cli_example_source *source, cli_label_need need,
                             inference_model *model, cli_windows *w)
 {

@@ -1,5 +1,5 @@
-/* The examples of predict and tokenize, answered a window at a time: one's own file is read as it
- * comes, whatever its length; a task is read whole. */
+/* The examples of predict and tokenize, read a window at a time. A user's file is read as it
+ * arrives, whatever its length; a task is read whole. */
 #ifndef CONDLORA_TOOLS_CLI_WINDOWS_H
 #define CONDLORA_TOOLS_CLI_WINDOWS_H
 
@@ -7,30 +7,30 @@
 #include "train/data/dataset_windows.h"
 
 typedef struct {
-  cli_examples all; /* of one's own file without rows */
+  cli_examples all; /* of a user's file the window at hand */
   cli_own_file file;
   data_window_tokenizer tokenizer;
-  size_t most, answered; /* examples */
+  size_t most, answered; /* most examples of a window; examples given by earlier windows */
 
-  const uint32_t *rows; /* [count] the window's, in all.dataset */
+  const uint32_t *rows; /* [count] the window's examples, by their index in all.dataset */
   size_t count;
-  uint64_t before; /* what an example's index counts from */
+  uint64_t before; /* examples of earlier windows, which the data set no longer holds */
 } cli_windows;
 
-/* Opens the examples, of which a window has `most` at most. What is tokenized is `model`'s matter where
- * there is one, as for cli_examples_read. Waits for the first example; a signal ends a wait with
- * CANCELLED. */
+/* Opens the examples; a window has at most `most`. `model` is as for cli_examples_read, and
+ * `tokenizer` must outlive the windows. Waits for the first example. Close with cli_windows_close.
+ * Errors: those of cli_examples_read; CANCELLED if a signal ends the wait. */
 CDL_MUST_USE cdl_status cli_windows_open(const cli_example_source *source, cli_label_need need,
                                          inference_model *model,
                                          const data_window_tokenizer *tokenizer, size_t most,
                                          cli_windows *windows);
-/* The next examples, with their tokens; none at the end. What cannot be read or tokenized is an
- * error once all before it has been given. */
+/* Reads and tokenizes the next examples; `count` is 0 at the end. An example that cannot be read or
+ * tokenized is an error after all examples before it have been given. */
 CDL_MUST_USE cdl_status cli_windows_next(cli_windows *windows);
 void cli_windows_close(cli_windows *windows);
 
-/* The window's logits, [the data set's count, model->labels]; the model's encoder is planned with
- * cli_windows_plan, and its adapter merged. */
+/* Computes the window's logits, [examples of the data set, model->labels]; the caller frees them.
+ * Call cli_windows_plan first, once, and merge the adapter. */
 CDL_MUST_USE cdl_status cli_windows_plan(inference_model *model);
 CDL_MUST_USE cdl_status cli_windows_logits(cli_windows *windows, inference_model *model,
                                            float **logits);
