@@ -194,7 +194,7 @@ START_TEST(one_that_was_stopped_ends_in_the_same_report)
       ck_assert_msg(o.exit == -SIGKILL || o.exit == 0, "exit status %d: %s", o.exit, o.err);
     else {
       ck_assert_msg(o.exit == 128 + stops[i].signal, "exit status %d: %s", o.exit, o.err);
-      ck_assert_ptr_nonnull(strstr(o.err, "the same command goes on"));
+      ck_assert_ptr_nonnull(strstr(o.err, "the same command continues it"));
     }
   }
   check_done(program_run(NULL, arguments));

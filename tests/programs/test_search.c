@@ -414,11 +414,11 @@ START_TEST(bad_spaces_are_wrong_usage)
              {"lr=log:1:inf", "LOW:HIGH"},
              {"lr=log:2:1", "2 is not below 1"},
              {"lr=log:1:1", "1 is not below 1"},
-             {"lr=log:0:1", "log wants bounds above 0"},
-             {"lr=log:-1:1", "log wants bounds above 0"},
-             {"rank=int:1.5:4", "int wants whole numbers"},
-             {"rank=log:1:4", "this setting wants int or choice"},
-             {"method=int:1:4", "this setting wants choice"},
+             {"lr=log:0:1", "log needs bounds above 0"},
+             {"lr=log:-1:1", "log needs bounds above 0"},
+             {"rank=int:1.5:4", "int needs whole numbers"},
+             {"rank=log:1:4", "this setting needs int or choice"},
+             {"method=int:1:4", "this setting needs choice"},
              {"rank=int:1:70000", "--rank is 1 to 65536"},
              {"rank=int:-3:4", "--rank wants a whole number"},
              {"warmup-ratio=uniform:0:2", "--warmup-ratio is 0 to 1"},
@@ -438,7 +438,7 @@ START_TEST(bad_spaces_are_wrong_usage)
   check_refused(RUN(SEARCH, "--space", "lr=log:1:2"), 2, "--trials or --timeout");
   check_refused(RUN(SEARCH, LR, "--timeout", "-1"), 2, "--timeout");
   check_refused(RUN(SEARCH, LR, "--parallel", "0"), 2, "--parallel is 1 to");
-  check_refused(RUN(SEARCH, LR, "--eval-every", "0"), 2, "wants evaluations");
+  check_refused(RUN(SEARCH, LR, "--eval-every", "0"), 2, "needs evaluations");
   check_refused(RUN(SEARCH, LR, "--sampler", "grid"), 2, "--sampler is one of tpe|random");
   check_refused(RUN("search", DATA, LR), 2, "--output");
   check_refused(RUN("search", DATA, LR, "--output", scratch("what?")), 2, "--storage");
@@ -468,7 +468,7 @@ START_TEST(a_config_may_hold_the_space)
   /* train knows no space. */
   check_refused(RUN("train", DATA, "--output", scratch("run"), "--config", config), 2, "'space'");
 
-  static const char *const bad[][2] = {{"{\"space\": 3}", "space wants an object"},
+  static const char *const bad[][2] = {{"{\"space\": 3}", "space needs an object"},
                                        {"{\"space\": {\"rank\": []}}", "rank has no choices"},
                                        {"{\"space\": {\"rank\": [[1]]}}", "texts, numbers"},
                                        {"{\"space\": {\"rank\": 3}}", "a text or an array"},

@@ -29,7 +29,7 @@ static bool wants_layer(const analysis_selection *s, int number)
   return s->layer_count == 0;
 }
 
-/* What was named and is not there. */
+/* Reports targets and layers of the selection that match nothing. */
 static cdl_status check_found(const analysis_selection *s, const analysis_adapted *a)
 {
   for (size_t i = 0; i < s->target_count; i++) {
@@ -79,7 +79,8 @@ static cdl_status add_layer(analysis_adapted *a, const char *name, const encoder
   return CDL_STATUS_OK;
 }
 
-/* Modules of the selection; of adapted ones alone, with A and B, where there is a queue. */
+/* Collects the modules of the selection. With a queue, it takes adapted ones only and reads their A
+ * and B. */
 static cdl_status collect(model_encoder *encoder, cdl_queue *queue,
                           const analysis_selection *selection, analysis_adapted *a)
 {

@@ -13,7 +13,8 @@ static void center(analysis_matrix *m)
   }
 }
 
-/* ‖XᵀY‖² = ⟨X Xᵀ, Y Yᵀ⟩: one product a layer where rows are few, else one a pair. */
+/* Computes ‖XᵀY‖² = ⟨X Xᵀ, Y Yᵀ⟩: with few rows by one product for each layer, otherwise by one for
+ * each pair. */
 static cdl_status cross(cdl_queue *queue, const analysis_matrix *x, const analysis_matrix *y,
                         bool grams, double *value)
 {

@@ -4,11 +4,11 @@
 
 #include "tools/analysis/subspace.h"
 
-/* Linear CKA (Kornblith et al. 2019) of all pairs of `matrices` [count], whose rows are the examples,
- * as many in each:
- *   ‖X̃ᵀ Ỹ‖² / (‖X̃ᵀ X̃‖ ‖Ỹᵀ Ỹ‖), X̃ being X less the mean of its rows
- * NaN where all rows of a matrix are alike. The matrices are used up: what is in them afterwards is to
- * be freed and nothing else. */
+/* Computes linear CKA (Kornblith et al. 2019) of all pairs of `matrices` [count]. Rows are
+ * examples, and all matrices have the same number of them:
+ *   ‖X̃ᵀ Ỹ‖² / (‖X̃ᵀ X̃‖ ‖Ỹᵀ Ỹ‖), where X̃ is X minus the mean of its rows
+ * The value is NaN if all rows of a matrix are equal. The matrices are overwritten; the caller can
+ * only free them afterwards. */
 CDL_MUST_USE cdl_status analysis_cka(cdl_queue *queue, analysis_matrix *matrices, int count,
                                      analysis_grid *grid);
 

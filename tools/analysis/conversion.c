@@ -16,7 +16,7 @@ const char *analysis_conversion_name(analysis_conversion_kind kind)
 
 /* ---- The matrices of one layer ---- */
 
-/* W⁻¹ B and W⁻¹ Aᵀ. */
+/* Computes W⁻¹ B and W⁻¹ Aᵀ. */
 static cdl_status by_inverse(const analysis_inverted *w, const analysis_matrix *at,
                              const analysis_matrix *b, analysis_conversion_matrices *m)
 {
@@ -24,14 +24,14 @@ static cdl_status by_inverse(const analysis_inverted *w, const analysis_matrix *
   return analysis_inverted_solve(w, false, at, &m->a);
 }
 
-/* W or, where it is wide, Wᵀ: T = Q R, tall. */
+/* T = Q R, where T is W or, if W is wide, Wᵀ. */
 typedef struct {
   bool wide;
   analysis_matrix q;
   analysis_inverted r;
 } tall_factors;
 
-/* T⁺ z = R⁻¹ Qᵀ z */
+/* Computes T⁺ z = R⁻¹ Qᵀ z. */
 static cdl_status solve_tall(cdl_queue *queue, const tall_factors *t, const analysis_matrix *z,
                              analysis_matrix *x)
 {
@@ -42,7 +42,7 @@ static cdl_status solve_tall(cdl_queue *queue, const tall_factors *t, const anal
   return status;
 }
 
-/* (Tᵀ)⁺ z = Q R⁻ᵀ z */
+/* Computes (Tᵀ)⁺ z = Q R⁻ᵀ z. */
 static cdl_status solve_wide(cdl_queue *queue, const tall_factors *t, const analysis_matrix *z,
                              analysis_matrix *x)
 {
@@ -76,7 +76,7 @@ static cdl_status factor(cdl_queue *queue, const analysis_matrix *w, tall_factor
   return status;
 }
 
-/* x = vectors_out Σ⁺ vectors_inᵀ z, vectors as rows. */
+/* Computes x = vectors_out Σ⁺ vectors_inᵀ z; vectors are rows. */
 static cdl_status through(cdl_queue *queue, const analysis_spectrum *s, analysis_side in,
                           const analysis_matrix *z, analysis_matrix *x)
 {
@@ -112,7 +112,7 @@ static cdl_status convert_reference(cdl_queue *queue, const analysis_matrix *w,
   analysis_inverted i;
   if (w->rows != w->columns)
     return cdl_fail(CDL_STATUS_USAGE,
-                    "form reference wants square weights, not [%lld, %lld]; use paper",
+                    "form reference needs square weights, not [%lld, %lld]; use paper",
                     (long long)w->rows, (long long)w->columns);
   CDL_TRY(analysis_invert(queue, w, &i));
   m->condition = i.condition;
@@ -195,7 +195,7 @@ typedef struct {
   uint32_t number;                                         /* of the target */
 } figure_work;
 
-/* Another stream of random numbers for each matrix. */
+/* Returns the stream of random numbers of one matrix. */
 static cdl_random stream(const figure_work *w, int layer, analysis_conversion_kind kind,
                          analysis_side side, bool baseline)
 {
@@ -204,7 +204,7 @@ static cdl_random stream(const figure_work *w, int layer, analysis_conversion_ki
                           (uint32_t)w->result->target->layers[layer].number, step);
 }
 
-/* Sees to enough vectors of one layer's matrix, with the warnings that are due. */
+/* Extends the vectors of one layer's matrix to the wanted number, and logs warnings. */
 static cdl_status prepare(figure_work *w, int layer, analysis_conversion_kind kind)
 {
   const analysis_conversion_settings *s = w->settings;
@@ -229,15 +229,15 @@ static cdl_status prepare(figure_work *w, int layer, analysis_conversion_kind ki
 
 enum { WORKERS_MAX = 16 };
 
-/* One of `step` workers on a target's layers first, first + step, …, each with a queue of its own.
- */
+/* One of `step` workers. It computes the target's layers first, first + step, … on its own
+ * queue. */
 typedef struct {
   const figure_work *work;
   cdl_queue *queue;
   int first, step;
   pthread_t thread;
   cdl_status status;
-  char message[1024]; /* of its thread's failure */
+  char message[1024]; /* message of its failure */
 } layer_worker;
 
 static cdl_status convert_layer(const figure_work *w, cdl_queue *queue, int l)
@@ -265,7 +265,7 @@ static void *run_worker(void *argument)
   return NULL;
 }
 
-/* Starts the rest, works as the first of them, and waits. */
+/* Starts the other workers, works as the first, and waits for all. */
 static cdl_status run_workers(layer_worker *workers, int count)
 {
   bool started[WORKERS_MAX] = {false};
@@ -283,7 +283,7 @@ static cdl_status run_workers(layer_worker *workers, int count)
   return CDL_STATUS_OK;
 }
 
-/* LAPACK runs on the thread that calls it; only the CPU's backend leaves the others idle then. */
+/* LAPACK runs on the calling thread. Only the CPU backend leaves the other processors idle then. */
 static int worker_count(const figure_work *w)
 {
   const int layers = w->result->target->count, wanted = w->settings->workers;
@@ -317,7 +317,7 @@ static cdl_status convert_layers(figure_work *w)
 
 /* ---- Pairs ---- */
 
-/* `random` is as `vectors`, of memory of its own. */
+/* Draws random vectors like `vectors`, in new memory. */
 static cdl_status draw(figure_work *w, analysis_conversion_kind kind, analysis_side side,
                        analysis_matrix *random)
 {

@@ -27,7 +27,7 @@ static cdl_random stream(const work *w, int number, analysis_side side, uint32_t
                           w->number << 8 | (uint32_t)side << 4 | purpose);
 }
 
-/* On one side: W's first i vectors, with ΔW's first j and with j random ones. */
+/* Compares, on one side, W's first i vectors with ΔW's first j and with j random ones. */
 static cdl_status compare(const work *w, int number, analysis_side side, analysis_spectrum *weight,
                           analysis_spectrum *update, analysis_correlation_value *value)
 {

@@ -1,5 +1,5 @@
-/* Does an update lie where the frozen weight is large (Section 2)? φ of the leading singular vectors
- * of W and of ΔW, beside φ of W's and random ones. */
+/* Tests whether an update lies where the frozen weight is large (Section 2): φ of the leading
+ * singular vectors of W and of ΔW, compared with φ of W's and random vectors. */
 #ifndef CONDLORA_TOOLS_ANALYSIS_CORRELATION_H
 #define CONDLORA_TOOLS_ANALYSIS_CORRELATION_H
 
@@ -7,7 +7,7 @@
 #include "tools/analysis/subspace.h"
 
 typedef struct {
-  double phi, random, expected; /* NaN where the side was not asked for */
+  double phi, random, expected; /* NaN if the side was not selected */
 } analysis_correlation_value;
 
 typedef struct {
@@ -22,12 +22,13 @@ typedef struct {
 } analysis_correlation;
 
 typedef struct {
-  int64_t i, j; /* vectors of W, vectors of ΔW */
+  int64_t i, j; /* numbers of vectors of W and of ΔW */
   bool sides[ANALYSIS_SIDE_COUNT];
   uint64_t seed;
 } analysis_correlation_settings;
 
-/* `adapted` outlives the result. USAGE where i or j is more than W has singular vectors. */
+/* `adapted` must outlive the result. Errors: USAGE if i or j exceeds W's number of singular
+ * vectors. */
 CDL_MUST_USE cdl_status analysis_correlation_compute(cdl_queue *queue,
                                                      const analysis_adapted *adapted,
                                                      const analysis_correlation_settings *settings,

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 
 #define SETTLED 1e-7
-#define TRUSTED 1e8 /* condition up to which an inverse has its largest singular value to 1e-7 */
+#define TRUSTED 1e8 /* largest condition at which the inverse's σ_1 is exact to 1e-7 */
 
-enum { STEPS_MOST = 128, STEPS_A_LOOK = 8 /* divides the former */ };
+enum { STEPS_MOST = 128, STEPS_A_LOOK = 8 /* divides STEPS_MOST */ };
 
-/* Of T, which is m or where m is wide its transpose: T vᵢ = Σ B_ki u_k, B upper bidiagonal, and
- * Tᵀ u_k = Σ B_ki vᵢ but for the last β. Vectors as rows. */
+/* The bidiagonalization of T, which is m or, if m is wide, its transpose: T vᵢ = Σ B_ki u_k with
+ * upper bidiagonal B, and Tᵀ u_k = Σ B_ki vᵢ except for the last β. Vectors are rows. */
 typedef struct {
   const analysis_resident *m;
   bool wide;
@@ -33,7 +33,7 @@ static void scale(double *x, int64_t n, double factor)
     x[i] *= factor;
 }
 
-/* Takes what the first `count` rows span off x. */
+/* Subtracts from x its projection on the first `count` rows. */
 static void orthogonalize(const analysis_matrix *rows, int count, double *x)
 {
   for (int k = 0; k < count; k++) {
@@ -46,8 +46,8 @@ static void orthogonalize(const analysis_matrix *rows, int count, double *x)
   }
 }
 
-/* Of what is left of `x` after the vectors before it: its length, and its direction unless it is
- * rounding. */
+/* Orthogonalizes `x` against the earlier vectors, returns its length, and normalizes it. Returns 0
+ * if only rounding is left. */
 static double next_direction(const analysis_matrix *rows, int count, double *x)
 {
   const double before = length(x, rows->columns);
@@ -60,7 +60,7 @@ static double next_direction(const analysis_matrix *rows, int count, double *x)
   return left;
 }
 
-/* One more row of B. A zero ends it: the spaces are invariant. */
+/* Adds a row of B. A zero ends the iteration: the spaces are invariant. */
 static cdl_status step(bidiagonalization *b)
 {
   const int k = b->steps;
@@ -77,7 +77,8 @@ static cdl_status step(bidiagonalization *b)
   return CDL_STATUS_OK;
 }
 
-/* σ_1 of B, and how far it may be from one of m: |β_k| times the last component of B's left vector. */
+/* Computes σ_1 of B and its distance to a singular value of m: |β_k| times the last component of
+ * B's left vector. */
 static cdl_status look(const bidiagonalization *b, double *sigma, double *residual)
 {
   const int k = b->steps;
@@ -183,7 +184,7 @@ cdl_status analysis_invert(cdl_queue *queue, const analysis_matrix *m, analysis_
   return status;
 }
 
-/* x + sign y, in x. */
+/* Computes x += sign · y. */
 static void add(analysis_matrix *x, double sign, const analysis_matrix *y)
 {
   for (int64_t k = 0; k < x->rows * x->columns; k++)

@@ -17,7 +17,7 @@ typedef struct {
   const analysis_adapted_target *base, *tuned;
   int64_t i, j;
   analysis_layer_similarity_target *result;
-  analysis_matrix *matrices; /* [layers] of the set at hand */
+  analysis_matrix *matrices; /* [layers] of the current set */
 } work;
 
 static cdl_status subtract(analysis_matrix *from, const analysis_matrix *m)
@@ -31,7 +31,7 @@ static cdl_status subtract(analysis_matrix *from, const analysis_matrix *m)
                      : cdl_fail(CDL_STATUS_DATA, "the fine-tuned weight is the base's");
 }
 
-/* W⁺ ΔW */
+/* Computes W⁺ ΔW in `update`. */
 static cdl_status convert(cdl_queue *queue, const analysis_matrix *weight, analysis_matrix *update)
 {
   analysis_conversion_matrices m = {0};
@@ -71,7 +71,7 @@ static cdl_status check_counts(const work *w)
   return analysis_check_counts(w->i, w->j, what, n, n, ANALYSIS_SIDE_LEFT);
 }
 
-/* φ of the leading left singular vectors of all pairs. */
+/* Computes φ of the leading left singular vectors of all pairs. */
 static cdl_status phi(const work *w)
 {
   const int count = w->base->count;

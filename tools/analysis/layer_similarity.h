@@ -1,12 +1,12 @@
-/* How alike the layers of a model are that was fine-tuned whole, beside how alike their conversion
- * matrices W⁺ ΔW are, ΔW = W' − W. */
+/* The similarity of the layers of a fully fine-tuned model, compared with the similarity of their
+ * conversion matrices W⁺ ΔW, where ΔW = W' − W. */
 #ifndef CONDLORA_TOOLS_ANALYSIS_LAYER_SIMILARITY_H
 #define CONDLORA_TOOLS_ANALYSIS_LAYER_SIMILARITY_H
 
 #include "tools/analysis/adapted.h"
 #include "tools/analysis/subspace.h"
 
-/* A row of a weight, one output of a linear layer, is what CKA takes for an example. */
+/* CKA takes each row of a weight, one output of the linear layer, as an example. */
 typedef struct {
   const analysis_adapted_target *target; /* borrowed; of the base */
   analysis_grid base, tuned, update;     /* CKA of W, of W', of ΔW */
@@ -19,8 +19,8 @@ typedef struct {
   size_t count;
 } analysis_layer_similarity;
 
-/* `base` and `tuned` have the same layers; both outlive the result. DATA where W' is W; USAGE where
- * i or j is more than a matrix has singular vectors. */
+/* `base` and `tuned` must have the same layers and outlive the result. Errors: DATA if W' equals W;
+ * USAGE if i or j exceeds a matrix's number of singular vectors. */
 CDL_MUST_USE cdl_status analysis_layer_similarity_compute(cdl_queue *queue,
                                                           const analysis_adapted *base,
                                                           const analysis_adapted *tuned, int64_t i,
@@ -28,8 +28,8 @@ CDL_MUST_USE cdl_status analysis_layer_similarity_compute(cdl_queue *queue,
                                                           analysis_layer_similarity *result);
 void analysis_layer_similarity_free(analysis_layer_similarity *result);
 
-/* What the layers give rather than what they are: linear CKA of all pairs of `states` [layers, total,
- * hidden], of which rows `rows` [count] of each are examples. DATA for less than two. */
+/* Compares the layers' outputs: linear CKA of all pairs of `states` [layers, total, hidden], with
+ * the rows `rows` [count] of each as examples. Errors: DATA for fewer than two. */
 CDL_MUST_USE cdl_status analysis_state_similarity(cdl_queue *queue, const float *states, int layers,
                                                   size_t total, int64_t hidden,
                                                   const uint32_t *rows, size_t count,

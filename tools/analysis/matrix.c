@@ -92,7 +92,7 @@ cdl_status analysis_matrix_read(cdl_queue *queue, cdl_tensor tensor, analysis_ma
 
 enum { OPERANDS_MAX = 4 };
 
-/* Matrices of one call, end to end in one buffer of the backend. */
+/* The matrices of one call, end to end in one buffer of the backend. */
 typedef struct {
   cdl_queue *queue;
   cdl_buffer *buffer;
@@ -102,14 +102,14 @@ typedef struct {
   int64_t elements;
 } call;
 
-/* The last one's, once the call has begun. */
+/* Adds a matrix and returns its index. */
 static int add(call *c, const analysis_matrix *m)
 {
-  c->matrix[c->count] = (analysis_matrix *)(uintptr_t)m; /* an input is never written to */
+  c->matrix[c->count] = (analysis_matrix *)(uintptr_t)m; /* inputs are never written to */
   return c->count++;
 }
 
-/* The first `inputs` are uploaded. */
+/* Begins a call and uploads the first `inputs` matrices. */
 static cdl_status begin(call *c, int inputs)
 {
   int64_t at[OPERANDS_MAX];
@@ -128,7 +128,7 @@ static cdl_status begin(call *c, int inputs)
   return CDL_STATUS_OK;
 }
 
-/* Takes the rest back. On failure the outputs are freed. */
+/* Downloads the other matrices. On failure it frees the outputs. */
 static cdl_status finish(call *c, cdl_status status, int inputs)
 {
   for (int i = inputs; status == CDL_STATUS_OK && i < c->count; i++)
@@ -206,7 +206,8 @@ static cdl_gemm_args product_args(const analysis_resident *r, bool transpose, cd
                          .alpha = 1};
 }
 
-/* Room for a matrix of that size, or none. */
+/* Allocates memory for a matrix and two vectors on the backend. `buffer` stays NULL if the backend
+ * has no float64 products. */
 static cdl_status make_room(cdl_queue *queue, int64_t rows, int64_t columns, analysis_resident *r)
 {
   cdl_backend *backend = cdl_queue_backend(queue);
@@ -268,7 +269,7 @@ cdl_status analysis_resident_apply(const analysis_resident *r, bool transpose, c
 {
   if (r->buffer == NULL) {
     const analysis_matrix in = {transpose ? r->host.rows : r->host.columns, 1,
-                                (double *)(uintptr_t)x}; /* read alone */
+                                (double *)(uintptr_t)x}; /* read only */
     analysis_matrix out = {transpose ? r->host.columns : r->host.rows, 1, y};
     memset(y, 0, bytes_of(&out));
     multiply_here(&r->host, transpose, &in, false, &out);

@@ -41,7 +41,8 @@ static cdl_status describe(const work *w, int layer, analysis_conversion_kind ki
 
 /* ---- All layers ---- */
 
-/* ⟨M_l, M_k⟩, NaN for different shapes; of products X Y it is Σ (X_lᵀ X_k) ∘ (Y_l Y_kᵀ). */
+/* Computes ⟨M_l, M_k⟩; NaN for different shapes. For products X Y it is Σ (X_lᵀ X_k) ∘ (Y_l
+ * Y_kᵀ). */
 static cdl_status inner_product(const work *w, analysis_conversion_kind kind, int l, int k,
                                 double *product)
 {
@@ -80,7 +81,7 @@ static cdl_status gram_of(const work *w, analysis_conversion_kind kind, analysis
   return CDL_STATUS_OK;
 }
 
-/* The largest eigenvalue of the cosines over their number. */
+/* Computes the largest eigenvalue of the cosines divided by the number of layers. */
 static cdl_status share_with_factors(const work *w, analysis_sharing_figure *figure)
 {
   const int count = figure->cosines.layers;
@@ -92,14 +93,15 @@ static cdl_status share_with_factors(const work *w, analysis_sharing_figure *fig
   return CDL_STATUS_OK;
 }
 
-/* The nearest M is the mean: it takes 1ᵀ G 1 / L off the trace of G = [⟨M_l, M_k⟩]. */
+/* Computes the shares. The best M is the mean, which takes 1ᵀ G 1 / L from the trace of G = [⟨M_l,
+ * M_k⟩]. */
 static cdl_status share(const work *w, analysis_conversion_kind kind)
 {
   analysis_sharing_figure *figure = &w->result->figures[kind];
   const int count = w->result->target->count;
   analysis_matrix gram;
   double sum = 0, trace = 0;
-  bool all = true; /* cosines are there */
+  bool all = true; /* all cosines are defined */
   CDL_TRY(analysis_grid_create(count, &figure->cosines));
   CDL_TRY(gram_of(w, kind, &gram));
   for (int l = 0; l < count; l++) {

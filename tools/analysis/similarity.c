@@ -34,7 +34,7 @@ typedef struct {
   uint32_t number; /* of the target */
 } work;
 
-/* The leading vectors of one adapter's matrix, with the warnings that are due. */
+/* Computes the leading vectors of one adapter's matrix, and logs warnings. */
 static cdl_status vectors_of(const work *w, const analysis_adapted_layer *l,
                              analysis_similarity_kind kind, int64_t count, bool second,
                              analysis_matrix *vectors)
@@ -61,7 +61,7 @@ static cdl_status vectors_of(const work *w, const analysis_adapted_layer *l,
   return status;
 }
 
-/* φ of one matrix of both adapters, and of the first one's and random vectors. */
+/* Computes φ of one matrix of both adapters, and φ of the first adapter's and random vectors. */
 static cdl_status compare(const work *w, const analysis_adapted_layer *first,
                           const analysis_adapted_layer *second, analysis_similarity_kind kind,
                           analysis_similarity_layer *result)
@@ -86,7 +86,7 @@ static cdl_status compare(const work *w, const analysis_adapted_layer *first,
   return status;
 }
 
-/* ---- All of them ---- */
+/* ---- All layers ---- */
 
 static const analysis_adapted_target *target_named(const analysis_adapted *a, const char *name)
 {
@@ -140,7 +140,7 @@ static cdl_status compute_target(work *w, const analysis_adapted_target *first,
   return CDL_STATUS_OK;
 }
 
-/* Means over the layers of all targets. */
+/* Averages over the layers of all targets and returns their number. */
 static int average(analysis_similarity *result)
 {
   int layers = 0;

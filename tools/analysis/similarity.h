@@ -1,5 +1,6 @@
-/* How similar two adapters of one base are, layer by layer (Table 3): φ of A by right singular
- * vectors, of B and of ΔW = B A by left ones, beside φ of the first adapter's and random vectors. */
+/* The similarity of two adapters of one base, layer by layer (Table 3): φ of A by right singular
+ * vectors and of B and ΔW = B A by left ones, compared with φ of the first adapter's and random
+ * vectors. */
 #ifndef CONDLORA_TOOLS_ANALYSIS_SIMILARITY_H
 #define CONDLORA_TOOLS_ANALYSIS_SIMILARITY_H
 
@@ -26,7 +27,7 @@ typedef struct {
   int count;
   double phi[ANALYSIS_SIMILARITY_COUNT],
       random[ANALYSIS_SIMILARITY_COUNT];      /* means over the layers */
-  double expected[ANALYSIS_SIMILARITY_COUNT]; /* of random ones */
+  double expected[ANALYSIS_SIMILARITY_COUNT]; /* for random vectors */
 } analysis_similarity_target;
 
 typedef struct {
@@ -41,8 +42,8 @@ typedef struct {
   uint64_t seed;
 } analysis_similarity_settings;
 
-/* Of the layers that both have. DATA where there is none, or where shapes of W differ; USAGE where i
- * or j is more than a matrix has singular vectors. */
+/* Compares the layers that both adapters have. Errors: DATA if there is none or the shapes of W
+ * differ; USAGE if i or j exceeds a matrix's number of singular vectors. */
 CDL_MUST_USE cdl_status analysis_similarity_compute(cdl_queue *queue, const analysis_adapted *first,
                                                     const analysis_adapted *second,
                                                     const analysis_similarity_settings *settings,

@@ -6,8 +6,8 @@
 
 #include "condlora/log.h"
 
-/* Of σ_1: singular values nearer than this count as equal, for rounding A, B and W to float32 moves
- * them by as much. */
+/* Singular values whose difference is below this fraction of σ_1 count as equal, because rounding
+ * A, B and W to float32 changes them by as much. */
 #define EQUAL 1e-7
 
 const char *analysis_side_name(analysis_side side)
@@ -49,7 +49,7 @@ cdl_status analysis_spectrum_of(cdl_queue *queue, const analysis_matrix *m, anal
   return status;
 }
 
-/* x y = Q_x (R_x R_yᵀ) Q_yᵀ with x = Q_x R_x and yᵀ = Q_y R_y. */
+/* Computes x y = Q_x (R_x R_yᵀ) Q_yᵀ with x = Q_x R_x and yᵀ = Q_y R_y. */
 static cdl_status product_in_core(cdl_queue *queue, const analysis_matrix *x,
                                   const analysis_matrix *y, analysis_spectrum *s)
 {
@@ -101,7 +101,7 @@ void analysis_spectrum_free(analysis_spectrum *s)
   *s = (analysis_spectrum){0};
 }
 
-/* Orthonormal rows that span what the rows of `m` span, in their order. */
+/* Computes orthonormal rows that span the rows of `m`, in their order. */
 static cdl_status orthonormal_rows(cdl_queue *queue, const analysis_matrix *m,
                                    analysis_matrix *rows)
 {

@@ -1,5 +1,5 @@
-/* What the library has to say, on stderr: held back until all inputs are checked, so that a
- * refused input leaves its one line alone. */
+/* Prints the library's log on stderr. Lines are held until all inputs have been checked, so that a
+ * refused input leaves one line only. */
 #ifndef CONDLORA_TOOLS_CONSOLE_NOTICES_H
 #define CONDLORA_TOOLS_CONSOLE_NOTICES_H
 
@@ -16,11 +16,11 @@ typedef struct {
   void *user;
 } console_notices;
 
-/* Takes the library's log. `notices` must stay where it is until console_notices_end. */
+/* Receives the library's log from now on. `notices` must not move until console_notices_end. */
 void console_notices_begin(console_notices *notices);
-/* Prints what was held, and from now on at once. */
+/* Prints the held lines; later lines are printed at once. */
 void console_notices_release(console_notices *notices);
-/* Forgets what is still held. */
+/* Stops receiving the log and drops lines that are still held. */
 void console_notices_end(console_notices *notices);
 
 #endif

@@ -9,11 +9,11 @@
 
 #include "base/json.h"
 
-/* Devices and pipes are written to, never replaced; nor are the links in /dev that lead to open
- * files. */
+/* Devices and pipes are written to and never replaced. The same holds for the links in /dev that
+ * lead to open files. */
 static bool is_stream(const char *path)
 {
-  static const char devices[] = "/dev/", memory[] = "/dev/shm/"; /* where files are files */
+  static const char devices[] = "/dev/", memory[] = "/dev/shm/"; /* holds ordinary files */
   struct stat facts;
   return (strncmp(path, devices, sizeof devices - 1) == 0 &&
           strncmp(path, memory, sizeof memory - 1) != 0) ||

@@ -29,14 +29,14 @@ void console_progress_clear(console_progress *p)
 
 /* ---- A step ---- */
 
-/* The parts of a line in the order they stand in; the bar takes the place of BAR. */
+/* The parts of a line in their order; BAR is the progress bar. */
 enum { STEP, BAR, EPOCH, LOSS, RATE, SPEED, SHARE, LEFT, PARTS };
-/* Parts that a narrow terminal goes without, first to last. */
+/* The parts that a narrow terminal omits, in the order of omission. */
 static const int dispensable[] = {BAR, RATE, SHARE, EPOCH, SPEED, LEFT, LOSS};
 enum { PART_BYTES = 48, BAR_MOST = 24, BAR_LEAST = 8, BAR_FRAME = 2, GAP = 2 };
 
 typedef struct {
-  char part[PARTS][PART_BYTES]; /* empty: left out */
+  char part[PARTS][PART_BYTES]; /* empty: omitted */
 } step_line;
 
 static void format_duration(double seconds, char *text, size_t bytes)
@@ -74,7 +74,7 @@ static size_t width_of(const step_line *line)
   return width;
 }
 
-/* Leaves out what does not fit, and puts a bar where there is room for one. */
+/* Omits parts that do not fit and adds a bar if there is room. */
 static void fit(step_line *line, size_t columns, double done)
 {
   for (size_t i = 0; i < sizeof dispensable / sizeof dispensable[0] && width_of(line) > columns;

@@ -1,5 +1,5 @@
-/* How training goes, on stderr: one line drawn over again on a terminal, now and then a plain line
- * elsewhere. */
+/* The progress of training on stderr: on a terminal one line that is redrawn, elsewhere a plain
+ * line every few seconds. */
 #ifndef CONDLORA_TOOLS_CONSOLE_PROGRESS_H
 #define CONDLORA_TOOLS_CONSOLE_PROGRESS_H
 
@@ -7,19 +7,19 @@
 
 typedef struct {
   bool live, colours;
-  bool open;         /* a line stands on the terminal */
-  double last_drawn; /* seconds of the monotonic clock; 0: never */
+  bool open;         /* the terminal shows a line of progress */
+  double last_drawn; /* monotonic clock, seconds; 0: never */
 } console_progress;
 
 void console_progress_begin(console_progress *progress);
-/* After a step. */
+/* Shows a step. */
 void console_progress_step(console_progress *progress, const train_step_report *report);
-/* After an evaluation: a line that stays. */
+/* Prints a permanent line for an evaluation. */
 void console_progress_evaluation(console_progress *progress, const train_evaluation_report *report);
-/* Clears the line, so that others can be written; the next step draws it again. */
+/* Clears the line so that other lines can be printed; the next step draws it again. */
 void console_progress_clear(console_progress *progress);
 
-/* "12,345,678". */
+/* Formats a number with its digits in groups: "12,345,678". */
 typedef struct {
   char text[32];
 } console_grouped;

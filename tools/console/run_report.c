@@ -37,11 +37,11 @@ static described describe_bytes(size_t bytes)
 
 static double option_value(const train_settings *s, const char *name)
 {
-  /* Found in settings that may be written; only read here. */
+  /* The function needs writable settings; the option is only read here. */
   return *train_settings_option((train_settings *)(uintptr_t)s, name);
 }
 
-/* "condlora (paper), rank 8, alpha 8", "adalora, ranks 12 to 8, alpha 8". */
+/* Describes the method: "condlora (paper), rank 8, alpha 8", "adalora, ranks 12 to 8, alpha 8". */
 static described describe_method(const train_settings *s)
 {
   described d;
@@ -65,7 +65,7 @@ static described describe_method(const train_settings *s)
   return d;
 }
 
-/* "0.1", or what differs: "0.1 hidden, 0 attention, 0.1 classifier". */
+/* Describes dropout as "0.1" or, if rates differ, "0.1 hidden, 0 attention, 0.1 classifier". */
 static described describe_dropout(const encoder_dropout_rates *r)
 {
   described d;
@@ -100,11 +100,11 @@ static void trained_row(FILE *to, int64_t adapter, int64_t head)
       console_group_digits(head).text);
 }
 
-/* ---- Census ---- */
+/* ---- Counts of the examples ---- */
 
 enum { LABELS_SHOWN = 40, NAME_COLUMNS = 32 };
 
-/* A label for a terminal: a long one is cut. */
+/* A label for the terminal; a long one is cut. */
 typedef struct {
   char text[4 * NAME_COLUMNS + 8];
   int columns;
@@ -156,7 +156,7 @@ static void label_rows(FILE *to, const data_census *c)
     fprintf(to, "  and %zu more; run.json has all\n", c->classes - shown);
 }
 
-/* "12 of 2490 of train, 3 of 277 of dev"; nothing where there are none. */
+/* Prints "12 of 2490 of train, 3 of 277 of dev"; prints nothing if both counts are 0. */
 static void count_row(FILE *to, const char *label, const char *what, const size_t counts[2],
                       const data_census *c, bool skipped)
 {
@@ -219,7 +219,7 @@ void console_report_start(FILE *to, const train_plan *p)
     fprintf(to, "going on from step %" PRId64 "\n", p->first_step);
 }
 
-/* The metrics that the kind of task has, in the order of cdl_metric; those of both splits side by
+/* Prints the metrics of the kind of task in the order of cdl_metric, with both splits side by
  * side. */
 static void metric_rows(FILE *to, const train_session *session, const train_summary *s)
 {

@@ -1,4 +1,4 @@
-/* What a run will be, and what became of it, as tables for people. */
+/* The plan and the result of a run as tables for readers. */
 #ifndef CONDLORA_TOOLS_CONSOLE_RUN_REPORT_H
 #define CONDLORA_TOOLS_CONSOLE_RUN_REPORT_H
 
@@ -6,11 +6,11 @@
 
 #include "train/trainer.h"
 
-/* The plan of a dry run. */
+/* Prints the plan of a dry run. */
 void console_report_plan(FILE *to, const train_settings *settings, const train_plan *plan);
-/* The line before the first step. */
+/* Prints the lines before the first step. */
 void console_report_start(FILE *to, const train_plan *plan);
-/* The end of a run. */
+/* Prints the result of a run. */
 void console_report_summary(FILE *to, const train_session *session, const train_settings *settings,
                             const train_summary *summary);
 

@@ -6,7 +6,7 @@
 
 #include "base/map_faults.h"
 
-/* A handler has no argument for state of one's own. */
+/* A signal handler has no argument through which it could get this state. */
 static volatile int caught, own_flags[CONSOLE_SIGNALS_FLAGS];
 static volatile sig_atomic_t deferred, line_open;
 
@@ -19,7 +19,7 @@ static void clear_line(void)
 
 static void handle(int number)
 {
-  /* Two threads may each handle a signal at once, and one of the two is the first. */
+  /* Two threads can handle signals at the same time; exactly one of them is the first. */
   int none = 0;
   if (deferred && __atomic_compare_exchange_n(&caught, &none, number, false, __ATOMIC_SEQ_CST,
                                               __ATOMIC_SEQ_CST)) {
@@ -27,7 +27,8 @@ static void handle(int number)
       own_flags[i] = number;
     return;
   }
-  /* A session that ends sends several, some beside a SIGTERM, and nobody waits there. */
+  /* An ending session sends SIGHUP several times, often beside a SIGTERM, and no user is
+   * waiting. */
   if (deferred && number == SIGHUP)
     return;
   clear_line();

@@ -1,4 +1,4 @@
-/* What the terminal behind a stream is like. */
+/* Properties of the terminal behind a stream. */
 #ifndef CONDLORA_TOOLS_CONSOLE_TERMINAL_H
 #define CONDLORA_TOOLS_CONSOLE_TERMINAL_H
 
@@ -6,11 +6,12 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* Columns of the terminal, COLUMNS where it does not say; 0 where the stream is none. */
+/* Returns the terminal's columns, or COLUMNS if the terminal does not say; 0 if the stream is no
+ * terminal. */
 size_t console_terminal_columns(FILE *stream);
-/* A terminal on which a line can be drawn over. */
+/* Returns whether the stream is a terminal on which a line can be redrawn. */
 bool console_terminal_is_live(FILE *stream);
-/* Whether to use colours on it: not where NO_COLOR is set (https://no-color.org). */
+/* Returns whether to use colours; not if NO_COLOR is set (https://no-color.org). */
 bool console_terminal_has_colours(FILE *stream);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "base/process.h"
 
-/* Rows and columns of the product that a call is, as `bench-condlora --shapes` reads them. */
+/* Writes the sizes of a matrix product, which `bench-condlora --shapes` reads. */
 static void write_product(base_output *f, int64_t m, int64_t n, int64_t k)
 {
   base_output_printf(f, "\"m\": %lld, \"n\": %lld, \"k\": %lld", (long long)m, (long long)n,
@@ -28,7 +28,7 @@ static void write_gemm(base_output *f, const cdl_gemm_args *a)
                      a->transpose_b ? 'T' : 'N');
 }
 
-/* What tells a call's sizes. */
+/* Writes the sizes of a call. */
 static void write_sizes(base_output *f, cdl_op op, const void *args)
 {
   const cdl_linear_args *linear = args;
@@ -70,7 +70,7 @@ static void write_sizes(base_output *f, cdl_op op, const void *args)
     base_output_printf(f, "\"m\": %lld, \"n\": %lld", (long long)svd->a.size[2],
                        (long long)svd->a.size[3]);
     break;
-  default: { /* every other op's arguments begin with its first output, which may be absent */
+  default: { /* the arguments of every other op begin with its first output, which may be absent */
     const cdl_tensor out = ((const cdl_copy_args *)args)->out;
     base_output_printf(f, "\"rows\": %lld, \"columns\": %lld",
                        (long long)(out.size[0] * out.size[1] * out.size[2]),

@@ -1,5 +1,5 @@
-/* What each op of a run took, as a file that chrome://tracing and Perfetto open (the Trace Event
- * Format's complete events, times in microseconds). */
+/* Records the time of each op of a run as a file that chrome://tracing and Perfetto open (complete
+ * events of the Trace Event Format, times in microseconds). */
 #ifndef CONDLORA_TOOLS_CONSOLE_TRACE_H
 #define CONDLORA_TOOLS_CONSOLE_TRACE_H
 
@@ -13,11 +13,11 @@ typedef struct {
   bool any;
 } console_trace;
 
-/* Begins to observe `backend`; every op is waited for, so that its time is its own. */
+/* Begins to observe `backend`. Each op is waited for, so that its time includes no other op's. */
 CDL_MUST_USE cdl_status console_trace_begin(console_trace *trace, cdl_backend *backend,
                                             const char *path);
-/* Ends it and writes the file; `keep` false removes what was written. Does nothing where none was
- * begun. */
+/* Ends the trace and writes the file; with `keep` false the file is discarded. Does nothing if no
+ * trace was begun. */
 CDL_MUST_USE cdl_status console_trace_end(console_trace *trace, bool keep);
 
 #endif

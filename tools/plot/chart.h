@@ -1,4 +1,4 @@
-/* Curves and points over one pair of axes, with a legend below. */
+/* A chart: curves and points on one pair of axes, with a legend below. */
 #ifndef CONDLORA_TOOLS_PLOT_CHART_H
 #define CONDLORA_TOOLS_PLOT_CHART_H
 
@@ -6,17 +6,18 @@
 
 typedef enum { PLOT_MARK_CIRCLE, PLOT_MARK_SQUARE, PLOT_MARK_TRIANGLE, PLOT_MARK_COUNT } plot_mark;
 
-/* One curve or cloud. On a logarithmic axis what is not above 0 is left out, as NaN is on any. */
+/* One curve or set of points. NaN is not drawn; a logarithmic axis also omits values that are not
+ * above 0. */
 typedef struct {
-  const char *name; /* in the legend; NULL: not in it */
+  const char *name; /* in the legend; NULL: no entry */
   const double *x, *y;
   int count;
-  int colour; /* a place in the palette, from 0 */
+  int colour; /* index in the palette, from 0 */
   bool line, dashed, points;
   plot_mark mark;
 } plot_series;
 
-/* Axes cover every point; a logarithmic one covers whole decades. */
+/* The axes cover every point; a logarithmic axis covers whole decades. */
 typedef struct {
   const char *title, *x_axis, *y_axis;
   bool log_x, log_y;

@@ -59,7 +59,8 @@ static cdl_status load(const search *s, const plot_table **table)
     return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: exports no function %s, so it draws no plots",
                     s->path, PLOT_ENTRY);
   plot_entry *entry;
-  memcpy(&entry, &symbol, sizeof entry); /* ISO C has no cast from an object's address */
+  memcpy(&entry, &symbol,
+         sizeof entry); /* ISO C cannot cast an object pointer to a function pointer */
   const plot_table *given = entry();
   if (given->magic != PLOT_MAGIC || given->version != PLOT_VERSION)
     return cdl_fail(CDL_STATUS_UNSUPPORTED,
@@ -105,7 +106,7 @@ static void write_bytes(void *user, const void *bytes, size_t count)
   base_output_write(user, bytes, count);
 }
 
-/* Draws either of the two. */
+/* Draws the chart, or the map if `chart` is NULL. */
 static cdl_status write_plot(const char *path, const plot_chart *chart, const plot_heatmap *map)
 {
   base_output *output;

@@ -1,6 +1,6 @@
-/* What a program and the object that draws its plots, libcondlora-plot.so, have in common. The object
- * exports one function, whose name is PLOT_ENTRY. It holds cairo and nothing of this project's other
- * code: it gives bytes and a status, and the program writes files and messages. */
+/* The interface between a program and libcondlora-plot.so, which draws its plots. The object
+ * exports one function, named PLOT_ENTRY. It contains the code that uses cairo and no other code of
+ * this project: it returns bytes and a status, and the program writes files and messages. */
 #ifndef CONDLORA_TOOLS_PLOT_TABLE_H
 #define CONDLORA_TOOLS_PLOT_TABLE_H
 
@@ -11,23 +11,24 @@
 #include "tools/plot/chart.h"
 #include "tools/plot/heatmap.h"
 
-/* The version goes up with every change of a type in this header or in those that it includes. */
+/* The version is incremented with every change of a type in this header or in those that it
+ * includes. */
 enum { PLOT_MAGIC = 0x706c6f74, PLOT_VERSION = 1 };
 
 typedef enum { PLOT_SVG, PLOT_PNG, PLOT_PDF, PLOT_FORMAT_COUNT } plot_format;
 
-/* One page to be drawn. */
+/* One page to draw. */
 typedef struct {
   plot_format format;
-  /* Takes the page's bytes, in order. What it cannot take it notes for the program itself. */
+  /* Receives the page's bytes, in order. The program records its own failures. */
   void (*write)(void *user, const void *bytes, size_t count);
   void *user;
-  char fault[256]; /* filled in where the status is not OK: what is wrong, a line */
+  char fault[256]; /* one line that says what is wrong, if the status is not OK */
 } plot_page;
 
-/* Magic and version stay where they are in every version; a program reads no more of another's. The
- * functions return DATA for a chart with nothing to show, ARGUMENT for a map without cells or scale,
- * MEMORY, and IO where cairo fails. */
+/* Magic and version have the same place in every version; a program reads nothing else of another
+ * version's table. The functions return DATA for a chart with nothing to show, ARGUMENT for a map
+ * without cells or with an empty scale, MEMORY, and IO if cairo fails. */
 typedef struct {
   uint32_t magic, version;
   cdl_status (*draw_chart)(const plot_chart *chart, plot_page *page);

@@ -31,7 +31,7 @@ static double speed_of(const report_comparison *c, size_t task, size_t method, s
   return report_compared_run_at(c, task, method, seed)->examples_per_s;
 }
 
-/* A comparison's number of seeds is small: tools/study/reproduce.c has the limit. */
+/* The number of seeds is limited in tools/study/reproduce.c. */
 enum { SEEDS_MOST = 1000 };
 
 static void gather(const report_comparison *c, size_t task, size_t method, value_of *value,
@@ -79,7 +79,7 @@ report_paired_test report_test_by_seed(const report_comparison *c, size_t task, 
   return report_paired_t_test(first, second, c->seed_count);
 }
 
-/* Adds the scores of every seed of a method, divided by their number. */
+/* Adds each example's score, averaged over the method's seeds. */
 static cdl_status add_examples(const report_comparison *c, size_t task, size_t method, size_t count,
                                double *mean)
 {

@@ -13,32 +13,32 @@ static void write_base(const report_source *source, report_document *to, const c
 {
   const report_comparison *c = source->comparison;
   report_document_heading(to, "Model");
-  report_document_item(to,
-                       "Base: %s. It is frozen, and none of it is here; its own card and licence "
-                       "apply.",
-                       model);
+  report_document_item(
+      to,
+      "Base: %s. It is frozen and not part of these files; its own model card and licence apply.",
+      model);
   for (size_t m = 0; m < c->method_count; m++) {
     const report_compared_run *run = report_compared_run_at(c, 0, m, 0);
     report_document_item(to,
-                         "%s: %" PRId64 " trained numbers, and %" PRId64
+                         "%s: %" PRId64 " trainable parameters, and %" PRId64
                          " of the classification head "
                          "on %s.",
                          report_method_title(c->methods[m]).text, run->adapter_numbers,
                          run->head_numbers, c->tasks[0]->name);
   }
-  report_document_item(to,
-                       "One adapter a task, method and seed: `runs/TASK/METHOD/seedN/adapter`. "
-                       "Made with condlora %s.",
-                       cdl_version());
+  report_document_item(
+      to,
+      "There is one adapter for each task, method and seed: `runs/TASK/METHOD/seedN/adapter`. "
+      "Made with condlora %s.",
+      cdl_version());
 }
 
 static void write_data(const report_comparison *c, report_document *to)
 {
   report_document_heading(to, "Data");
-  report_document_paragraph(to,
-                            "English sentences of GLUE (Wang et al. 2019). Trained on the official "
-                            "train set less the part held out to choose the epoch by; measured on "
-                            "the official dev set.");
+  report_document_paragraph(to, "English sentences of GLUE (Wang et al. 2019). The training data "
+                                "is the official train set without the part held out to choose the "
+                                "epoch; the scores are those on the official dev set.");
   for (size_t t = 0; t < c->task_count; t++) {
     const report_compared_run *run = report_compared_run_at(c, t, 0, 0);
     report_document_item(to, "%s: %zu examples held out, %zu of dev.", c->tasks[t]->name,
@@ -53,14 +53,15 @@ static void write_settings(const report_comparison *c, report_document *to)
       "lr",           "schedule", "warmup_ratio", "weight_decay", "dropout",   "adapter_dropout",
       "dev_fraction", "keep",     "max_length",   "precision",    "compat"};
   report_document_heading(to, "Settings");
-  report_document_paragraph(to, "All values that the runs have; `table.json` has those of each.");
+  report_document_paragraph(
+      to, "The table has all values of the runs; `table.json` has those of each run.");
   report_document_table_begin(to, 2);
   report_document_cell(to, "setting");
   report_document_cell(to, "values");
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
     const report_described values = report_setting_values(c, keys[i]);
     if (strcmp(keys[i], "max_steps") == 0 && strcmp(values.text, "0") == 0)
-      continue; /* epochs say how long it is */
+      continue; /* the run's length is given in epochs */
     report_document_cell(to, "`%s`", keys[i]);
     report_document_cell(to, "%s", values.text);
   }
@@ -70,16 +71,15 @@ static void write_settings(const report_comparison *c, report_document *to)
 static void write_use(report_document *to)
 {
   report_document_heading(to, "Intended use");
-  report_document_paragraph(to,
-                            "Comparing methods of low-rank adaptation, and labelling texts like "
-                            "those of the task. The scores say nothing about other languages, "
-                            "other kinds of text or longer ones. Not for decisions about people.");
+  report_document_paragraph(
+      to, "The adapters are for comparing methods of low-rank adaptation and for classifying texts "
+          "like those of the task. The scores say nothing about other languages, other kinds of "
+          "text or longer texts. Do not use the adapters for decisions about people.");
   report_document_heading(to, "Bias");
-  report_document_paragraph(to,
-                            "Pre-trained encoders carry the social biases of the corpora they were "
-                            "trained on, and the data of the tasks have their own. An adapter on a "
-                            "frozen base inherits the base's: the weights that hold them stay as "
-                            "they are. Nothing was measured or done about it here.");
+  report_document_paragraph(
+      to, "Pre-trained encoders carry the social biases of the corpora they were "
+          "trained on, and the tasks' data has biases too. An adapter inherits the biases of its "
+          "frozen base. Biases were neither measured nor reduced here.");
 }
 
 cdl_status report_write_card(const report_source *source)

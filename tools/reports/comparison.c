@@ -69,8 +69,8 @@ cdl_status report_predictions_write(const char *run_folder, const cdl_dataset *d
   return base_output_commit(output);
 }
 
-/* How often each class is the right one. */
-enum { CLASSES_MOST = 8, CLASS_BYTES = 64 }; /* GLUE's have three at most */
+/* How often each class is the right one in dev. */
+enum { CLASSES_MOST = 8, CLASS_BYTES = 64 }; /* GLUE's tasks have at most three */
 typedef struct {
   char name[CLASSES_MOST][CLASS_BYTES];
   size_t count[CLASSES_MOST];
@@ -228,7 +228,8 @@ static cdl_status take_metrics(const char *path, const json_t *metrics, const cd
   return CDL_STATUS_OK;
 }
 
-/* Settings that change the result, without where things lie: a run's folder may be moved. */
+/* Returns the settings that change results. Paths are left out, because a run's folder may be
+ * moved. */
 static json_t *settings_of(const json_t *run)
 {
   json_t *settings = json_object();
@@ -240,7 +241,7 @@ static json_t *settings_of(const json_t *run)
   return settings;
 }
 
-/* One rate, or a text with all three. */
+/* Returns one rate, or a text with all three if they differ. */
 static json_t *dropout_of(const json_t *run)
 {
   const json_t *rates = json_object_get(run, "dropout");

@@ -1,4 +1,5 @@
-/* Runs of several methods on several tasks with several seeds, read back from their folders. */
+/* A comparison: runs of several methods on several tasks with several seeds, read from their
+ * folders. */
 #ifndef CONDLORA_TOOLS_REPORTS_COMPARISON_H
 #define CONDLORA_TOOLS_REPORTS_COMPARISON_H
 
@@ -11,20 +12,20 @@
 #include "tools/reports/methods.h"
 #include "train/evaluate.h"
 
-/* What a finished run left. Arrays are owned. */
+/* The results of a finished run. Arrays are owned. */
 typedef struct {
-  json_t *settings; /* those that change the result */
-  json_t *used;     /* in place of settings that say "as the model has it": dropout, max_length */
+  json_t *settings; /* the settings that change results */
+  json_t *used;     /* values used for settings that refer to the model: dropout, max_length */
   int64_t adapter_numbers, head_numbers, steps, kept_step;
   double kept_epoch, examples_per_s;
   train_result valid, dev;
-  size_t examples;  /* of dev */
-  double *score;    /* [examples] 1 right, 0 wrong; of a regression the squared error, negative */
-  double commonest; /* share of dev that the commonest class is; NaN of a regression */
-  size_t points;    /* of train.jsonl */
+  size_t examples; /* examples of dev */
+  double *score; /* [examples] 1 if right, 0 if wrong; in a regression the negative squared error */
+  double commonest; /* share of the most frequent class in dev; NaN for a regression */
+  size_t points;    /* lines of train.jsonl */
   double *step, *epoch, *loss, *rate;
   size_t evaluations;
-  double *evaluated_at, *evaluated; /* epoch, and the task's first metric there */
+  double *evaluated_at, *evaluated; /* epoch, and the task's first metric at it */
 } report_compared_run;
 
 typedef struct {
@@ -42,22 +43,24 @@ static inline report_compared_run *report_compared_run_at(const report_compariso
   return &c->runs[(task * c->method_count + method) * c->seed_count + seed];
 }
 
-/* The method that others are held against: LoRA, or else the first. */
+/* Returns the index of the method that others are compared with: LoRA, or else the first. */
 size_t report_baseline(const report_comparison *comparison);
 
-/* "FOLDER/runs/RTE/lora/seed0", to be freed by the caller; NULL when memory is out. */
+/* Returns "FOLDER/runs/RTE/lora/seed0", which the caller frees; NULL when memory is out. */
 char *report_compared_run_folder(const report_comparison *comparison, size_t task, size_t method,
                                  size_t seed);
 
-/* The predictions of a run's kept adapter on dev, written last: a run that has them is finished. */
+/* Returns whether a run is finished: it has the predictions of its kept adapter on dev, which are
+ * written last. */
 bool report_compared_run_finished(const char *run_folder);
-/* A line an example of `dataset`: index, label, prediction by `logits` [count, labels]; names of
- * classes, or numbers. */
+/* Writes a line for each example of `dataset`: index, label and the prediction by `logits`,
+ * [examples, labels]; as names of classes, or as numbers in a regression. */
 CDL_MUST_USE cdl_status report_predictions_write(const char *run_folder, const cdl_dataset *dataset,
                                                  const float *logits, int labels);
 
-/* Reads every run of tasks, methods and seeds as set. Ends with report_comparison_release. Errors:
- * those of files; DATA, naming file and line, for one that no finished run leaves. */
+/* Reads the run of every task, method and seed of the comparison. Release with
+ * report_comparison_release. Errors: those of files; DATA, naming file and line, if a run's files
+ * are not those of a finished run. */
 CDL_MUST_USE cdl_status report_comparison_read(report_comparison *comparison);
 void report_comparison_release(report_comparison *comparison);
 

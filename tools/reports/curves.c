@@ -10,7 +10,7 @@
 #include "tools/plot/plot.h"
 #include "tools/reports/plots.h"
 
-enum { POINTS = 60 }; /* of a curve: means over so many stretches of the steps */
+enum { POINTS = 60 }; /* points of a curve, each the mean over a range of steps */
 
 typedef struct {
   const char *name, *title, *y_axis; /* "loss" */
@@ -18,7 +18,8 @@ typedef struct {
   bool points;
 } curve_kind;
 
-/* Means of `values` over stretches of equal length, at the end of each. */
+/* Makes a series of the means of `values` over ranges of equal length, placed at each range's
+ * end. */
 static void thin(const report_compared_run *run, const double *values, plot_series *series,
                  double *x, double *y)
 {
@@ -99,7 +100,7 @@ static cdl_status draw(const report_comparison *c, size_t task, const curve_kind
   return status;
 }
 
-/* Whether any of the points can be shown. */
+/* Returns whether any point can be drawn. */
 static bool is_shown(const report_comparison *c, size_t task, const curve_kind *kind)
 {
   for (size_t m = 0; m < c->method_count; m++)

@@ -35,14 +35,14 @@ cdl_status report_describe_model(const report_source *source, report_described *
   return CDL_STATUS_OK;
 }
 
-/* ---- Values as text, each once ---- */
+/* ---- Distinct values as text ---- */
 
 static void value_text(const json_t *value, char *text, size_t size)
 {
   if (json_is_string(value))
     base_make_visible(json_string_value(value), json_string_length(value), text, size);
   else if (json_is_number(value) && json_number_value(value) < 0)
-    snprintf(text, size, "not set"); /* as earlier versions wrote it */
+    snprintf(text, size, "not set"); /* earlier versions wrote a negative number */
   else if (json_is_array(value)) {
     char list[512] = "";
     for (size_t i = 0; i < json_array_size(value); i++) {
@@ -62,7 +62,7 @@ static void value_text(const json_t *value, char *text, size_t size)
                                     : "not set");
 }
 
-/* Adds `text` to a list with commas, unless it is there. */
+/* Adds `text` to a comma-separated list if the list does not contain it. */
 static void add_text(report_described *d, const char *text)
 {
   const size_t length = strlen(text);
@@ -99,14 +99,14 @@ static bool is_place(const char *key)
   return strcmp(key, "model") == 0 || strcmp(key, "data") == 0 || strcmp(key, "seed") == 0;
 }
 
-/* The run of a task and method with the first seed; settings differ between seeds in the seed
- * alone. */
+/* Returns the settings of a task and method with the first seed; those of other seeds differ in the
+ * seed only. */
 static const json_t *here(const report_comparison *c, size_t task, size_t method)
 {
   return report_compared_run_at(c, task, method, 0)->settings;
 }
 
-/* A row for `key` where any run's value is not its recipe's. */
+/* Adds a row for `key` if any run's value differs from its recipe's. */
 static void setting_row(const report_source *source, report_document *to, const char *key,
                         bool *begun)
 {

@@ -13,7 +13,7 @@ struct report_document {
   char *folder;
   base_output *markdown, *html;
   bool in_list, failed;
-  int columns, cells; /* of the table under way */
+  int columns, cells; /* of the table that is being written */
 };
 
 static const char style[] =
@@ -24,7 +24,8 @@ static const char style[] =
 
 /* ---- Text ---- */
 
-/* A '`' that is no mark of code: in texts that report_document_foreign gives, where no control is left. */
+/* Stands for a '`' that does not mark code, in texts of report_document_foreign, which contain no
+ * control characters. */
 enum { FOREIGN_TICK = 1 };
 
 base_visible_text report_document_foreign(const char *text)
@@ -56,8 +57,8 @@ static void write_html(report_document *d, const char *text)
       base_output_write(d->html, text, 1);
 }
 
-/* Whether Markdown would make more of a character than it is, outside code: a link, emphasis, an
- * escape; and HTML where a tag or a name may begin. */
+/* Returns whether Markdown would read a character outside code as markup (a link, emphasis, an
+ * escape, or HTML where a tag or a name may begin). */
 static bool is_markup(const char *at)
 {
   const char next = at[1];
@@ -77,7 +78,7 @@ static bool is_markup(const char *at)
   }
 }
 
-/* A bar would end a cell, in code too. */
+/* In a table, a bar is escaped also in code, because it ends a cell there too. */
 static void write_markdown(report_document *d, const char *text)
 {
   bool code = false;
@@ -86,17 +87,17 @@ static void write_markdown(report_document *d, const char *text)
     code = code != (*text == '`');
     if ((*text == '|' && d->columns > 0) || (!code && (tick || is_markup(text))))
       base_output_write(d->markdown, "\\", 1);
-    if (tick) /* which nothing can escape in code */
+    if (tick) /* nothing can escape it in code */
       base_output_write(d->markdown, code ? "'" : "`", 1);
     else
       base_output_write(d->markdown, text, 1);
   }
 }
 
-/* Both forms of a text, as one line that a terminal shows too; FOREIGN_TICK stays. */
+/* Writes a text in both forms as one line that is safe on a terminal; FOREIGN_TICK stays. */
 static void write_text(report_document *d, const char *text)
 {
-  enum { MOST = 6 }; /* bytes that one may become: \u202e has six for three */
+  enum { MOST = 6 }; /* most bytes for one: \u202e has six for three */
   const size_t bytes = strlen(text), room = bytes * MOST + 16;
   char *visible = malloc(room), *to = visible;
   d->failed = d->failed || visible == NULL;
@@ -283,7 +284,7 @@ void report_document_table_end(report_document *d)
   base_output_printf(d->html, "</table>\n");
 }
 
-/* RFC 4648. */
+/* Base64 of RFC 4648. */
 static void write_base64(base_output *output, const unsigned char *bytes, size_t count)
 {
   static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -298,7 +299,7 @@ static void write_base64(base_output *output, const unsigned char *bytes, size_t
   }
 }
 
-/* As data in the page: names inside one SVG would meet those of another. */
+/* The page embeds the SVG as data, because ids inside one SVG would clash with those of another. */
 cdl_status report_document_image(report_document *d, const char *path, const char *text)
 {
   char *whole = base_path_join(d->folder, path);

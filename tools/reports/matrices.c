@@ -11,9 +11,9 @@
 #include "tools/plot/plot.h"
 #include "tools/reports/plots.h"
 
-enum { VECTORS = 8 }; /* i and j of equation 2, where the ranks have as many */
+enum { VECTORS = 8 }; /* i and j of equation 2, if the ranks are at least this */
 
-/* The matrices of one run's adapter, with what they lie in. */
+/* The matrices of a run's adapter, with the model that owns their layers. */
 typedef struct {
   inference_model model;
   analysis_adapted adapted;
@@ -51,7 +51,7 @@ static void close_run(opened *o)
   inference_close(&o->model);
 }
 
-/* VECTORS, or the smallest rank. */
+/* Returns VECTORS, or the smallest rank if that is lower. */
 static int64_t vectors_of(const analysis_adapted *adapted)
 {
   int64_t least = VECTORS;
@@ -154,7 +154,8 @@ typedef struct {
   bool draws;
 } place;
 
-/* One grid as plots/RTE-seed0-reference-attention.self.query-A.svg, shown in the report. */
+/* Draws one grid as plots/RTE-seed0-reference-attention.self.query-A.svg and shows it in the
+ * report. */
 static cdl_status draw_grid(const place *p, const analysis_adapted_target *layers,
                             analysis_conversion_kind kind, const analysis_grid *grid)
 {

@@ -5,8 +5,8 @@
 
 #include "base/nearest.h"
 
-/* AdaLoRA under --compat reference is the inert form of the paper's fork, and CondAdaLoRA has no
- * such form: neither follows it. */
+/* These two do not use --compat reference: under it, AdaLoRA is the inert form of the paper's fork,
+ * and CondAdaLoRA has no such form. */
 static const report_compared_method methods[] = {
     {"lora", "LoRA", NULL, "lora", true, ""},
     {"condlora-reference", "CondLoRA", "orientation reference", "condlora", true, ""},

@@ -1,4 +1,4 @@
-/* The methods that are compared, as the paper's tables name them. */
+/* The methods that reports compare, with their names in the paper's tables. */
 #ifndef CONDLORA_TOOLS_REPORTS_METHODS_H
 #define CONDLORA_TOOLS_REPORTS_METHODS_H
 
@@ -7,7 +7,7 @@
 
 #include "condlora/status.h"
 
-/* Settings on top of one of a task's recipes. */
+/* A method: settings that are added to one of a task's recipes. */
 typedef struct {
   const char *name;     /* "condlora-reference" */
   const char *title;    /* "CondLoRA" */
@@ -17,9 +17,9 @@ typedef struct {
   const char *settings; /* "method=adalora compat=none"; "" */
 } report_compared_method;
 
-/* All of them; static. */
+/* Returns all methods; static. */
 const report_compared_method *report_compared_methods(size_t *count);
-/* By name. USAGE, with the nearest. */
+/* Finds a method by name. Errors: USAGE, with the nearest name. */
 CDL_MUST_USE cdl_status report_compared_method_find(const char *name,
                                                     const report_compared_method **method);
 
@@ -28,7 +28,7 @@ typedef struct {
   char text[512];
 } report_described;
 
-/* "CondLoRA (orientation reference)". */
+/* Returns the title with the form: "CondLoRA (orientation reference)". */
 report_described report_method_title(const report_compared_method *method);
 
 #endif

@@ -1,13 +1,13 @@
-/* Where a report's plots lie, and whether there are any. */
+/* The folder of a report's plots, and whether plots can be drawn. */
 #ifndef CONDLORA_TOOLS_REPORTS_PLOTS_H
 #define CONDLORA_TOOLS_REPORTS_PLOTS_H
 
 #include "tools/reports/comparison.h"
 #include "tools/reports/document.h"
 
-/* Makes FOLDER/plots and clears what a stopped call left there. A warning where nothing draws plots. */
+/* Makes FOLDER/plots and removes what a stopped call left in it. Warns if plots cannot be drawn. */
 CDL_MUST_USE cdl_status report_plots_begin(const report_comparison *comparison);
-/* Whether plots can be drawn; where they cannot, the report says why. */
+/* Returns whether plots can be drawn; if not, it writes the reason into the report. */
 bool report_can_draw(report_document *to);
 
 #endif

@@ -42,9 +42,9 @@ cdl_status report_check(const report_kind *kind, const report_comparison *c)
 {
   const bool of_matrices = kind->content == REPORT_SIMILARITY || kind->content == REPORT_CONVERSION;
   if (of_matrices && strcmp(c->methods[report_baseline(c)]->name, "lora") != 0)
-    return cdl_fail(CDL_STATUS_USAGE, "%s wants lora among --methods", kind->name);
+    return cdl_fail(CDL_STATUS_USAGE, "%s needs lora among --methods", kind->name);
   if (kind->content == REPORT_SIMILARITY && c->method_count < 2)
-    return cdl_fail(CDL_STATUS_USAGE, "%s wants another method beside lora among --methods",
+    return cdl_fail(CDL_STATUS_USAGE, "%s needs another method beside lora among --methods",
                     kind->name);
   return CDL_STATUS_OK;
 }

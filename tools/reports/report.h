@@ -4,10 +4,10 @@
 
 #include "tools/reports/source.h"
 
-/* USAGE, with the nearest, for another name. */
+/* Finds a kind of report by name. Errors: USAGE, with the nearest name. */
 CDL_MUST_USE cdl_status report_kind_find(const char *name, const report_kind **kind);
 
-/* Whether the comparison has the methods that the report is about: USAGE. */
+/* Checks that the comparison has the methods that the report needs. Errors: USAGE. */
 CDL_MUST_USE cdl_status report_check(const report_kind *kind, const report_comparison *comparison);
 
 /* Writes report.md, report.html, MODEL_CARD.md, MODEL_CARD.html, plots/, table.csv, table.json,

@@ -7,7 +7,7 @@
 
 #include "tools/reports/aggregate.h"
 
-/* What the paper prints for RoBERTa-base, for the two methods of its tables. */
+/* The paper's scores of RoBERTa-base for the two methods of its tables. */
 static const struct {
   const char *task;
   double lora, condlora;
@@ -16,7 +16,7 @@ static const struct {
                     {"RTE", 74.3, 74.2},  {"STS-B", 89.3, 90.3}};
 enum { PAPER_TASKS = sizeof paper_scores / sizeof paper_scores[0] };
 
-/* "61.20 ± 0.31", of a hundred. */
+/* Writes a cell such as "61.20 ± 0.31", in percent. */
 static void score_cell(report_document *to, report_spread spread)
 {
   if (isnan(spread.mean))
@@ -27,7 +27,8 @@ static void score_cell(report_document *to, report_spread spread)
     report_document_cell(to, "%.2f ± %.2f", 100 * spread.mean, 100 * spread.deviation);
 }
 
-/* What says nothing of an example reaches as much: Matthews' correlation is 0 then. */
+/* Adds the score of always answering the most frequent class; Matthews' correlation of that is
+ * 0. */
 static void commonest_row(const report_comparison *c, report_document *to)
 {
   report_document_cell(to, "always the commonest class");
@@ -67,7 +68,7 @@ static bool has_method(const report_comparison *c, const char *name)
   return false;
 }
 
-/* F1 of MRPC and QQP, Spearman's correlation of STS-B. */
+/* Writes the second metrics: F1 of MRPC and QQP, Spearman's correlation of STS-B. */
 static void write_second_metrics(const report_comparison *c, report_document *to)
 {
   int tasks = 0;

@@ -1,4 +1,4 @@
-/* What a report is made from. */
+/* The input of a report. */
 #ifndef CONDLORA_TOOLS_REPORTS_SOURCE_H
 #define CONDLORA_TOOLS_REPORTS_SOURCE_H
 
@@ -6,7 +6,7 @@
 
 typedef enum { REPORT_SCORES, REPORT_SPEED, REPORT_SIMILARITY, REPORT_CONVERSION } report_content;
 
-/* A table or figure of the paper, and what is run for it unless something else is asked for. */
+/* A table or figure of the paper, with its default tasks, methods and seeds. */
 typedef struct {
   const char *name;  /* "table1" */
   const char *title; /* "GLUE scores" */
@@ -14,12 +14,12 @@ typedef struct {
   const char *tasks, *methods, *seeds;
 } report_kind;
 
-/* All that a report is made of. */
+/* The input of a report. */
 typedef struct {
   const report_kind *kind;
-  const report_comparison *comparison; /* read */
-  json_t *const *recipes; /* [tasks, methods] settings as the recipes say, that change the result */
-  const char *model;      /* its folder */
+  const report_comparison *comparison; /* already read */
+  json_t *const *recipes; /* [tasks, methods] the recipes' settings that change results */
+  const char *model;      /* folder of the model */
   const char *backend;
   int threads;
   bool no_fallback;

@@ -23,8 +23,8 @@ double report_deviation(const double *values, size_t count)
 
 /* ---- Student's distribution ---- */
 
-/* The continued fraction of the incomplete beta function (Abramowitz and Stegun 26.5.8) by Lentz's
- * way; it converges fast for x < (a + 1) / (a + b + 2). */
+/* Evaluates the continued fraction of the incomplete beta function (Abramowitz and Stegun 26.5.8)
+ * by Lentz's method; it converges fast for x < (a + 1) / (a + b + 2). */
 static double beta_fraction(double a, double b, double x)
 {
   enum { TERMS_MOST = 10000 };
@@ -50,8 +50,8 @@ static double beta_fraction(double a, double b, double x)
   return value;
 }
 
-/* ln Γ(a + 1/2) - ln Γ(a): the logarithms themselves would cancel where a is large. The series is
- * Stirling's. */
+/* Returns ln Γ(a + 1/2) - ln Γ(a). The difference of the two logarithms would cancel for large a;
+ * Stirling's series does not. */
 static double log_gamma_step(double a)
 {
   enum { SERIES_FROM = 20 };
@@ -61,7 +61,7 @@ static double log_gamma_step(double a)
   return 0.5 * log(a) - r * (1.0 / 8 - q * (1.0 / 192 - q * (1.0 / 640 - q * 17.0 / 14336)));
 }
 
-/* I_x(freedom / 2, 1 / 2), the regularised incomplete beta function, at x = freedom / (freedom +
+/* Uses the regularized incomplete beta function I_x(freedom / 2, 1 / 2) at x = freedom / (freedom +
  * t²). */
 double report_student_two_sided(double t, double freedom)
 {
@@ -76,8 +76,8 @@ double report_student_two_sided(double t, double freedom)
                                    : 1 - front * beta_fraction(b, a, y) / b;
 }
 
-/* Whether differences have no variance but what rounding the values and their differences gave them:
- * a few units in the last place of the largest value. */
+/* Returns whether the differences vary by rounding only: by a few units in the last place of the
+ * largest value. */
 static bool are_constant(const double *a, const double *b, size_t count)
 {
   double largest = 0, least = INFINITY, most = -INFINITY;

@@ -9,7 +9,7 @@
 #include "base/path.h"
 #include "tools/reports/aggregate.h"
 
-/* An empty field where there is no number. */
+/* Writes a field; NaN gives an empty one. */
 static void field(base_output *to, double value)
 {
   if (isnan(value))
@@ -28,7 +28,7 @@ static cdl_status begin(const report_comparison *c, const char *name, base_outpu
   return status;
 }
 
-/* "RTE,condlora-reference,orientation reference" */
+/* Writes "RTE,condlora-reference,orientation reference". */
 static void names(base_output *to, const report_comparison *c, size_t task, size_t method)
 {
   const report_compared_method *m = c->methods[method];
@@ -37,7 +37,7 @@ static void names(base_output *to, const report_comparison *c, size_t task, size
 
 typedef struct {
   report_spread score;
-  report_paired_test seed, example; /* against the baseline; n = 0 of the baseline itself */
+  report_paired_test seed, example; /* against the baseline; n = 0 for the baseline itself */
 } compared;
 
 static cdl_status compare(const report_comparison *c, size_t task, size_t method, compared *result)
@@ -144,7 +144,7 @@ static cdl_status write_table_json(const report_source *source)
   return status;
 }
 
-/* A line a run. */
+/* Writes one line for each run. */
 static cdl_status write_runs(const report_comparison *c)
 {
   base_output *to;
@@ -172,7 +172,7 @@ static cdl_status write_runs(const report_comparison *c)
   return base_output_commit(to);
 }
 
-/* Apart, for no two runs share them. */
+/* Times have their own file, because they differ from run to run. */
 static cdl_status write_times(const report_comparison *c)
 {
   base_output *to;

@@ -4,7 +4,7 @@
 
 #include "tools/reports/source.h"
 
-/* table.csv, table.json, runs.csv and times.csv. */
+/* Writes table.csv, table.json, runs.csv and times.csv. */
 CDL_MUST_USE cdl_status report_write_tables(const report_source *source);
 
 #endif

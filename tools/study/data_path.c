@@ -8,7 +8,7 @@
 #include "base/path.h"
 #include "base/place.h"
 
-/* `folder`/`below`/`name`, where that can be read. */
+/* Returns `folder`/`below`/`name` if it can be read, otherwise NULL. */
 static char *readable(const char *folder, const char *below, const char *name)
 {
   char *base = base_path_join(folder, below), *path = NULL;
@@ -34,8 +34,6 @@ static bool look_in(void *user, const char *folder)
   return s->found != NULL;
 }
 
-/* Beside the program, wherever that has moved; in the build folder of one that is not installed; and
- * where it was to be installed. */
 char *study_data_path(const char *name)
 {
   search s = {.name = name};

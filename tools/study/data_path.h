@@ -1,10 +1,10 @@
-/* Files that are installed with the programs. */
+/* Paths of files that are installed with the programs. */
 #ifndef CONDLORA_TOOLS_STUDY_DATA_PATH_H
 #define CONDLORA_TOOLS_STUDY_DATA_PATH_H
 
-/* The path of share/condlora/NAME: below an installed program wherever it was moved to, beside the
- * programs in a build tree, or where it was configured to be. To be freed by the caller; NULL where
- * it is in none of these. */
+/* Returns the path of share/condlora/NAME. It is searched below the folder of an installed program
+ * (which may have been moved), in the build folder of an uninstalled program, and in the configured
+ * place. The caller frees it. NULL if it is in none of these. */
 char *study_data_path(const char *name);
 
 #endif

@@ -21,7 +21,7 @@ extern char **environ;
 struct study_optuna_client {
   pid_t process;
   int to, from; /* -1: closed */
-  FILE *words;  /* what it says on stderr, in a file without a name */
+  FILE *words;  /* its stderr, an unnamed temporary file */
 };
 
 static const char *python(void)
@@ -32,7 +32,8 @@ static const char *python(void)
 
 /* ---- Starting ---- */
 
-/* In a process group of its own: Ctrl-C on the terminal is for this program alone. */
+/* The child gets its own process group, so that Ctrl-C on the terminal reaches this program
+ * only. */
 static cdl_status spawn(study_optuna_client *c, const char *script, int input, int output)
 {
   char *const arguments[] = {(char *)(uintptr_t)python(), (char *)(uintptr_t)script, NULL};
@@ -61,7 +62,7 @@ static cdl_status spawn(study_optuna_client *c, const char *script, int input, i
     return CDL_STATUS_OK;
   c->process = 0;
   return cdl_fail(CDL_STATUS_ABSENT,
-                  "%s cannot be started (%s): a search wants Python 3 with Optuna, from "
+                  "%s cannot be started (%s): a search needs Python 3 with Optuna, from "
                   "CDL_PYTHON or as python3",
                   python(), strerror(failed));
 }
@@ -114,7 +115,7 @@ cdl_status study_optuna_client_start(study_optuna_client **client)
   return status;
 }
 
-/* Its input ends, which ends it. */
+/* Closes the pipes. The bridge ends when its input ends. */
 static void close_pipes(study_optuna_client *c)
 {
   if (c->to >= 0)
@@ -124,7 +125,7 @@ static void close_pipes(study_optuna_client *c)
   c->to = c->from = -1;
 }
 
-/* How it ended, as waitpid says. */
+/* Returns the child's wait status, as waitpid gives it. */
 static int wait_for_end(study_optuna_client *c)
 {
   int how = 0;
@@ -147,7 +148,7 @@ void study_optuna_client_stop(study_optuna_client *c)
 
 /* ---- Calling ---- */
 
-/* The last line that the bridge said on stderr; "" for none. */
+/* Copies the last line of the bridge's stderr; "" if there is none. */
 static void last_words(const study_optuna_client *c, char *text, size_t bytes)
 {
   char line[512];
@@ -172,8 +173,8 @@ static cdl_status fail_ended(study_optuna_client *c)
   return cdl_fail(CDL_STATUS_IO, "the bridge to Optuna (%s) has ended%s%s", python(), end, words);
 }
 
-/* False once the other end is closed. A driver's library may have handlers of its own that let
- * signals interrupt calls. */
+/* Returns false if the other end is closed. A driver's library may have installed signal handlers
+ * that interrupt system calls. */
 static bool send_line(const study_optuna_client *c, const char *line)
 {
   for (size_t left = strlen(line); left > 0;) {
@@ -186,7 +187,8 @@ static bool send_line(const study_optuna_client *c, const char *line)
   return true;
 }
 
-/* Up to a newline, to be freed by the caller; one reply at a time is under way. NULL at the end. */
+/* Reads up to a newline; the caller frees the line. At most one reply is under way. Returns NULL at
+ * the end of the input. */
 static char *receive_line(const study_optuna_client *c, size_t *length)
 {
   size_t capacity = 4096;
@@ -251,7 +253,8 @@ cdl_status study_optuna_client_call(study_optuna_client *c, json_t *request, jso
   if (c->process <= 0)
     return cdl_fail(CDL_STATUS_IO, "the bridge to Optuna (%s) has ended", python());
   size_t length;
-  line = receive_line(c, &length); /* one that ended before it read may have said why */
+  line =
+      receive_line(c, &length); /* a bridge that ended before it read may have written the reason */
   if (line == NULL)
     return fail_ended(c);
   const cdl_status status = read_reply(line, length, reply);

@@ -6,15 +6,15 @@
 
 #include "base/json.h"
 
-/* ---- What a study is of ---- */
+/* ---- The facts of a study ---- */
 
 const char *study_search_objective_name(const study_search *s)
 {
   return s->objective == TRAIN_KEEP_BEST ? "best" : "last";
 }
 
-/* What must be the same for values to be compared: every setting that is not searched, with the
- * contents of model and data in place of their paths. */
+/* Returns what must be equal for values to be comparable: every setting that is not searched, with
+ * the contents of model and data instead of their paths. */
 static json_t *facts(const study_search *s)
 {
   static const char *const paths[] = {"model", "data", "train", "dev"};
@@ -50,7 +50,7 @@ void study_search_trial_release(study_search_trial *trial)
   *trial = (study_search_trial){0};
 }
 
-/* {"number": 3, "parameters": {…}} */
+/* Reads {"number": 3, "parameters": {…}}. */
 static cdl_status read_trial(const char *request, const json_t *reply, study_search_trial *trial)
 {
   const json_t *number = json_object_get(reply, "number");

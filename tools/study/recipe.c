@@ -55,7 +55,7 @@ cdl_status study_recipe_find(const char *name, char **path)
   const int length = snprintf(file, sizeof file, "%s%s", name, suffix);
   if (strchr(name, '/') != NULL || length >= (int)sizeof file)
     status = cdl_fail(CDL_STATUS_USAGE,
-                      "--recipe wants a name such as rte-condlora, not '%s'; --config takes a file",
+                      "--recipe needs a name such as rte-condlora, not '%s'; --config takes a file",
                       name);
   else if ((*path = base_path_join(folder, file)) == NULL)
     status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: --recipe");

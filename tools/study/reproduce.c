@@ -51,7 +51,7 @@ static bool is_whole(const char *text, int64_t *value)
   return base_integer_parse(text, strlen(text), value) && *value <= INT32_MAX;
 }
 
-/* "3" is 0, 1, 2; "5,7" is those two; "5," is 5 alone. */
+/* Reads seeds: "3" means 0, 1, 2; "5,7" means 5 and 7; "5," means 5 alone. */
 static cdl_status read_seeds(study_reproduction *r, const char *text)
 {
   enum { MOST = 1000 };
@@ -76,7 +76,7 @@ static cdl_status read_seeds(study_reproduction *r, const char *text)
   for (size_t i = 0; i < c->seed_count; i++) {
     seeds[i] = (int64_t)i;
     if (!counted && !is_whole(r->seeds.item[i], &seeds[i]))
-      return cdl_fail(CDL_STATUS_USAGE, "--seeds wants how many (3) or which (0,7), not '%s'",
+      return cdl_fail(CDL_STATUS_USAGE, "--seeds needs how many (3) or which (0,7), not '%s'",
                       text);
     for (size_t k = 0; k < i; k++)
       if (seeds[k] == seeds[i])
@@ -109,9 +109,9 @@ static void release(study_reproduction *r)
   *r = (study_reproduction){0};
 }
 
-/* ---- The whole ---- */
+/* ---- The reproduction ---- */
 
-/* Seed by seed, so that one that is stopped leaves whole comparisons. */
+/* Trains seed by seed, so that a stopped reproduction leaves complete comparisons. */
 static cdl_status run_all(const study_reproduction *r)
 {
   const report_comparison *c = &r->comparison;
@@ -122,7 +122,7 @@ static cdl_status run_all(const study_reproduction *r)
   return CDL_STATUS_OK;
 }
 
-/* Settings as the recipes say them, [tasks, methods]; to be released one by one. */
+/* Reads the recipes' settings, [tasks, methods]; the caller releases each. */
 static cdl_status read_recipes(const study_reproduction *r, json_t **recipes)
 {
   const report_comparison *c = &r->comparison;
@@ -186,16 +186,16 @@ static cdl_status check_places(const study_reproduction *r)
   if (r->asked.table == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "reproduce what? table1, table2, table3, table4 or figure1");
   if (r->asked.model == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "reproduce wants --model: the folder of the encoder");
+    return cdl_fail(CDL_STATUS_USAGE, "reproduce needs --model: the folder of the encoder");
   if (r->asked.data == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "reproduce wants --data: the folder that holds GLUE's tasks");
+    return cdl_fail(CDL_STATUS_USAGE, "reproduce needs --data: the folder that holds GLUE's tasks");
   return r->asked.output != NULL
              ? CDL_STATUS_OK
              : cdl_fail(CDL_STATUS_USAGE,
-                        "reproduce wants --output: the folder of runs and report");
+                        "reproduce needs --output: the folder of runs and report");
 }
 
-/* In a folder that is locked. */
+/* Runs in the folder, which is locked. */
 static cdl_status run_locked(study_reproduction *r)
 {
   CDL_TRY(study_reproduce_manifest(r));

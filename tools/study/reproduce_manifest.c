@@ -14,9 +14,9 @@
 
 static const char file_name[] = "reproduce.json";
 
-/* ---- What was asked for ---- */
+/* ---- The request ---- */
 
-/* {"model": …, "data": …, "settings": {"epochs": "2", "adalora:lr": "0.002"}} */
+/* Returns {"model": …, "data": …, "settings": {"epochs": "2", "adalora:lr": "0.002"}}. */
 static json_t *requested_json(const study_reproduction *r)
 {
   char *model = realpath(r->asked.model, NULL), *data = realpath(r->asked.data, NULL);
@@ -41,7 +41,7 @@ static const char *text_or_nothing(const json_t *object, const char *key)
   return json_is_string(value) ? json_string_value(value) : "nothing";
 }
 
-/* 1e-3 and 0.001 are the same. */
+/* Compares values; 1e-3 and 0.001 are equal. */
 static bool same_value(const char *a, const char *b)
 {
   char *ends[2];
@@ -70,7 +70,7 @@ static cdl_status compare_requests(const char *folder, const json_t *now, const 
   return CDL_STATUS_OK;
 }
 
-/* ---- What is in it ---- */
+/* ---- Contents of model and data ---- */
 
 static cdl_status hash_model(const char *folder, uint64_t *hash)
 {
@@ -94,7 +94,7 @@ static cdl_status hash_file(const char *folder, const char *name, uint64_t *hash
   return CDL_STATUS_OK;
 }
 
-/* Of the files that its runs read. */
+/* Hashes the files that the task's runs read. */
 static cdl_status hash_task(const cdl_task *task, const char *data, uint64_t *hash)
 {
   static const char *const splits[] = {"train", "dev"};
@@ -119,8 +119,8 @@ static void set_hash(json_t **contents, const char *key, uint64_t hash)
   base_json_set(contents, key, json_string(text));
 }
 
-/* {"model": "0123…", "RTE": "4567…"}: with those of tasks that earlier calls ran. DATA where one is
- * not what it was. */
+/* Returns {"model": "0123…", "RTE": "4567…"}, with the hashes of tasks that earlier calls ran.
+ * Errors: DATA if contents have changed. */
 static cdl_status read_contents(const study_reproduction *r, const json_t *before,
                                 json_t **contents)
 {

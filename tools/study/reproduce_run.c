@@ -44,7 +44,7 @@ static cdl_status predict_dataset(const study_reproduction *r, inference_model *
   return status;
 }
 
-/* Of the adapter on disk: what the run leaves is what is measured. */
+/* Predicts with the adapter on disk, so that the run's result itself is measured. */
 static cdl_status predict(const study_reproduction *r, const train_settings *settings,
                           const cdl_task *task)
 {
@@ -92,7 +92,7 @@ cdl_status study_reproduce_run(const study_reproduction *r, size_t task, size_t 
   }
   if (status != CDL_STATUS_OK)
     status = status == CDL_STATUS_CANCELLED
-                 ? cdl_fail(status, "stopped in %s; the same command goes on", settings.output)
+                 ? cdl_fail(status, "stopped in %s; the same command continues it", settings.output)
                  : cdl_context(status, "%s, %s, seed %" PRId64, c->tasks[task]->name,
                                c->methods[method]->name, c->seeds[seed]);
   train_settings_release(&settings);

@@ -8,7 +8,7 @@
 #include "model/inference/inference.h"
 #include "tools/study/recipe.h"
 
-/* Set by reproduce itself, or without a meaning for many runs. */
+/* Returns whether reproduce sets this field itself, or the field has no meaning for many runs. */
 static bool is_taken(const char *field)
 {
   static const char *const taken[] = {
@@ -22,7 +22,7 @@ static bool is_taken(const char *field)
   return false;
 }
 
-/* "METHOD:KEY=VALUE" in its parts; `method` NULL where it is for all. */
+/* "METHOD:KEY=VALUE", split. `method` is NULL if the setting is for all methods. */
 typedef struct {
   char *copy;
   const char *method, *key, *value;
@@ -36,7 +36,7 @@ static cdl_status split_assignment(const char *text, assignment *a)
   char *equals = strchr(a->copy, '='), *colon = strchr(a->copy, ':');
   if (equals == NULL || equals == a->copy) {
     free(a->copy);
-    return cdl_fail(CDL_STATUS_USAGE, "--setting wants KEY=VALUE or METHOD:KEY=VALUE, not '%s'",
+    return cdl_fail(CDL_STATUS_USAGE, "--setting needs KEY=VALUE or METHOD:KEY=VALUE, not '%s'",
                     text);
   }
   *equals = '\0';
@@ -58,7 +58,7 @@ static cdl_status assign(train_settings *settings, const char *key, const char *
   return train_settings_set(settings, setting, value);
 }
 
-/* "a=b c=d" of a method's own. */
+/* Applies a method's own settings, "a=b c=d". */
 static cdl_status assign_all(train_settings *settings, const char *text)
 {
   while (*text != '\0') {
@@ -77,7 +77,7 @@ static cdl_status assign_all(train_settings *settings, const char *text)
   return CDL_STATUS_OK;
 }
 
-/* "rte-lora" */
+/* Reads the recipe of a task, for example "rte-lora". */
 static cdl_status read_recipe(const cdl_task *task, const char *method, train_settings *settings)
 {
   char name[64];

@@ -4,13 +4,13 @@
 
 #include "tools/study/reproduce_state.h"
 
-/* Makes the settings of one run: the task's recipe, what the method adds, what was asked for.
- * With `recipe_only` the last is left out. Errors: USAGE, DATA, those of files. */
+/* Makes the settings of one run: the task's recipe, the method's own settings, and the request's.
+ * With `recipe_only` the request's are left out. Errors: USAGE, DATA, those of files. */
 CDL_MUST_USE cdl_status study_reproduce_settings(const study_reproduction *r, size_t task,
                                                  size_t method, size_t seed, bool recipe_only,
                                                  train_settings *settings);
-/* Whether every setting that is asked for may be, and every run's settings and files of data are
- * sound. */
+/* Checks that every requested setting is allowed, and that every run's settings and data files are
+ * valid. */
 CDL_MUST_USE cdl_status study_reproduce_check(const study_reproduction *r);
 
 #endif

@@ -1,4 +1,4 @@
-/* A reproduction of one of the paper's tables: what is asked for, whom it tells, and its plan. */
+/* The state of a reproduction: the request, its events, and the plan. */
 #ifndef CONDLORA_TOOLS_STUDY_REPRODUCE_STATE_H
 #define CONDLORA_TOOLS_STUDY_REPRODUCE_STATE_H
 
@@ -6,13 +6,13 @@
 #include "tools/reports/comparison.h"
 #include "train/trainer.h"
 
-/* What is asked for; texts are borrowed. */
+/* The request; texts are borrowed. */
 typedef struct {
   const char *table;                 /* "table1" */
   const char *model, *data, *output; /* folders; `data` holds one folder a GLUE task */
-  /* With commas; NULL: the table's own. One whole number of seeds is how many, from 0. */
+  /* Lists with commas; NULL: the table's. A single number of `seeds` is their count, from 0. */
   const char *tasks, *methods, *seeds;
-  /* In place of the recipes': values of two settings, NULL for none, and others as "KEY=VALUE" or
+  /* Replacements for the recipes' settings: two values, or NULL, and others as "KEY=VALUE" or
    * "METHOD:KEY=VALUE". */
   const char *epochs, *lr;
   const char *const *settings; /* [setting_count] */
@@ -22,10 +22,10 @@ typedef struct {
   bool no_fallback;
 } study_reproduce_request;
 
-/* Whom a reproduction tells what happens, and who may stop it. Every function may be NULL. */
+/* The callbacks of a reproduction. Every function may be NULL. */
 typedef struct {
   void *user;
-  void (*began)(void *user); /* every input was found good */
+  void (*began)(void *user); /* all inputs have been checked */
   void (*run_began)(void *user, const char *task, const char *method, int64_t seed);
   void (*stepped)(void *user, const train_step_report *report);
   void (*evaluated)(void *user, const train_evaluation_report *report);
@@ -33,7 +33,7 @@ typedef struct {
   const volatile int *stop; /* not 0: finish the step, save, and return CANCELLED */
 } study_reproduce_events;
 
-/* Lists are owned. */
+/* A reproduction; its lists are owned. */
 typedef struct {
   study_reproduce_request asked;
   study_reproduce_events events;

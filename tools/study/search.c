@@ -32,7 +32,7 @@ cdl_status study_search_check(const study_search *s)
   CDL_TRY(train_eval_every(&s->settings, 1, &every));
   if (every == 0)
     return cdl_fail(CDL_STATUS_USAGE,
-                    "a search wants evaluations: --eval-every epoch, or a number above 0");
+                    "a search needs evaluations: --eval-every epoch, or a number above 0");
   if (s->storage == NULL && strchr(s->settings.output, '?') != NULL)
     return cdl_fail(CDL_STATUS_USAGE,
                     "--output %s: with a ? in it, SQLite's URL has to be given: --storage",
@@ -66,7 +66,7 @@ static cdl_status draw_owner(study_search *s)
   return CDL_STATUS_OK;
 }
 
-/* A search that goes on is known to the study by its name. */
+/* Reads the name by which the study knows a search that is resumed. */
 static cdl_status read_owner(study_search *s, const char *path)
 {
   json_t *object;
@@ -86,7 +86,7 @@ static cdl_status read_owner(study_search *s, const char *path)
   return status;
 }
 
-/* Whether it may be this search's; who the search is. */
+/* Checks that the folder may be used by this search, and finds the search's name in the study. */
 static cdl_status look_into_folder(study_search *s)
 {
   const char *output = s->settings.output;
@@ -97,7 +97,7 @@ static cdl_status look_into_folder(study_search *s)
     status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", output);
   else if (base_file_exists(path) && !s->settings.resume)
     status = cdl_fail(CDL_STATUS_USAGE,
-                      "%s holds a search; --resume goes on with it, another --output starts one",
+                      "%s holds a search; --resume continues it, another --output starts a new one",
                       output);
   else if (base_file_exists(path))
     status = read_owner(s, path);
@@ -107,7 +107,7 @@ static cdl_status look_into_folder(study_search *s)
     if (status == CDL_STATUS_OK)
       status = empty ? draw_owner(s)
                      : cdl_fail(CDL_STATUS_USAGE,
-                                "%s is not empty; a search wants a folder of its own", output);
+                                "%s is not empty; a search needs an empty or new folder", output);
   }
   free(path);
   return status;
@@ -115,7 +115,7 @@ static cdl_status look_into_folder(study_search *s)
 
 /* ---- Searching ---- */
 
-/* Trials that were under way, then new ones; `parallel` at a time. */
+/* Runs the interrupted trials, then new ones, `parallel` at a time. */
 static cdl_status run_trials(study_search *s, const json_t *resumed)
 {
   const double began = base_process_seconds();
@@ -141,7 +141,7 @@ static cdl_status run_trials(study_search *s, const json_t *resumed)
       study_search_trial_release(&wave[i]);
     if (status == CDL_STATUS_OK && *s->events.interrupted != 0)
       return cdl_fail(CDL_STATUS_CANCELLED,
-                      "stopped between trials; --resume with --output %s goes on",
+                      "stopped between trials; --resume with --output %s continues it",
                       s->settings.output);
     if (status != CDL_STATUS_OK || done)
       return status;
@@ -182,11 +182,12 @@ static cdl_status conclude(study_search *s, json_t **trials)
                       : cdl_fail(CDL_STATUS_DATA, "%s: no trial was completed", s->settings.output);
 }
 
-/* In a folder that is locked. */
+/* Searches in the folder, which is locked. */
 static cdl_status search_locked(study_search *s, json_t **trials)
 {
   json_t *resumed;
-  CDL_TRY(look_into_folder(s)); /* again: another may just have left it */
+  CDL_TRY(look_into_folder(
+      s)); /* checked again: another process may have written to it before the lock */
   CDL_TRY(study_optuna_client_start(&s->client));
   CDL_TRY(study_optuna_open(s, &resumed));
   cdl_status status = study_search_write(s);
@@ -205,7 +206,7 @@ static cdl_status search_folder(study_search *s, json_t **trials)
   CDL_TRY(look_into_folder(s));
   CDL_TRY(base_lock_take(s->settings.output, &lock));
   const cdl_status status = search_locked(s, trials);
-  study_optuna_client_stop(s->client); /* which may still write to the study */
+  study_optuna_client_stop(s->client); /* the bridge may still write to the study */
   s->client = NULL;
   base_lock_release(lock);
   return status;

@@ -39,7 +39,8 @@ cdl_status study_search_write_best(const study_search *s, const json_t *best)
   return status;
 }
 
-/* "postgresql://user@host/db": a password does not go into a file. */
+/* Returns the URL without its password, which must not be written into a file:
+ * "postgresql://user@host/db". */
 static char *without_password(const char *url)
 {
   const char *login = strstr(url, "://"), *at = login != NULL ? strrchr(login, '@') : NULL;

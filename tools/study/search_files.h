@@ -4,9 +4,10 @@
 
 #include "tools/study/search_state.h"
 
-/* OUT/search.json: what is searched, and how. */
+/* Writes OUT/search.json: the search space and the options of the search. */
 CDL_MUST_USE cdl_status study_search_write(const study_search *search);
-/* OUT/best.json: the settings of `best`, an entry of study_optuna_list, for `condlora train --config`. */
+/* Writes OUT/best.json: the settings of `best`, an entry of study_optuna_list, for `condlora train
+ * --config`. */
 CDL_MUST_USE cdl_status study_search_write_best(const study_search *search, const json_t *best);
 
 #endif

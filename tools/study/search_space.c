@@ -17,7 +17,7 @@ enum { KIND_COUNT = sizeof kind_names / sizeof kind_names[0], NUMBER_BYTES = 40 
 
 /* ---- Which settings ---- */
 
-/* What trials share: opened once, or no matter of results. */
+/* Returns whether all trials share a setting: it is opened once, or does not change results. */
 static bool is_shared(const base_option *setting)
 {
   static const char *const fields[] = {"model",        "task",         "data",         "train",
@@ -77,7 +77,7 @@ void study_search_space_release(study_search_space *space)
   *space = (study_search_space){0};
 }
 
-/* Takes `dimension` over, also where it fails. */
+/* Takes ownership of `dimension`, also on failure. */
 static cdl_status insert(study_search_space *space, study_search_dimension *dimension)
 {
   study_search_dimension *grown = realloc(space->item, (space->count + 1) * sizeof *grown);
@@ -93,7 +93,7 @@ static cdl_status insert(study_search_space *space, study_search_dimension *dime
   return CDL_STATUS_OK;
 }
 
-/* "LOW:HIGH" */
+/* Reads "LOW:HIGH". */
 static cdl_status read_bounds(study_search_dimension *d, const char *text)
 {
   const char *field = d->setting->name, *kind = kind_names[d->kind];
@@ -101,22 +101,22 @@ static cdl_status read_bounds(study_search_dimension *d, const char *text)
   if (colon == NULL || !base_number_parse(text, (size_t)(colon - text), &d->low) ||
       !base_number_parse(colon + 1, strlen(colon + 1), &d->high) || !isfinite(d->low) ||
       !isfinite(d->high))
-    return cdl_fail(CDL_STATUS_USAGE, "--space %s: %s wants LOW:HIGH, two numbers, not '%s'", field,
+    return cdl_fail(CDL_STATUS_USAGE, "--space %s: %s needs LOW:HIGH, two numbers, not '%s'", field,
                     kind, text);
   if (!(d->low < d->high))
     return cdl_fail(CDL_STATUS_USAGE, "--space %s: %g is not below %g", field, d->low, d->high);
   if (d->kind == STUDY_SEARCH_LOG && d->low <= 0)
-    return cdl_fail(CDL_STATUS_USAGE, "--space %s: log wants bounds above 0, not %g", field,
+    return cdl_fail(CDL_STATUS_USAGE, "--space %s: log needs bounds above 0, not %g", field,
                     d->low);
-  const double most = 1e15; /* whole numbers that a double holds */
+  const double most = 1e15; /* integers below this are exact in a double */
   if (d->kind == STUDY_SEARCH_INT && (d->low != floor(d->low) || d->high != floor(d->high) ||
                                       fabs(d->low) > most || fabs(d->high) > most))
-    return cdl_fail(CDL_STATUS_USAGE, "--space %s: int wants whole numbers, not %g and %g", field,
+    return cdl_fail(CDL_STATUS_USAGE, "--space %s: int needs whole numbers, not %g and %g", field,
                     d->low, d->high);
   return CDL_STATUS_OK;
 }
 
-/* Takes `choices` over. */
+/* Takes ownership of `choices`. */
 static cdl_status take_choices(study_search_dimension *d, base_list choices)
 {
   d->choices = choices.item;
@@ -135,13 +135,13 @@ static cdl_status check_kind(const study_search_dimension *d)
   const bool fits = d->kind == STUDY_SEARCH_CHOICE || kind == BASE_OPTION_FLOAT ||
                     (kind == BASE_OPTION_INT && d->kind == STUDY_SEARCH_INT);
   return fits ? CDL_STATUS_OK
-              : cdl_fail(CDL_STATUS_USAGE, "--space %s: %s is for %s; this setting wants %s",
+              : cdl_fail(CDL_STATUS_USAGE, "--space %s: %s is for %s; this setting needs %s",
                          d->setting->name, kind_names[d->kind],
                          d->kind == STUDY_SEARCH_INT ? "numbers" : "real numbers",
                          kind == BASE_OPTION_INT ? "int or choice" : "choice");
 }
 
-/* "log:5e-5:5e-3", "choice:4,8" */
+/* Reads "log:5e-5:5e-3" or "choice:4,8". */
 static cdl_status read_dimension(study_search_dimension *d, const char *text)
 {
   const char *colon = strchrnul(text, ':');
@@ -151,7 +151,7 @@ static cdl_status read_dimension(study_search_dimension *d, const char *text)
     kind++;
   if (kind == KIND_COUNT || *colon == '\0')
     return cdl_fail(CDL_STATUS_USAGE,
-                    "--space %s wants log:LOW:HIGH, uniform:LOW:HIGH, int:LOW:HIGH or "
+                    "--space %s needs log:LOW:HIGH, uniform:LOW:HIGH, int:LOW:HIGH or "
                     "choice:A,B, not '%s'",
                     d->setting->name, text);
   d->kind = (study_search_kind)kind;
@@ -169,7 +169,7 @@ cdl_status study_search_space_add(study_search_space *space, const char *text)
   char name[64];
   if (equals == NULL || equals == text || (size_t)(equals - text) >= sizeof name)
     return cdl_fail(CDL_STATUS_USAGE,
-                    "--space wants SETTING=KIND:…, lr=log:5e-5:5e-3 say, not '%s'", text);
+                    "--space needs SETTING=KIND:…, for example lr=log:5e-5:5e-3, not '%s'", text);
   snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
   study_search_dimension d = {0};
   CDL_TRY(find_setting(name, &d.setting));
@@ -182,7 +182,8 @@ cdl_status study_search_space_add(study_search_space *space, const char *text)
   return status;
 }
 
-/* An array of names as the text of a list; NULL for another array, or when memory is out. */
+/* Joins an array of names into the text of a list; NULL for another array, or when memory is
+ * out. */
 static char *join_names(const json_t *array)
 {
   const size_t count = json_array_size(array);
@@ -195,8 +196,8 @@ static char *join_names(const json_t *array)
   return text;
 }
 
-/* An array's items, numbers and booleans as the texts that they would be on a command line, arrays of
- * names as the lists that they are. */
+/* Reads an array of choices. Numbers and booleans become the texts of a command line, and arrays of
+ * names become lists. */
 static cdl_status read_array(study_search_dimension *d, const char *path, const json_t *array)
 {
   base_list choices = {.item = calloc(json_array_size(array) + 1, sizeof *choices.item)};
@@ -216,13 +217,13 @@ static cdl_status read_array(study_search_dimension *d, const char *path, const 
       base_list_release(&choices);
       return cdl_fail(
           CDL_STATUS_USAGE,
-          "%s: space: %s wants texts, numbers or booleans in its array, or arrays of names", path,
+          "%s: space: %s needs texts, numbers or booleans in its array, or arrays of names", path,
           d->setting->name);
     }
     if (text == NULL) {
       base_list_release(&choices);
       return json_is_array(item)
-                 ? cdl_fail(CDL_STATUS_USAGE, "%s: space: %s wants names in its arrays", path,
+                 ? cdl_fail(CDL_STATUS_USAGE, "%s: space: %s needs names in its arrays", path,
                             d->setting->name)
                  : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
     }
@@ -241,7 +242,7 @@ cdl_status study_search_space_read(study_search_space *space, const char *path,
   const char *name;
   json_t *value;
   if (!json_is_object(object))
-    return cdl_fail(CDL_STATUS_USAGE, "%s: space wants an object: {\"lr\": \"log:5e-5:5e-3\"}",
+    return cdl_fail(CDL_STATUS_USAGE, "%s: space needs an object: {\"lr\": \"log:5e-5:5e-3\"}",
                     path);
   json_object_foreach((json_t *)(uintptr_t)object, name, value)
   {
@@ -255,7 +256,7 @@ cdl_status study_search_space_read(study_search_space *space, const char *path,
     else if (json_is_string(value))
       status = cdl_context(read_dimension(&d, json_string_value(value)), "%s", path);
     else
-      status = cdl_fail(CDL_STATUS_USAGE, "%s: space: %s wants a text or an array", path, name);
+      status = cdl_fail(CDL_STATUS_USAGE, "%s: space: %s needs a text or an array", path, name);
     if (status != CDL_STATUS_OK) {
       release_dimension(&d);
       return status;
@@ -267,7 +268,7 @@ cdl_status study_search_space_read(study_search_space *space, const char *path,
 
 /* ---- Values ---- */
 
-/* Reads back as the same number; a whole one without a point. */
+/* Writes a number so that it reads back as the same value; integers have no decimal point. */
 static void write_number(double value, char text[NUMBER_BYTES])
 {
   if (value == floor(value) && fabs(value) < 1e15)
@@ -330,7 +331,8 @@ json_t *study_search_space_json(const study_search_space *space)
   return object;
 }
 
-/* A trial's value of one setting, as its text; `number` holds that of a number. */
+/* Gets the text of a trial's value of one setting; `number` is the memory for the text of a
+ * number. */
 static cdl_status value_text(const study_search_dimension *d, const json_t *value,
                              char number[NUMBER_BYTES], const char **text)
 {

@@ -12,18 +12,18 @@
 
 enum { MESSAGE_BYTES = 1024 };
 
-/* A trial that is being trained. */
+/* A running trial. */
 typedef struct {
   study_search *search;
   study_search_trial *trial;
-  size_t place; /* which of the flags stops it */
+  size_t place; /* index of its stop flag */
   train_settings settings;
   train_events events;
-  bool pruned, joint;          /* joint: with others */
-  char failure[MESSAGE_BYTES]; /* of the bridge, during an event; "": none */
+  bool pruned, joint;          /* joint: trained with others */
+  char failure[MESSAGE_BYTES]; /* error of the bridge during an event; "" if none */
 } running_trial;
 
-/* OUT/trials/N; to be freed by the caller, NULL when memory is out. */
+/* Returns OUT/trials/N, which the caller frees; NULL when memory is out. */
 static char *trial_folder(const study_search *s, int64_t number)
 {
   char *folder = NULL;
@@ -61,8 +61,8 @@ static void on_stepped(void *user, const train_step_report *report)
     to->stepped(to->user, report);
 }
 
-/* Evaluations are counted, so that trials with other batch sizes can be compared: by epochs, or by
- * steps where these are set. */
+/* Returns the evaluation's number. Counting makes trials with different batch sizes comparable: by
+ * epochs, or by steps if --eval-every has a number of steps. */
 static int64_t evaluation_number(const train_settings *s, const train_evaluation_report *report)
 {
   int64_t every;
@@ -85,9 +85,9 @@ static void on_evaluated(void *user, const train_evaluation_report *report)
     r->search->events.stops[r->place] = 1;
 }
 
-/* ---- What a run was worth ---- */
+/* ---- The value of a run ---- */
 
-/* The last or best value of the evaluations in metrics.json; NaN where there is none. */
+/* Reads the last or the best value of the evaluations in metrics.json; NaN if there is none. */
 static cdl_status read_value(const study_search *s, const char *folder, double *value)
 {
   char *path = base_path_join(folder, "metrics.json");
@@ -111,7 +111,7 @@ static cdl_status read_value(const study_search *s, const char *folder, double *
   return CDL_STATUS_OK;
 }
 
-/* Removes a folder of files, and folders of files in it. */
+/* Removes a folder, its files, and its subfolders that hold files only. */
 static void remove_tree(const char *path)
 {
   DIR *stream = opendir(path);
@@ -130,7 +130,7 @@ static void remove_tree(const char *path)
   (void)rmdir(path);
 }
 
-/* Removes what a trial that is told needs no more: checkpoints, and whole models. */
+/* Removes what a finished trial no longer needs: checkpoints and whole models. */
 static void tidy(const study_search *s, int64_t number)
 {
   static const char *const parts[] = {"checkpoint", "model"};
@@ -160,15 +160,15 @@ static cdl_status tell(const running_trial *r, const char *state, double value, 
   return CDL_STATUS_OK;
 }
 
-/* What a trial's own settings may bring about, whatever else works. Memory that is out for several
- * trials together may do for each. */
+/* Returns whether a trial's own settings can cause this failure. When several trials together run
+ * out of memory, each may still fit alone. */
 static bool is_own_failure(const running_trial *r, cdl_status status)
 {
   return status == CDL_STATUS_USAGE || status == CDL_STATUS_UNSUPPORTED ||
          (status == CDL_STATUS_MEMORY && !r->joint);
 }
 
-/* Tells the study how a run ended, `status` with `message`. */
+/* Tells the study how a run ended, from its `status` and `message`. */
 static cdl_status conclude(const running_trial *r, cdl_status status, const char *message)
 {
   double value;
@@ -178,9 +178,10 @@ static cdl_status conclude(const running_trial *r, cdl_status status, const char
     return tell(r, "pruned", 0, NULL);
   if (status == CDL_STATUS_CANCELLED)
     return cdl_fail(CDL_STATUS_CANCELLED,
-                    "stopped in trial %lld; --resume with --output %s goes on",
+                    "stopped in trial %lld; --resume with --output %s continues it",
                     (long long)r->trial->number, r->search->settings.output);
-  /* Pruned, so that a sampler learns to keep away; a failure teaches it nothing. */
+  /* It is reported as pruned, so that the sampler avoids these settings; it learns nothing from a
+   * failure. */
   if (status == CDL_STATUS_NUMERIC)
     return tell(r, "pruned", 0, message);
   if (is_own_failure(r, status))
@@ -201,7 +202,7 @@ static size_t used_bytes(const study_search *s)
                                                                                 : 0;
 }
 
-/* What was set by hand, with what is searched: --init-adapter must not contradict either. */
+/* Marks the settings of the user and the searched ones; --init-adapter must contradict neither. */
 static void mark_given(const study_search *s, bool given[TRAIN_SETTINGS_MAX])
 {
   size_t count;
@@ -224,7 +225,7 @@ static cdl_status train_alone(running_trial *r)
   return status;
 }
 
-/* A session of its own over the body that all share. */
+/* Opens the trial's session on the shared body. */
 static cdl_status open_joint(running_trial *r, train_session *session)
 {
   bool given[TRAIN_SETTINGS_MAX];
@@ -233,7 +234,8 @@ static cdl_status open_joint(running_trial *r, train_session *session)
   return train_session_share(&r->search->session, &r->settings, given, session);
 }
 
-/* All at once; `status` and `message` [count] say how each ended. Not OK: none of them did. */
+/* Trains all trials together; `status` and `message`, [count] each, say how each ended. If it
+ * returns an error, none has ended. */
 static cdl_status train_jointly(running_trial *trials, size_t count, cdl_status *status,
                                 char (*message)[MESSAGE_BYTES])
 {
@@ -260,7 +262,7 @@ static cdl_status train_jointly(running_trial *trials, size_t count, cdl_status 
   return all;
 }
 
-/* Runs them, one alone or several together, and tells the study of each. */
+/* Runs one trial alone or several together, and reports each to the study. */
 static cdl_status run_all(study_search *s, running_trial *trials, size_t count)
 {
   cdl_status status[STUDY_SEARCH_PARALLEL_MAX], worst = CDL_STATUS_OK;
@@ -273,7 +275,7 @@ static cdl_status run_all(study_search *s, running_trial *trials, size_t count)
   } else
     CDL_TRY(train_jointly(trials, count, status, message));
   const size_t after = used_bytes(s);
-  /* Each is told, whatever became of the others; the first failure counts. */
+  /* Every trial is reported, whatever happened to the others; the first failure is returned. */
   for (size_t i = 0; i < count; i++) {
     const cdl_status told = conclude(&trials[i], status[i], message[i]);
     if (told == CDL_STATUS_OK || worst != CDL_STATUS_OK)
@@ -283,7 +285,7 @@ static cdl_status run_all(study_search *s, running_trial *trials, size_t count)
   }
   if (worst != CDL_STATUS_OK)
     return cdl_fail(worst, "%s", kept);
-  CDL_TRY(cdl_queue_status(s->session.model.queue)); /* a failed one serves no other trial */
+  CDL_TRY(cdl_queue_status(s->session.model.queue)); /* no other trial can use a failed queue */
   if (after != before)
     return cdl_fail(CDL_STATUS_MEMORY, "trial %lld left the backend with %zu bytes in use, not %zu",
                     (long long)trials[0].trial->number, after, before);
@@ -299,7 +301,7 @@ cdl_status study_search_trials_check(study_search *s)
   cdl_status status = CDL_STATUS_OK;
   for (size_t i = 0; i < s->space.count && status == CDL_STATUS_OK; i++)
     if (study_search_decides_owner(&s->space.item[i]))
-      status = train_settings_drop_options(&settings); /* as for each trial */
+      status = train_settings_drop_options(&settings); /* as in each trial */
   train_session session;
   if (status == CDL_STATUS_OK)
     status = train_session_share(&s->session, &settings, s->given, &session);
@@ -309,13 +311,13 @@ cdl_status study_search_trials_check(study_search *s)
   return cdl_context(status, "--parallel %lld", (long long)s->parallel);
 }
 
-/* ---- All ---- */
+/* ---- A group of trials ---- */
 
 static cdl_status begin(running_trial *r, study_search *s, study_search_trial *trial, size_t place)
 {
   *r = (running_trial){.search = s, .trial = trial, .place = place};
   s->events.stops[place] = 0;
-  if (*s->events.interrupted != 0) /* perhaps just before */
+  if (*s->events.interrupted != 0) /* it may have come just before */
     s->events.stops[place] = *s->events.interrupted;
   r->events = (train_events){
       .user = r, .stepped = on_stepped, .evaluated = on_evaluated, .stop = &s->events.stops[place]};

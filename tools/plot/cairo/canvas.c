@@ -13,7 +13,7 @@ enum { PIXELS_A_POINT = 2, PALETTE = 8 };
 
 struct plot_canvas {
   plot_page *page;
-  FILE *memory; /* of an SVG until it is whole */
+  FILE *memory; /* collects an SVG until it is complete */
   char *text;
   size_t bytes;
   cairo_surface_t *surface;
@@ -59,8 +59,8 @@ static cairo_status_t keep_bytes(void *memory, const unsigned char *bytes, unsig
   return fwrite(bytes, 1, count, memory) == count ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_NO_MEMORY;
 }
 
-/* cairo calls the page "surface57" after all surfaces that the process has had; nothing refers to
- * the name. */
+/* Writes the SVG without the number in the page's id. cairo names the page "surface57" after the
+ * number of surfaces in the process, and nothing refers to the name. */
 static void write_svg(plot_canvas *c)
 {
   static const char name[] = "<g id=\"surface";
@@ -96,7 +96,7 @@ static void release(plot_canvas *c)
   free(c);
 }
 
-/* Glyphs where the font has them, without the grid of one screen: the same page in all formats. */
+/* Turns hinting off, so that the page is the same in all formats. */
 static void use_plain_fonts(cairo_t *cairo)
 {
   cairo_font_options_t *options = cairo_font_options_create();
@@ -119,7 +119,7 @@ cdl_status plot_canvas_begin(plot_page *page, double width, double height, plot_
   c->page = page;
   c->surface = make_surface(c, width, height);
   c->cairo = cairo_create(c->surface);
-  if (c->page->format == PLOT_PDF) /* the hour would make each file another one */
+  if (c->page->format == PLOT_PDF) /* a creation time would make every file different */
     cairo_pdf_surface_set_metadata(c->surface, CAIRO_PDF_METADATA_CREATE_DATE, "");
   if (c->page->format == PLOT_PNG)
     cairo_scale(c->cairo, PIXELS_A_POINT, PIXELS_A_POINT);
@@ -166,7 +166,7 @@ void plot_canvas_path(plot_canvas *c, const double *x, const double *y, int coun
   cairo_set_line_width(c->cairo, width);
   cairo_set_line_join(c->cairo, CAIRO_LINE_JOIN_ROUND);
   cairo_set_dash(c->cairo, dashes, dashed ? 2 : 0, 0);
-  cairo_new_path(c->cairo); /* a text leaves a current point */
+  cairo_new_path(c->cairo); /* text leaves a current point */
   for (int i = 0; i < count; i++)
     cairo_line_to(c->cairo, x[i], y[i]);
   cairo_stroke(c->cairo);

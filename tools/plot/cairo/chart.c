@@ -12,10 +12,10 @@ static const plot_colour ink = {0.15, 0.15, 0.15, 1}, strong = {0.80, 0.80, 0.80
                          faint = {0.93, 0.93, 0.93, 1};
 static const double title_size = 14, text_size = 12, mark_radius = 3.6;
 
-/* An axis in what is drawn: the value itself, or its decimal logarithm. */
+/* An axis, in units of the drawing: the value, or its decimal logarithm. */
 typedef struct {
   bool logarithmic;
-  double low, high, step; /* step 1 on a logarithmic one */
+  double low, high, step; /* step is 1 on a logarithmic axis */
 } axis;
 
 static double along(const axis *a, double value)
@@ -38,7 +38,7 @@ static double page_y(const axis *a, double value)
   return TOP + (1 - along(a, value)) * HEIGHT;
 }
 
-/* `size`, or less where a text would not end within `room`. */
+/* Returns `size`, or a smaller size at which the text fits in `room`. */
 static double fitting_size(double size, const char *text, double room)
 {
   const double width = plot_text_width(size, text);
@@ -47,7 +47,7 @@ static double fitting_size(double size, const char *text, double room)
 
 /* ---- Axes ---- */
 
-/* 1, 2 or 5 times a power of ten, so that some six steps cover `range`. */
+/* Returns 1, 2 or 5 times a power of ten, so that about six steps cover `range`. */
 static double round_step(double range)
 {
   const double rough = range / 6, ten = pow(10, floor(log10(rough))), times = rough / ten;
@@ -65,11 +65,12 @@ static void widen(axis *a, const axis *other, const double *values, const double
   }
 }
 
-/* `edges`: whether the axis ends on round numbers, or at its last value. */
+/* Sets the axis's ends and step. With `edges`, the axis ends on round numbers, otherwise at its
+ * last value. */
 static void settle(axis *a, bool edges)
 {
   if (a->logarithmic) {
-    const double slack = 1e-9; /* of a power of ten that was rounded */
+    const double slack = 1e-9; /* for rounding of a power of ten */
     *a = (axis){true, floor(a->low + slack), ceil(a->high - slack), 1};
     a->high = fmax(a->high, a->low + 1);
     return;
@@ -145,7 +146,7 @@ static void draw_axes(const drawing *d)
 
 /* ---- Series ---- */
 
-/* Draws the stretches between gaps. */
+/* Draws the line in segments, interrupted at gaps. */
 static void draw_line(const drawing *d, const plot_series *s, double *x, double *y)
 {
   int run = 0;
@@ -195,8 +196,8 @@ static cdl_status draw_series(const drawing *d)
 
 /* ---- The legend ---- */
 
-/* Entries one after another, in as many lines as they take, which are returned. Without a canvas
- * they are only counted. */
+/* Draws the entries one after another and returns the number of lines. Without a canvas, it only
+ * counts them. */
 static int legend(const drawing *d, double top)
 {
   const double gap = 26, mark = 24;

@@ -1,4 +1,4 @@
-/* What the object's table holds. */
+/* The functions in the table of libcondlora-plot.so. */
 #ifndef CONDLORA_TOOLS_PLOT_CAIRO_DRAW_H
 #define CONDLORA_TOOLS_PLOT_CAIRO_DRAW_H
 

@@ -18,8 +18,8 @@ enum {
 static const plot_colour ink = {0.1, 0.1, 0.1, 1};
 static const double title_size = 13, scale_size = 10;
 
-/* From dark blue over green to light yellow: lightness grows evenly, so the map also reads in
- * grey. */
+/* Returns the colour of a share in [0, 1], from dark blue over green to light yellow. Lightness
+ * grows evenly, so that the map is readable in grey. */
 static plot_colour shade(double share)
 {
   static const double stops[][3] = {{0.13, 0.10, 0.33}, {0.19, 0.31, 0.52}, {0.16, 0.51, 0.54},
@@ -38,7 +38,7 @@ static void number_text(char *text, size_t size, double value, int decimals)
   snprintf(text, size, "%.*f", decimals, value);
 }
 
-/* Wide enough for the widest number at a readable size. */
+/* Returns a cell size that fits the widest number at a readable font size. */
 static double cell_size(const plot_heatmap *m)
 {
   char low[32], high[32];
@@ -87,7 +87,7 @@ static void draw_axes(plot_canvas *c, const plot_heatmap *m, double cell)
                      m->column_axis);
 }
 
-/* The scale of colours, at the right. */
+/* Draws the colour scale at the right. */
 static void draw_scale(plot_canvas *c, const plot_heatmap *m, double x, double height)
 {
   char text[64];
@@ -102,7 +102,7 @@ static void draw_scale(plot_canvas *c, const plot_heatmap *m, double x, double h
                    text);
 }
 
-/* What is drawn ends before it: the title, and the numbers beside the scale. */
+/* Returns the page's width, which fits the title and the numbers beside the scale. */
 static double page_width(const plot_heatmap *m, double cell)
 {
   char low[64], high[64];
@@ -117,7 +117,7 @@ static double page_width(const plot_heatmap *m, double cell)
 cdl_status plot_draw_heatmap(const plot_heatmap *m, plot_page *page)
 {
   if (m->rows < 1 || m->columns < 1 || !(m->low < m->high) || m->decimals < 0)
-    return plot_fault(page, CDL_STATUS_ARGUMENT, "a map wants rows, columns and a scale");
+    return plot_fault(page, CDL_STATUS_ARGUMENT, "a map needs rows, columns and a scale");
   const double cell = cell_size(m), width = page_width(m, cell),
                height = TOP + m->rows * cell + BOTTOM;
   plot_canvas *c;
