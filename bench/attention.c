@@ -1,4 +1,4 @@
-/* Self-attention within packed sequences, forward and backward. */
+/* Measures self-attention within packed sequences, forward and backward. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,15 +60,15 @@ static cdl_status make_case(bench_samples *s, attention_case *c, int32_t *offset
   return s->status;
 }
 
-/* ---- Float64 --------------------------------------------------------------------------------- */
+/* ---- Float64 ---- */
 
 typedef struct {
   float *qkv, *d_out, *out, *d_qkv;
-  double *p, *d_s; /* [length, length] of one sequence and head */
-  double unit;     /* of the products' rounding */
+  double *p, *d_s; /* [length, length] for one sequence and head */
+  double unit;     /* rounding unit of the products */
 } attention_values;
 
-/* One sequence and head: its first row and its length. */
+/* One sequence and head: first row and length. */
 typedef struct {
   int64_t first, length, head;
 } attention_place;
@@ -78,7 +78,7 @@ static double at(const float *x, int64_t row, int64_t stride, int64_t column)
   return (double)x[row * stride + column];
 }
 
-/* P = softmax(s Q Kᵀ) and dS = s · P ∘ (dP − Σ dP ∘ P), dP = dO Vᵀ. */
+/* Computes P = softmax(s Q Kᵀ) and dS = s · P ∘ (dP − Σ dP ∘ P), where dP = dO Vᵀ. */
 static void reference(const attention_shape *p, const attention_values *v, attention_place at_place)
 {
   const int64_t n = at_place.length, first = at_place.first, d = p->width, hidden = p->heads * d,
@@ -107,20 +107,21 @@ static void reference(const attention_shape *p, const attention_values *v, atten
   }
 }
 
-/* Adds a term to a sum, and its size to `*size`. */
+/* Adds a term to a sum, and its absolute value to `*size`. */
 static void add_term(double *sum, double *size, double term)
 {
   *sum += term;
   *size += fabs(term);
 }
 
-/* Row i and column e of the outputs of one sequence and head. */
+/* Checks row i and column e of the outputs of one sequence and head. */
 static cdl_status check_place(const attention_shape *p, const attention_values *v,
                               attention_place where, int64_t i, int64_t e)
 {
   const int64_t n = where.length, first = where.first, hidden = p->heads * p->width,
                 stride = 3 * hidden, column = where.head * p->width + e, row = first + i;
-  /* In float32 by length; where products round to 10 bits, by the terms' size. */
+  /* The bound depends on the length in float32, and on the terms' size if products round to 10
+   * bits. */
   const double fine = 0x1p-24 * 64 * sqrt((double)(n * p->width)),
                coarse = v->unit > 0x1p-24 ? 32 * v->unit : 0;
   double out = 0, d_q = 0, d_k = 0, d_v = 0, size[4] = {0};
@@ -185,7 +186,7 @@ static cdl_status check_case(attention_case *c, double unit)
   return cdl_context(status, "%s", c->shape->what);
 }
 
-/* ---- The workload ---------------------------------------------------------------------------- */
+/* ---- The workload ---- */
 
 static cdl_status time_direction(bench *b, attention_case *c, bool forward)
 {
@@ -197,7 +198,8 @@ static cdl_status time_direction(bench *b, attention_case *c, bool forward)
   for (int32_t i = 0; i < p->sequences; i++)
     pairs += (double)p->lengths[i] * p->lengths[i];
   const double operations = products * 2 * p->heads * pairs * p->width;
-  /* At least qkv, out and log_sum; backward d_qkv too. What lies between may stay on the chip. */
+  /* The least traffic: qkv, out and log_sum; backward also d_qkv. Other values may stay on the
+   * chip. */
   const double bytes = 4.0 * c->tokens * p->heads * ((forward ? 4 : 7) * p->width + 1);
   report *r = b->report;
   report_add_row(r);

@@ -1,4 +1,4 @@
-/* Opens the backends to measure, and says where they run. */
+/* Opens the backends to measure and reports their devices. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +20,7 @@ static void use_backends_table(report *r)
   report_use_table(r, "backends", "backends", columns, sizeof columns / sizeof columns[0]);
 }
 
-/* ---- Which ----------------------------------------------------------------------------------- */
+/* ---- Choice ---- */
 
 typedef struct {
   const bench_options *options;
@@ -53,7 +53,7 @@ static void say_absent(report *r, const char *name, const char *reason)
   report_text(r, "reason", reason);
 }
 
-/* "all": every device of every backend but null, which computes one number after the other. */
+/* "all" means every device of every backend except null, which is not made for speed. */
 static void on_listing(void *user, const cdl_backend_listing *l)
 {
   choice *c = user;
@@ -86,15 +86,16 @@ static cdl_status split_names(choice *c, const char *list)
   }
 }
 
-/* ---- Opening --------------------------------------------------------------------------------- */
+/* ---- Opening ---- */
 
 double bench_unit(const bench *b)
 {
   return strcmp(b->options.precision, "fp32") == 0 ? 0x1p-24 : 0x1p-11;
 }
 
-/* The name as it was asked for says more than the backend's own where it holds a device; "auto" says less. What an emulator
- * took is never taken for a device's. */
+/* Returns the requested name, which may contain a device; for "auto" and a path it returns the
+ * backend's own. An emulator is named as one, so that its results are never taken for a
+ * device's. */
 static char *label_of(const char *asked, const cdl_backend *backend)
 {
   const bool plain = strcmp(asked, "auto") == 0 || strchr(asked, '/') != NULL;
@@ -175,7 +176,7 @@ cdl_status bench_open(const bench_options *options, const bench_shapes *shapes, 
   const bool all = strcmp(options->backends, "all") == 0;
   choice c = {.options = options, .report = r};
   *list = (bench_list){0};
-  use_backends_table(r); /* comes first; its rows are known last */
+  use_backends_table(r); /* this table comes first, although its rows are known last */
   cdl_status status = all ? cdl_backend_list(on_listing, &c) : split_names(&c, options->backends);
   if (status == CDL_STATUS_OK)
     status = c.status;
@@ -187,9 +188,9 @@ cdl_status bench_open(const bench_options *options, const bench_shapes *shapes, 
   return status;
 }
 
-/* ---- What a run says of a backend ------------------------------------------------------------ */
+/* ---- The report of a backend ---- */
 
-/* How often each op took which path; where a backend has all ops of its own there is nothing to say. */
+/* Reports how often each op took which path; nothing if the backend has all ops natively. */
 static cdl_status report_paths(const bench *b, size_t *other)
 {
   static const report_column columns[] = {{"op", "op", REPORT_TEXT},

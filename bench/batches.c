@@ -8,11 +8,11 @@
 #include "condlora/random.h"
 #include "train/examples.h"
 
-/* ---- Lengths --------------------------------------------------------------------------------- */
+/* ---- Lengths ---- */
 
 enum { QUANTILES = 21 };
 
-/* Every twentieth quantile of the training examples' lengths in tokens. */
+/* Quantiles of the training examples' lengths in tokens, in steps of 5 %. */
 static const struct {
   const char *name;
   int32_t quantile[QUANTILES];
@@ -29,7 +29,7 @@ static int32_t draw_length(const int32_t *quantile, cdl_random *random)
   return (int32_t)(quantile[below] + (at - below) * (quantile[below + 1] - quantile[below]) + 0.5);
 }
 
-/* Of one example: drawn, or the same number for all. */
+/* Finds the distribution of lengths, or the fixed length of all examples. */
 static cdl_status find_lengths(const char *lengths, const int32_t **quantile, int32_t *fixed)
 {
   *quantile = NULL;
@@ -46,7 +46,7 @@ static cdl_status find_lengths(const char *lengths, const int32_t **quantile, in
   return CDL_STATUS_OK;
 }
 
-/* ---- Batches --------------------------------------------------------------------------------- */
+/* ---- Batches ---- */
 
 static void count_batch(bench_batches *b, const data_batch *batch)
 {
@@ -148,7 +148,7 @@ cdl_status bench_batches_like(const model_config *config, const attention_shape 
   return status;
 }
 
-/* ---- From data ------------------------------------------------------------------------------- */
+/* ---- From data ---- */
 
 static cdl_status take_batches(const model_config *config, const cdl_dataset *dataset,
                                uint32_t *rows, size_t examples, bench_batches *batches)
@@ -164,7 +164,7 @@ static cdl_status take_batches(const model_config *config, const cdl_dataset *da
       return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
     CDL_TRY(data_batch_fill(&batches->item[b], dataset, chosen, examples, first_position(config)));
     for (size_t i = 0; i < examples; i++)
-      batches->item[b].labels[i] = (int32_t)(i % 2); /* regressions are measured as classes too */
+      batches->item[b].labels[i] = (int32_t)(i % 2); /* regressions are measured with two classes */
     count_batch(batches, &batches->item[b]);
   }
   return CDL_STATUS_OK;

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "bench/measure.h"
 
-/* ---- Mann and Whitney ------------------------------------------------------------------------ */
+/* ---- Mann and Whitney ---- */
 
 typedef struct {
   double value;
@@ -22,8 +22,8 @@ static int by_value(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-/* How many of the ways to choose n of n + m ranks give a U of at most `u`: the recursion of Mann and Whitney (1947),
- * count(u; n, m) = count(u − m; n − 1, m) + count(u; n, m − 1), for exactly u. */
+/* Counts the ways to choose n of n + m ranks with a U of at most `u`, by the recursion of Mann and
+ * Whitney (1947) for exactly u: count(u; n, m) = count(u − m; n − 1, m) + count(u; n, m − 1). */
 static double ways(int u, int n, int m)
 {
   if (u < 0)
@@ -72,7 +72,7 @@ double bench_mann_whitney(const double *x, size_t n, const double *y, size_t m)
   return variance > 0 ? erfc(distance / sqrt(2 * variance)) : 1;
 }
 
-/* ---- Reports --------------------------------------------------------------------------------- */
+/* ---- Reports ---- */
 
 static cdl_status read_report(const char *path, json_t **root)
 {
@@ -85,7 +85,8 @@ static cdl_status read_report(const char *path, json_t **root)
                   "%s: no report of bench-condlora in JSON: it has no list of tables", path);
 }
 
-/* What makes two rows the same case: where it ran and what it is, not how (its path). */
+/* Returns whether two rows are the same case: the same backend and shape; their paths may
+ * differ. */
 static bool same_case(const json_t *a, const json_t *b)
 {
   static const char *const keys[] = {"backend", "name", "shape", "direction"};
@@ -127,7 +128,7 @@ static double *samples_of(const json_t *row, size_t *count)
 
 typedef struct {
   FILE *file;
-  bool wide; /* several backends: a column says which */
+  bool wide; /* several backends: a column names the backend */
   size_t cases, slower, faster, alone;
 } comparison;
 
@@ -167,7 +168,7 @@ static void compare_rows(comparison *c, const char *table, const json_t *before,
   free(y);
 }
 
-/* The row of the same case in the other report; NULL. */
+/* Finds the row of the same case in the other report, or NULL. */
 static const json_t *find_row(const json_t *table, const json_t *like)
 {
   size_t i;
@@ -180,7 +181,7 @@ static const json_t *find_row(const json_t *table, const json_t *like)
   return NULL;
 }
 
-/* Calls compare_rows for what both hold; counts what `after` alone does. */
+/* Calls compare_rows for cases of both reports, and counts those of `after` only. */
 static void compare_tables(comparison *c, const json_t *before, const json_t *after)
 {
   size_t i, k;
@@ -212,7 +213,8 @@ static size_t count_cases(const json_t *root)
   return count;
 }
 
-/* What else than the code may explain a difference: another device, or another way of measuring. */
+/* Prints conditions that may explain a difference besides the code: another device or another way
+ * of measuring. */
 static void say_conditions(const comparison *c, const json_t *a, const json_t *b)
 {
   static const char *const facts[] = {"version", "clock", "precision", "shapes", "caches", "quick"};

@@ -1,4 +1,5 @@
-/* Maps, norms, softmax, dropout, optimizer: bound by memory. The shapes are an encoder's activations. */
+/* Measures maps, norms, softmax, dropout and the optimizer, which are bound by memory. The shapes
+ * are an encoder's activations. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +32,9 @@ typedef struct {
   int32_t *offsets, *examples; /* of the packing; owned */
   int32_t sequences;
   int64_t length, tokens, hidden, wide, score_rows;
-  cdl_tensor out, in[3]; /* what the truth is computed from, as before the call */
+  cdl_tensor out, in[3]; /* the tensors before the call, from which the truth is computed */
   float *y, *x[3];       /* the same on the host */
-  int64_t columns;       /* of out and in[0] */
+  int64_t columns;       /* columns of out and in[0] */
 } element_case;
 
 static void run_case(void *context)
@@ -69,7 +70,7 @@ static void run_case(void *context)
   ((c)->op = CDL_OP_##name, \
    (c)->args.name = (cdl_##name##_args){.size = sizeof(cdl_##name##_args), __VA_ARGS__})
 
-/* ---- Each case: its arguments, and the truth in float64 for one element ---------------------- */
+/* ---- Each case: its arguments, and the truth in float64 for one element ---- */
 
 static cdl_tensor in(bench_samples *s, element_case *c, int i, int64_t rows, int64_t columns)
 {
@@ -139,7 +140,7 @@ static void make_axpby(bench_samples *s, element_case *c)
 
 static double true_axpby(const element_case *c, int64_t i, int64_t j)
 {
-  return 0.5 * x_at(c, 0, i, j); /* out was zero */
+  return 0.5 * x_at(c, 0, i, j); /* out was zero before */
 }
 
 static void make_bias(bench_samples *s, element_case *c)
@@ -232,7 +233,7 @@ static void make_norm(bench_samples *s, element_case *c)
       .epsilon = 1e-5F);
 }
 
-/* Mean and 1 / deviation of row i of the sum of the first `inputs` inputs. */
+/* Computes mean and 1 / deviation of row i of the sum of the first `inputs` inputs. */
 static void row_moments(const element_case *c, int inputs, int64_t i, double *mean, double *rstd)
 {
   double sum = 0, squares = 0;
@@ -272,7 +273,7 @@ static double true_add_norm(const element_case *c, int64_t i, int64_t j)
   return (x_at(c, 0, i, j) + x_at(c, 1, i, j) - mean) * rstd * 1.5 + 0.25;
 }
 
-/* Mean 0.125 and rstd 0.75, whatever x is: the op takes them as they come. */
+/* Sets mean 0.125 and rstd 0.75 for any x; the op does not recompute them. */
 static void make_norm_grad(bench_samples *s, element_case *c)
 {
   SET(c, layer_norm_grad, .d_x = out(s, c, c->tokens, c->hidden),
@@ -300,7 +301,7 @@ static void make_dropout(bench_samples *s, element_case *c)
   const cdl_step_record record = {.step = 3, .seed = {11, 12}};
   for (int32_t i = 0; i <= c->sequences; i++) {
     c->offsets[i] = i * (int32_t)c->length;
-    c->examples[i] = 100 + i; /* one too many, unused */
+    c->examples[i] = 100 + i; /* one more than needed, unused */
   }
   c->packing = (cdl_packing){.offsets = bench_sample_integers(s, c->offsets, c->sequences + 1),
                              .examples = bench_sample_integers(s, c->examples, c->sequences),
@@ -337,7 +338,7 @@ static void make_adamw(bench_samples *s, element_case *c)
       .epsilon = 1e-8, .rate = 1);
 }
 
-/* From zeros: m = 0.1 g, v = 0.001 g². */
+/* Starting from zeros, m = 0.1 g and v = 0.001 g². */
 static double true_adamw(const element_case *c, int64_t i, int64_t j)
 {
   const double g = x_at(c, 0, i, j);
@@ -372,7 +373,7 @@ static const element_kind kinds[] = {
     {"dropout", make_dropout, true_dropout, 2, 1, 1e-6, true},
 };
 
-/* ---- The workload ---------------------------------------------------------------------------- */
+/* ---- The workload ---- */
 
 static cdl_status check_places(const element_kind *k, const element_case *c)
 {

@@ -1,4 +1,4 @@
-/* Which encoder, and which batches, the workloads train and inference run on. */
+/* The encoder and the batches of the workloads train and inference. */
 #ifndef CONDLORA_BENCH_ENCODERS_H
 #define CONDLORA_BENCH_ENCODERS_H
 
@@ -8,10 +8,11 @@
 typedef struct {
   workload_model model;
   bench_batches batches;
-  char title[256]; /* what they are, in words */
+  char title[256]; /* description for readers */
 } bench_encoder;
 
-/* As the options say; ends with bench_encoder_release, after a failure too. */
+/* Chooses encoder and batches by the options. Release with bench_encoder_release, also after a
+ * failure. */
 CDL_MUST_USE cdl_status bench_encoder_choose(const bench *b, bench_encoder *encoder);
 void bench_encoder_release(bench_encoder *encoder);
 

@@ -1,11 +1,12 @@
-/* Matrix products of encoders' shapes. The fastest is what everything else of the run is held against. */
+/* Measures matrix products of encoders' shapes. All other rates of a run are compared with the
+ * fastest. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench.h"
 
-/* Measured again and again to know the peak of the moment. */
+/* These are measured repeatedly to know the current peak. */
 static const gemm_shape peaks[] = {
     {"peak", 2048, 3072, 768, 1, false, true, true},
     {"peak", 1024, 1024, 1024, 1, false, true, true},
@@ -34,7 +35,7 @@ static void run_case(void *context)
   cdl_gemm(c->queue, &c->args);
 }
 
-/* Matrices end to end. */
+/* Makes matrices end to end. */
 static cdl_tensor matrices(bench_samples *s, int64_t batch, int64_t rows, int64_t columns,
                            double deviation)
 {
@@ -57,7 +58,8 @@ static cdl_status make_case(bench_samples *s, const gemm_shape *p, gemm_case *c)
   return s->status;
 }
 
-/* A hundred elements of the product, in float64. Factors of 10 bits of mantissa err by 2⁻¹¹ each at most. */
+/* Checks a hundred elements of the product in float64. Factors with 10 bits of mantissa have an
+ * error of at most 2⁻¹¹ each. */
 static cdl_status check_values(const gemm_shape *p, double unit, const float *a, const float *b,
                                const float *out)
 {
@@ -137,7 +139,8 @@ cdl_status bench_time_product(bench *b, const gemm_shape *p, double *seconds)
   return CDL_STATUS_OK;
 }
 
-/* What a copy between buffers that no cache holds moves a second, read and written: STREAM's copy (McCalpin 1995). */
+/* Measures the bytes per second, read and written, of a copy between buffers larger than the
+ * caches: STREAM's copy (McCalpin 1995). */
 static cdl_status find_copy_rate(bench *b)
 {
   const int64_t columns = 1 << 14, rows = bench_large_bytes() / 4 / columns;

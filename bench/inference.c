@@ -1,4 +1,5 @@
-/* Inference: the bare encoder, and the same one with an adapter of LoRA and of CondLoRA merged into its weights, turn by turn. */
+/* Measures inference with the bare encoder and with a merged adapter of LoRA and of CondLoRA, in
+ * turn. */
 #include <stdio.h>
 
 #include "bench/bench.h"
@@ -7,9 +8,9 @@
 enum { CONTENDERS = 3 };
 
 typedef struct {
-  const char *name, *method; /* NULL: bare */
+  const char *name, *method; /* NULL: bare encoder */
   workload workload;
-  measurement times; /* round by round, a batch after the other */
+  measurement times; /* round by round, batch by batch */
 } contender;
 
 typedef struct {
@@ -18,7 +19,7 @@ typedef struct {
   contender contender[CONTENDERS];
 } inference;
 
-/* ---- Measuring ------------------------------------------------------------------------------- */
+/* ---- Measuring ---- */
 
 static cdl_status time_batch(contender *c, const data_batch *batch)
 {
@@ -28,8 +29,8 @@ static cdl_status time_batch(contender *c, const data_batch *batch)
   return measure_add(&c->times, measure_now() - start);
 }
 
-/* One round over all batches; who goes first changes from batch to batch and from round to round, so that none is always
- * behind the same other. */
+/* Measures one round over all batches. The first contender changes from batch to batch and from
+ * round to round, so that none always follows the same other. */
 static cdl_status run_round(inference *t, int round)
 {
   for (size_t b = 0; b < t->encoder.batches.count; b++)
@@ -58,7 +59,7 @@ static cdl_status run_rounds(inference *t)
   return CDL_STATUS_OK;
 }
 
-/* ---- Reporting ------------------------------------------------------------------------------- */
+/* ---- Reporting ---- */
 
 static cdl_status report_times(inference *t)
 {
@@ -92,7 +93,7 @@ static cdl_status report_times(inference *t)
   return CDL_STATUS_OK;
 }
 
-/* ---- The workload ---------------------------------------------------------------------------- */
+/* ---- The workload ---- */
 
 static cdl_status run(inference *t)
 {

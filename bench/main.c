@@ -1,4 +1,4 @@
-/* bench-condlora: measures backends, and a training step on them. */
+/* bench-condlora: measures backends, and training steps on them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -19,7 +19,7 @@ double measure_now(void)
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* ---- Statistics ------------------------------------------------------------------------------ */
+/* ---- Statistics ---- */
 
 static int compare(const void *a, const void *b)
 {
@@ -27,7 +27,7 @@ static int compare(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-/* Linear between order statistics, as NumPy's default. */
+/* Interpolates linearly between order statistics, as NumPy does by default. */
 static double quantile(const double *sorted, size_t count, double p)
 {
   const double at = p * (double)(count - 1);
@@ -44,8 +44,8 @@ double measure_median(double *values, size_t count)
   return quantile(values, count, 0.5);
 }
 
-/* Cornish and Fisher's expansion in 1/ν around the normal's quantile (Abramowitz and Stegun 26.7.5), whose error is
- * below 0.2 % from 5 degrees of freedom; exact values for fewer. */
+/* Uses Cornish and Fisher's expansion in 1/ν around the normal quantile (Abramowitz and Stegun
+ * 26.7.5), whose error is below 0.2 % from 5 degrees of freedom, and exact values below. */
 double measure_t95(double degrees_of_freedom)
 {
   const double nu = degrees_of_freedom;
@@ -113,7 +113,7 @@ void measure_release(measurement *m)
   *m = (measurement){0};
 }
 
-/* ---- Running --------------------------------------------------------------------------------- */
+/* ---- Running ---- */
 
 /* One piece of work under measurement. */
 typedef struct {
@@ -121,7 +121,7 @@ typedef struct {
   const measure_effort *effort;
   measure_work work;
   void *context;
-  cdl_event *from, *to; /* NULL where the backend has none */
+  cdl_event *from, *to; /* NULL if the backend has no events */
 } trial;
 
 static cdl_status begin_trial(trial *t)
@@ -139,7 +139,7 @@ static void end_trial(trial *t)
   cdl_event_destroy(t->from);
 }
 
-/* Seconds of one of `times` runs between two syncs, and between two events. */
+/* Measures the seconds of one of `times` runs, between two syncs and between two events. */
 static cdl_status time_runs(const trial *t, size_t times, double *seconds, double *device)
 {
   if (cdl_tensor_present(t->effort->evict)) {
@@ -162,7 +162,7 @@ static cdl_status time_runs(const trial *t, size_t times, double *seconds, doubl
   return CDL_STATUS_OK;
 }
 
-/* `*last` is the time of a warm run. */
+/* Warms up; `*last` is the time of the last run. */
 static cdl_status warm_up(const trial *t, double *last)
 {
   enum { WINDOW = 3 };

@@ -5,10 +5,10 @@
 
 #include "bench/products.h"
 
-/* ---- Observing ------------------------------------------------------------------------------- */
+/* ---- Observing ---- */
 
-/* What tells an op's shapes apart: the first tensor, with which every op's arguments begin, or d_out where that may be
- * absent. */
+/* Returns the tensor that identifies an op's shape: the first one, with which every op's arguments
+ * begin, or d_out where the first may be absent. */
 static cdl_tensor telling_tensor(const cdl_observation *seen)
 {
   return seen->op == CDL_OP_low_rank_grad ? ((const cdl_low_rank_grad_args *)seen->args)->d_out
@@ -96,7 +96,7 @@ void op_times_release(op_times *times)
   *times = (op_times){0};
 }
 
-/* ---- Reporting ------------------------------------------------------------------------------- */
+/* ---- Reporting ---- */
 
 static int longer_first(const void *a, const void *b)
 {

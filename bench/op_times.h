@@ -1,4 +1,4 @@
-/* Where a step's time goes, op by op: each call is timed between two syncs. */
+/* The time of each op in a training step; each call is timed between two syncs. */
 #ifndef CONDLORA_BENCH_OP_TIMES_H
 #define CONDLORA_BENCH_OP_TIMES_H
 
@@ -6,18 +6,18 @@
 
 enum { OP_LABEL_BYTES = 64 };
 
-/* Calls of one op on one shape, rows aside. */
+/* All calls of one op on one shape; the number of rows may differ. */
 typedef struct {
   char label[OP_LABEL_BYTES]; /* "linear 1536x384" */
   cdl_op op;
   cdl_path path;
-  double seconds, calls, operations; /* in all */
+  double seconds, calls, operations; /* totals */
 } op_time;
 
 typedef struct {
   op_time *item;
   size_t count, capacity;
-  int32_t sequences; /* a call with as many rows is one for first tokens alone */
+  int32_t sequences; /* a call with this number of rows works on first tokens only */
   double started;
   cdl_status status;
 } op_times;
@@ -26,7 +26,8 @@ void op_times_begin(op_times *times, cdl_backend *backend, int32_t sequences);
 CDL_MUST_USE cdl_status op_times_end(op_times *times, cdl_backend *backend);
 void op_times_release(op_times *times);
 
-/* A table of what each op takes of a step, longest first. `steps` were observed, in `seconds` together. */
+/* Adds a table of each op's share of a step, longest first. `steps` steps were observed, which took
+ * `seconds` together. */
 void op_times_report(op_times *times, report *r, const char *title, double steps, double seconds);
 
 #endif

@@ -13,7 +13,7 @@ const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm",      "svd",  
 
 enum { OPTIONS = 20, OPERANDS_MOST = 32 };
 
-/* The command line, and what it is read into. */
+/* The command line and the variables it is read into. */
 typedef struct {
   base_option options[OPTIONS];
   const char *operands[OPERANDS_MOST];
@@ -21,57 +21,59 @@ typedef struct {
 } command_line;
 
 static const base_operand workloads[] = {
-    {"gemm", "matrix products of encoders' shapes"},
+    {"gemm", "matrix products with the shapes of encoders"},
     {"svd", "thin singular value decompositions"},
-    {"elementwise", "maps, norms, softmax, optimizer: bound by memory"},
-    {"attention", "within packed sequences, forward and backward"},
-    {"train", "a training step with LoRA and with CondLoRA, beside its own matrix products alone"},
-    {"inference", "the bare encoder beside one with a merged adapter"},
-    {"tune", "searches matrix products' parameters for an OpenCL device and writes them down"}};
+    {"elementwise", "maps, norms, softmax and the optimizer, which are bound by memory"},
+    {"attention", "attention within packed sequences, forward and backward"},
+    {"train", "a training step with LoRA and with CondLoRA, and its matrix products alone"},
+    {"inference", "the bare encoder, and one with a merged adapter"},
+    {"tune", "search the parameters of matrix products for an OpenCL device and save them"}};
 
 static void list_options(bench_command *c, base_option list[OPTIONS])
 {
   bench_options *o = &c->options;
   const base_option all[OPTIONS] = {
       BASE_OPTION(STRING, "backend", &o->backends, "A,B|all",
-                  "where to measure: one or several, side by side; NAME or NAME:DEVICE [auto]"),
+                  "backends to measure, one or several side by side; NAME or NAME:DEVICE [auto]"),
       BASE_OPTION(WORD, "precision", &o->precision, "fp32|tf32|bf16",
-                  "of products, where a backend has it [fp32]"),
+                  "precision of matrix products, if the backend has it [fp32]"),
       BASE_OPTION(
           STRING, "shapes", &o->shapes, "base|large|FILE",
-          "sizes of RoBERTa-base's or -large's, or of a run: FILE of condlora train --trace"),
-      BASE_OPTION(FLAG, "cold", &o->cold, NULL, "caches are emptied before each run; not of train"),
-      BASE_OPTION(INT, "threads", &o->threads, "N", "of the CPU; 0: every core [0]", .high = 1e9),
+          "shapes of RoBERTa-base or -large, or of a run: FILE comes from condlora train --trace"),
+      BASE_OPTION(FLAG, "cold", &o->cold, NULL, "empty the caches before each run; not for train"),
+      BASE_OPTION(INT, "threads", &o->threads, "N", "number of CPU threads; 0: every core [0]",
+                  .high = 1e9),
       BASE_OPTION(WORD, "clock", &o->clock, "wall|processor",
-                  "which time counts: with --threads 1, the processor's is steady on a busy "
+                  "clock of the measurement; with --threads 1, processor time is steady on a busy "
                   "machine [wall]"),
       BASE_OPTION(FLAG, "quick", &o->quick, NULL,
                   "fewer and shorter cases: half a minute on two cores"),
-      BASE_OPTION(WORD, "format", &o->format, "text|markdown|json|csv", "of the report [text]"),
-      BASE_OPTION(STRING, "output", &o->output, "FILE",
-                  "the report goes here instead of standard output"),
-      BASE_OPTION(STRING, "plot", &o->plot, "FILE",
-                  "also a roofline plot of all cases whose operations count: .svg, .png or .pdf"),
+      BASE_OPTION(WORD, "format", &o->format, "text|markdown|json|csv",
+                  "format of the report [text]"),
+      BASE_OPTION(STRING, "output", &o->output, "FILE", "file for the report [standard output]"),
+      BASE_OPTION(
+          STRING, "plot", &o->plot, "FILE",
+          "also draw a roofline plot of all cases with counted operations: .svg, .png or .pdf"),
       BASE_OPTION(STRING, "model", &o->model, "DIR",
-                  "train: this Hugging Face folder; default: RoBERTa-base's shape, random weights"),
+                  "train: Hugging Face folder of the encoder; default: random weights in "
+                  "RoBERTa-base's shape"),
       BASE_OPTION(
           STRING, "lengths", &o->lengths, "mrpc|rte|N",
-          "train: tokens of an example, as in that task or N each [rte; with --model mrpc]"),
+          "train: tokens of an example, as in this task, or N each [rte; with --model mrpc]"),
       BASE_OPTION(STRING, "task", &o->task, "NAME",
-                  "train: examples of this GLUE task instead; wants --model and --data"),
-      BASE_OPTION(STRING, "data", &o->data, "DIR", "train: folder that holds one folder a task"),
-      BASE_OPTION(INT, "batch_size", &o->batch_size, "N", "train: examples a batch [16]",
+                  "train: use examples of this GLUE task; needs --model and --data"),
+      BASE_OPTION(STRING, "data", &o->data, "DIR", "train: folder with one folder for each task"),
+      BASE_OPTION(INT, "batch_size", &o->batch_size, "N", "train: examples per batch [16]",
                   .high = 1e9),
       BASE_OPTION(FLOAT, "seconds", &o->seconds, "S",
                   "train: how long to measure [40; quick 4]; tune: to search [600; quick 60]",
                   .high = 1e9),
       BASE_OPTION(STRING, "parameters", &o->parameters, "FILE",
-                  "tune: what was found goes here; default: where the backend looks by itself"),
-      BASE_OPTION(FLAG, "ops", &o->ops, NULL, "train: also what each op takes of a step"),
+                  "tune: file for the parameters; default: the file that the backend reads"),
+      BASE_OPTION(FLAG, "ops", &o->ops, NULL, "train: also report the time of each op in a step"),
       BASE_OPTION(PAIR, "compare", c->compare, "A B",
-                  "two JSON reports: which cases of B are slower or faster than A's; exit status 3 "
-                  "where one "
-                  "is slower"),
+                  "compare two JSON reports: list the cases of B that are slower or faster than "
+                  "A's; exit status 3 if one is slower"),
       BASE_OPTION(FLAG, "version", &c->version, NULL, "print the version"),
   };
   memcpy(list, all, sizeof all);
@@ -82,9 +84,8 @@ static void make_line(bench_command *c, command_line *l)
   list_options(c, l->options);
   l->line = (base_command_line){
       .usage = "bench-condlora [OPTION …] [WORKLOAD …]",
-      .summary =
-          "Measures a backend. Each result is held against float64 before it is timed. Without "
-          "a workload all but tune are run.",
+      .summary = "Measures backends. Each result is checked in float64 before it is timed. Without "
+                 "a workload, all except tune are run.",
       .notes = "Exit status: 0 done, 1 failed (a wrong result too), 2 wrong usage, 3 slower "
                "(--compare).",
       .options = BASE_OPTIONS(l->options),
@@ -117,12 +118,12 @@ static cdl_status check_tuning(const bench_command *c)
     if (c->wanted[w])
       return cdl_fail(CDL_STATUS_USAGE, "tune runs alone, without %s", bench_workload_names[w]);
   if (strcmp(backend, "opencl") != 0 && strncmp(backend, "opencl:", 7) != 0)
-    return cdl_fail(CDL_STATUS_USAGE, "tune wants --backend opencl or opencl:DEVICE, not '%s'",
+    return cdl_fail(CDL_STATUS_USAGE, "tune needs --backend opencl or opencl:DEVICE, not '%s'",
                     backend);
   if (strchr(backend, ',') != NULL)
     return cdl_fail(CDL_STATUS_USAGE, "tune takes one device at a time, not '%s'", backend);
   if (strcmp(c->options.precision, "fp32") != 0 || c->options.cold)
-    return cdl_fail(CDL_STATUS_USAGE, "tune searches for fp32 with warm caches alone");
+    return cdl_fail(CDL_STATUS_USAGE, "tune searches for fp32 with warm caches only");
   return CDL_STATUS_OK;
 }
 
@@ -131,24 +132,24 @@ static cdl_status check(const bench_command *c)
   const bench_options *o = &c->options;
   if (o->task != NULL && (o->model == NULL || o->data == NULL))
     return cdl_fail(CDL_STATUS_USAGE,
-                    "--task wants --model DIR, for the tokenizer, and --data DIR");
+                    "--task needs --model DIR, for the tokenizer, and --data DIR");
   if (o->data != NULL && o->task == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "--data wants --task NAME");
+    return cdl_fail(CDL_STATUS_USAGE, "--data needs --task NAME");
   if (o->task != NULL && o->lengths != NULL)
     return cdl_fail(CDL_STATUS_USAGE,
                     "--lengths and --task both say how long examples are: give one");
   if (o->batch_size < 1)
-    return cdl_fail(CDL_STATUS_USAGE, "--batch-size is at least 1");
+    return cdl_fail(CDL_STATUS_USAGE, "--batch-size must be at least 1");
   if (o->model != NULL && (o->shapes != NULL && strcmp(o->shapes, "large") == 0))
     return cdl_fail(CDL_STATUS_USAGE,
                     "--model and --shapes large both say which encoder: give one");
   if (o->parameters != NULL && !c->tune)
-    return cdl_fail(CDL_STATUS_USAGE, "--parameters is of tune alone");
+    return cdl_fail(CDL_STATUS_USAGE, "--parameters is for tune only");
   if (o->plot != NULL && c->tune)
     return cdl_fail(CDL_STATUS_USAGE, "tune draws no --plot");
   if (o->plot != NULL) {
     CDL_TRY(cdl_context(plot_check_path(o->plot), "--plot"));
-    CDL_TRY(cdl_context(plot_open(), "--plot")); /* before anything is measured */
+    CDL_TRY(cdl_context(plot_open(), "--plot")); /* checked before anything is measured */
   }
   return c->tune ? check_tuning(c) : CDL_STATUS_OK;
 }

@@ -1,4 +1,4 @@
-/* What a device could do at most, and how near a result comes. */
+/* The peak rates of devices, and the share of them that a result reaches. */
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -6,7 +6,8 @@
 #include "base/quota.h"
 #include "bench/bench.h"
 
-/* This host's last-level cache, a GPU's being smaller; at least 128 MiB, and not so much that a small machine swaps. */
+/* The size follows this host's last-level cache, which is larger than a GPU's; it is at least 128
+ * MiB, and small enough that a small machine does not swap. */
 int64_t bench_large_bytes(void)
 {
   const int64_t least = (int64_t)128 << 20, most = (int64_t)512 << 20, step = (int64_t)1 << 20;
@@ -47,8 +48,8 @@ bench_peak bench_sheet_peak(const char *description, const char *precision, bool
   return peak;
 }
 
-/* The larger of the shares of what bounds a case: arithmetic or memory (Williams, Waterman and Patterson 2009). NaN where
- * a peak is not known. */
+/* Returns the larger of the shares of arithmetic and memory, whichever bounds the case (Williams,
+ * Waterman and Patterson 2009); NaN if a peak is unknown. */
 static double share_of(bench_peak peak, double flop_per_s, double bytes_per_s)
 {
   const double compute = peak.flop_per_s > 0 ? flop_per_s / peak.flop_per_s : NAN;

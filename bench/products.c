@@ -25,9 +25,9 @@ static void add(product_list *list, cdl_op op, product p)
   list->item[list->count++] = p;
 }
 
-/* ---- The products of each op ----------------------------------------------------------------- */
+/* ---- The products of each op ---- */
 
-/* Matrices in the list's scratch; the buffer comes later. */
+/* Makes matrices in the list's scratch, whose buffer is created later. */
 static cdl_tensor scratch(product_list *list, int64_t batch, int64_t rows, int64_t columns)
 {
   const int64_t elements = batch * rows * columns;
@@ -90,7 +90,8 @@ static void add_low_rank_grad(product_list *list, const cdl_low_rank_grad_args *
                   .scratch_a = true});
 }
 
-/* The heads of a sequence's rows as a batch of matrices: columns [part · heads · d, …) of x. */
+/* Returns the heads of a sequence's rows as a batch of matrices: columns [part · heads · d, …) of
+ * x. */
 static cdl_tensor heads_of(cdl_tensor x, int part, int32_t heads, int64_t first, int64_t length)
 {
   const int64_t parts = part < 0 ? 1 : 3, d = x.size[3] / parts / heads, stride = x.stride[2];
@@ -124,7 +125,7 @@ static void add_attention(product_list *list, const cdl_attention_args *a)
   }
 }
 
-/* P again, dP = dO Vᵀ, dV = Pᵀ dO, dQ = dS K, dK = dSᵀ Q. */
+/* Adds the products of P again, dP = dO Vᵀ, dV = Pᵀ dO, dQ = dS K and dK = dSᵀ Q. */
 static void add_attention_grad(product_list *list, const cdl_attention_grad_args *a)
 {
   const cdl_op op = CDL_OP_attention_grad;
@@ -184,7 +185,7 @@ void products_of_call(product_list *list, cdl_op op, const void *args)
   }
 }
 
-/* ---- Recording ------------------------------------------------------------------------------- */
+/* ---- Recording ---- */
 
 static void record(void *user, const cdl_observation *seen)
 {

@@ -1,4 +1,4 @@
-/* The four formats. */
+/* Writes reports in the four formats. */
 #include "bench/report.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 enum { CELL_BYTES = 1024 };
 
-/* ---- For readers ----------------------------------------------------------------------------- */
+/* ---- For readers ---- */
 
 static void show_seconds(double s, char *text)
 {
@@ -58,7 +58,7 @@ static void show(const report_cell *cell, report_unit unit, char *text)
   }
 }
 
-/* Columns on a screen: one a character, continuation bytes of UTF-8 none. */
+/* Counts the columns on a screen: one for each character; UTF-8 continuation bytes count none. */
 static size_t width_of(const char *text)
 {
   size_t width = 0;
@@ -76,7 +76,8 @@ static void pad(FILE *f, const char *text, size_t width, bool right)
     fprintf(f, "%s%*s", text, (int)missing, "");
 }
 
-/* What is printed of a table: some columns and rows of it, or cells of several backends in one row. */
+/* The printed part of a table: some of its columns and rows, or cells of several backends in one
+ * row. */
 typedef struct {
   char title[64];
   const char *group; /* the backend above the title; "" for none */
@@ -143,7 +144,7 @@ static size_t column_width(const shown_table *s, size_t c)
   return width;
 }
 
-/* A line that names the backend where its columns begin. */
+/* Writes a line that names each backend above its first column. */
 static void write_groups(FILE *f, const shown_table *s)
 {
   bool any = false;
@@ -207,7 +208,7 @@ static bool is_identity(const report_column *c)
   return c->unit == REPORT_TEXT && strcmp(c->key, "path") != 0;
 }
 
-/* What is shown of each backend where several stand side by side. */
+/* Returns whether a column is shown for each backend when several are side by side. */
 static bool is_side(const report_column *c)
 {
   static const char *const keys[] = {"path",        "median_s", "interval95_s", "flop_per_s",
@@ -235,7 +236,7 @@ static const report_row *row_of_case(const report_table *t, const report_row *li
   return NULL;
 }
 
-/* Rows of one backend, all columns. */
+/* Selects the rows of one backend with all columns. */
 static bool show_backend(const report_table *t, int backend, shown_table *s)
 {
   if (!begin_shown(s, t->row_count, t->column_count))
@@ -252,7 +253,7 @@ static bool show_backend(const report_table *t, int backend, shown_table *s)
   return true;
 }
 
-/* A row a case; what the case is, then the chosen columns of each backend. */
+/* Selects one row for each case: its description, then the chosen columns of each backend. */
 static bool show_side_by_side(const report *r, const report_table *t, shown_table *s)
 {
   const report_row **first = calloc(t->row_count + 1, sizeof *first);
@@ -353,7 +354,7 @@ static cdl_status write_for_readers(const report *r, FILE *f, bool markdown)
   return CDL_STATUS_OK;
 }
 
-/* ---- For programs ---------------------------------------------------------------------------- */
+/* ---- For programs ---- */
 
 static json_t *cell_json(const report_cell *cell, report_unit unit)
 {
@@ -429,7 +430,7 @@ static const report_column *column_named(const report_table *t, const char *key,
   return NULL;
 }
 
-/* Keys of all tables, each once, in the order they come. */
+/* Collects the distinct keys of all tables, in their order. */
 static cdl_status union_of_keys(const report *r, const char ***keys, size_t *count)
 {
   size_t all = 0;
@@ -451,7 +452,7 @@ static cdl_status union_of_keys(const report *r, const char ***keys, size_t *cou
   return CDL_STATUS_OK;
 }
 
-/* RFC 4180, but for the line ends; one set of columns for all tables. */
+/* Writes CSV as in RFC 4180, except for the line ends, with one set of columns for all tables. */
 static cdl_status write_csv(const report *r, FILE *f)
 {
   const char **keys;
@@ -498,7 +499,7 @@ cdl_status report_write(const report *r, const char *format, FILE *file)
   return status;
 }
 
-/* ---- Where it goes ---- */
+/* ---- Output ---- */
 
 static cdl_status write_text(const char *path, const char *text, size_t bytes)
 {

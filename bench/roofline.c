@@ -8,17 +8,17 @@
 
 enum { NAME_BYTES = 256, ROOF_POINTS = 3, ROOFS_A_BACKEND = 2 };
 
-/* One series with what it borrows. */
+/* One series with the memory that it uses. */
 typedef struct {
   char name[2 * NAME_BYTES], fastest[NAME_BYTES];
-  double *x, *y; /* flop a byte, flop a second; owned */
+  double *x, *y; /* flop per byte, flop per second; owned */
 } drawn;
 
 typedef struct {
   plot_series *series;
   drawn *drawn;
   size_t count;
-  double x_low, x_high, y_low; /* of everything, decades */
+  double x_low, x_high, y_low; /* bounds of all points, in decades */
 } plan;
 
 static bool is_known(bench_peak peak)
@@ -60,7 +60,7 @@ static bool read_point(const report_table *t, const report_row *row, int backend
   return true;
 }
 
-/* "linear forward 512x768x768" */
+/* Makes a row's name, such as "linear forward 512x768x768". */
 static void name_row(const report_table *t, const report_row *row, char *name)
 {
   static const char *const keys[] = {"name", "direction", "shape"};
@@ -80,7 +80,7 @@ static void widen(plan *p, double x, double y)
   p->y_low = fmin(p->y_low, floor(log10(y)));
 }
 
-/* The rows of a table that belong to a backend; a mark's shape says the workload. */
+/* Adds the rows of a table that belong to a backend; the mark's shape identifies the workload. */
 static cdl_status add_cloud(plan *p, const report *r, const report_table *t, int backend)
 {
   drawn *d = &p->drawn[p->count];
@@ -116,7 +116,7 @@ static cdl_status add_cloud(plan *p, const report *r, const report_table *t, int
 
 /* ---- Roofs ---- */
 
-/* min(peak, intensity · bandwidth) across the plot. */
+/* Adds min(peak, intensity · bandwidth) across the plot. */
 static cdl_status add_roof(plan *p, bench_peak peak, int backend, bool dashed)
 {
   drawn *d = &p->drawn[p->count];
@@ -158,7 +158,7 @@ static cdl_status add_roofs(plan *p, const report *r, const bench_list *list)
   return CDL_STATUS_OK;
 }
 
-/* "cpu: OpenBLAS …: measured 80 GFLOP/s, 12 GB/s (solid)" */
+/* Writes "cpu: OpenBLAS …: measured 80 GFLOP/s, 12 GB/s (solid)". */
 static void describe(const bench *b, char *text)
 {
   const bench_peak measured = measured_peak(b), sheet = sheet_peak(b);

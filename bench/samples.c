@@ -45,7 +45,8 @@ static void upload_normals(bench_samples *s, cdl_tensor t, double deviation)
     s->status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu values", count);
     return;
   }
-  for (size_t i = 0; i < count; i++) { /* a bell of four bytes' sum: quick, and near enough */
+  for (size_t i = 0; i < count;
+       i++) { /* the sum of four bytes is close enough to normal, and fast */
     const uint32_t word = cdl_random_u32(&s->random);
     const double sum =
         (double)((word & 255u) + (word >> 8 & 255u) + (word >> 16 & 255u) + (word >> 24));

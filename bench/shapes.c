@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Appends `bytes` of `item` to an array. */
+/* Appends `item`, of `bytes`, to an array. */
 static bool append(void **array, size_t *count, const void *item, size_t bytes)
 {
   char *larger = realloc(*array, (*count + 1) * bytes);

@@ -1,4 +1,4 @@
-/* What sizes the workloads run at: those of known encoders, or of a run that was traced. */
+/* The sizes on which workloads run: those of known encoders, or of a traced run. */
 #ifndef CONDLORA_BENCH_SHAPES_H
 #define CONDLORA_BENCH_SHAPES_H
 
@@ -8,11 +8,11 @@
 
 enum { SHAPE_NAME_BYTES = 64 };
 
-/* op(a) [m, k] times op(b) [k, n], `batch` times over. */
+/* op(a) [m, k] times op(b) [k, n], as a batch of `batch` products. */
 typedef struct {
   char what[SHAPE_NAME_BYTES];
   int64_t m, n, k, batch;
-  bool transpose_a, transpose_b, quick; /* `quick`: part of a quick run */
+  bool transpose_a, transpose_b, quick; /* `quick`: included in a quick run */
 } gemm_shape;
 
 typedef struct {
@@ -28,7 +28,7 @@ typedef struct {
   bool quick;
 } attention_shape;
 
-/* Activations that maps and norms work on: `sequences` of `length` tokens each. */
+/* Activations of maps and norms: `sequences` of `length` tokens each. */
 typedef struct {
   int32_t sequences, length, heads, hidden, wide;
 } activation_shape;
@@ -39,16 +39,15 @@ typedef struct {
   attention_shape *attention;
   size_t gemm_count, svd_count, attention_count;
   activation_shape activations;
-  const char
-      *encoder; /* the name of the shape that train takes without a model: "base" or "large" */
-  /* Lengths of the examples of each batch that a trace holds, for train. */
+  const char *encoder; /* the encoder's shape for train without a model: "base" or "large" */
+  /* Lengths of the examples of each batch in a trace, for train. */
   attention_shape *batches;
   size_t batch_count;
 } bench_shapes;
 
 void bench_shapes_release(bench_shapes *shapes);
 
-/* Additions; false when out of memory. Lengths are copied. */
+/* These add a shape and return false when memory is out. Lengths are copied. */
 bool bench_shapes_add_gemm(bench_shapes *shapes, gemm_shape shape);
 bool bench_shapes_add_svd(bench_shapes *shapes, svd_shape shape);
 bool bench_shapes_add_attention(bench_shapes *shapes, attention_shape shape);

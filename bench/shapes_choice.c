@@ -39,7 +39,8 @@ static bool add_products(bench_shapes *shapes, const encoder *e, int64_t tokens,
   return true;
 }
 
-/* n × k of a forward product is a weight's [out, in]; of a gradient's, in and out. */
+/* Adds the products of linear layers. n × k of a forward product is the weight's [out, in]; a
+ * gradient's product has both exchanged. */
 static bool add_layers(bench_shapes *shapes, const encoder *e, int64_t tokens, bool quick)
 {
   const int64_t t = tokens, h = e->hidden, w = e->wide;
@@ -92,7 +93,7 @@ static bool add_matrix(bench_shapes *shapes, const char *what, const encoder *e,
   return bench_shapes_add_svd(shapes, shape);
 }
 
-/* What most of a step of this encoder consists of. */
+/* Adds the ops that take most of this encoder's step. */
 static bool add_encoder(bench_shapes *shapes, const encoder *e)
 {
   return add_layers(shapes, e, 1100, true) && add_layers(shapes, e, 4096, false) &&

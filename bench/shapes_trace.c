@@ -7,10 +7,10 @@
 
 #include "base/json.h"
 
-/* Reads back what tools/console/trace.c writes: every op's sizes stand in its event's `args`. Batches
- * differ in their number of tokens, so each op is measured at the middle one of the run. */
+/* Reads the files that tools/console/trace.c writes, where each event's `args` have the op's sizes.
+ * Batches differ in their number of tokens, so each op is measured at the median of the run. */
 
-/* Calls that differ in m alone: the tokens of a batch. */
+/* Calls that differ only in m, the tokens of a batch. */
 typedef struct {
   char op[32], transpose[4];
   int64_t n, k, rank, batch;
@@ -22,9 +22,9 @@ typedef struct {
   const char *path;
   family *families;
   size_t family_count;
-  attention_shape *attentions; /* forward calls; lengths owned */
+  attention_shape *attentions; /* forward calls; lengths are owned */
   size_t attention_count;
-  size_t shaped; /* events that say their sizes */
+  size_t shaped; /* events with sizes */
 } reading;
 
 static void release(reading *r)
@@ -37,7 +37,7 @@ static void release(reading *r)
   free(r->attentions);
 }
 
-/* A size of an event: a whole number from 1; 0 where there is none. */
+/* Returns a size of an event, an integer from 1; 0 if it is missing. */
 static int64_t size_of(const json_t *args, const char *key)
 {
   const json_int_t value = json_integer_value(json_object_get(args, key));
@@ -53,7 +53,7 @@ static cdl_status add_to_family(reading *r, const char *op, const json_t *args)
               .batch = size_of(args, "batch")};
   const int64_t m = size_of(args, "m");
   if (m == 0 || (strcmp(op, "svd") != 0 && f.k == 0) || f.n == 0)
-    return CDL_STATUS_OK; /* an empty product, or none */
+    return CDL_STATUS_OK; /* an empty product, or no product */
   snprintf(f.op, sizeof f.op, "%s", op);
   snprintf(f.transpose, sizeof f.transpose, "%s", transpose != NULL ? transpose : "");
   size_t i = 0;
@@ -70,7 +70,7 @@ static cdl_status add_to_family(reading *r, const char *op, const json_t *args)
     all[r->family_count++] = f;
   }
   family *found = &r->families[i];
-  if ((found->count & (found->count - 1)) == 0) { /* full at each power of two */
+  if ((found->count & (found->count - 1)) == 0) { /* it is full at each power of two */
     int64_t *larger = realloc(found->m, (2 * found->count + 1) * sizeof *larger);
     if (larger == NULL)
       return cdl_fail(CDL_STATUS_MEMORY, "out of memory: shapes of a trace");
@@ -122,7 +122,7 @@ static cdl_status read_events(reading *r, const json_t *events)
   return CDL_STATUS_OK;
 }
 
-/* ---- From families to shapes ----------------------------------------------------------------- */
+/* ---- From families to shapes ---- */
 
 static int ascending(const void *a, const void *b)
 {
@@ -146,7 +146,7 @@ static bool add_product(bench_shapes *shapes, const char *op, const char *part, 
     if (strcmp(had->what, shape.what) == 0 && had->m == m && had->n == n && had->k == k &&
         had->batch == shape.batch && had->transpose_a == shape.transpose_a &&
         had->transpose_b == shape.transpose_b)
-      return true; /* of layers that differ elsewhere */
+      return true; /* the layers differ in other sizes */
   }
   return bench_shapes_add_gemm(shapes, shape);
 }
@@ -207,7 +207,7 @@ static bool add_chosen(bench_shapes *shapes, attention_shape chosen, const char 
   return bench_shapes_add_attention(shapes, chosen);
 }
 
-/* Layers of one batch come one after the other: each run of equal lengths is a batch. */
+/* The layers of a batch follow one another, so each series of equal lengths is a batch. */
 static bool add_attentions(bench_shapes *shapes, reading *r)
 {
   enum { BATCHES = 6 };
@@ -230,7 +230,8 @@ static bool add_attentions(bench_shapes *shapes, reading *r)
          (same_lengths(&middle, &most) || add_chosen(shapes, most, "largest"));
 }
 
-/* Training decomposes nothing; the weights of its layers are what analyses take apart. */
+/* Adds the layers' weights for svd. Training has no decompositions; the analyses decompose these
+ * weights. */
 static bool add_weights(bench_shapes *shapes, const reading *r)
 {
   bool ok = true;

@@ -5,8 +5,8 @@
 #include "bench/shapes.h"
 #include "condlora/status.h"
 
-/* The shapes of the ops in a file that `condlora train --trace` wrote. DATA where it is none or tells
- * no shapes. Ends with bench_shapes_release. */
+/* Reads the shapes of the ops in a file of `condlora train --trace`. Release with
+ * bench_shapes_release. Errors: DATA if it is no such file or has no shapes. */
 CDL_MUST_USE cdl_status bench_shapes_of_trace(const char *path, bench_shapes *shapes);
 
 #endif

@@ -19,7 +19,7 @@ typedef struct {
   float *a, *u, *sigma, *vt;
 } svd_values;
 
-/* In float64: a few elements of U diag(σ) Vᵀ against A, and of UᵀU against the identity. */
+/* Checks in float64 a few elements of U diag(σ) Vᵀ against A, and of UᵀU against the identity. */
 static cdl_status check_values(const svd_shape *p, const svd_values *v)
 {
   enum { PLACES = 50 };

@@ -1,4 +1,4 @@
-/* A training step, and its own matrix products alone: LoRA and CondLoRA side by side, turn by turn. */
+/* Measures a training step and its matrix products alone, for LoRA and CondLoRA in turn. */
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +16,8 @@ typedef struct {
   workload workload;
   product_list *lists; /* [batches] */
   product_weights weights;
-  measurement step, list;          /* samples: round by round, a batch after the other */
-  size_t peak_bytes, buffer_bytes; /* of the process; in the backend's buffers and weights */
+  measurement step, list;          /* samples: round by round, batch by batch */
+  size_t peak_bytes, buffer_bytes; /* of the process; of the backend's buffers and weights */
 } contender;
 
 typedef struct {
@@ -26,9 +26,9 @@ typedef struct {
   contender contender[METHODS];
 } training;
 
-/* ---- Memory ---------------------------------------------------------------------------------- */
+/* ---- Memory ---- */
 
-/* Linux can forget a process's peak; elsewhere it stands. */
+/* Linux can reset a process's peak memory; elsewhere it stays. */
 static void reset_peak(void)
 {
   malloc_trim(0);
@@ -39,9 +39,9 @@ static void reset_peak(void)
   fclose(f);
 }
 
-/* ---- Preparing ------------------------------------------------------------------------------- */
+/* ---- Preparing ---- */
 
-/* A model at a time, so that each one's peak is its own; and the check. */
+/* Measures the memory of one model at a time, so that peaks are separate, and checks the step. */
 static cdl_status measure_memory(training *t, contender *c)
 {
   workload s;
@@ -64,7 +64,7 @@ static cdl_status measure_memory(training *t, contender *c)
   return status;
 }
 
-/* Opens the workload, and a list of products for each batch. */
+/* Opens the workload and records the products of each batch. */
 static cdl_status prepare(training *t, contender *c)
 {
   cdl_queue *queue = t->bench->queue;
@@ -85,7 +85,7 @@ static cdl_status prepare(training *t, contender *c)
   return CDL_STATUS_OK;
 }
 
-/* ---- Measuring ------------------------------------------------------------------------------- */
+/* ---- Measuring ---- */
 
 static cdl_status time_step(contender *c, const data_batch *batch)
 {
@@ -105,12 +105,12 @@ static cdl_status time_list(contender *c, const product_list *list)
   return measure_add(&c->list, measure_now() - start);
 }
 
-/* One round over all batches: what is compared is measured within the same second. */
+/* Measures one round over all batches; contenders are measured within the same second. */
 static cdl_status run_round(training *t)
 {
   for (size_t b = 0; b < t->encoder.batches.count; b++)
     for (int m = 0; m < METHODS; m++) {
-      contender *c = &t->contender[(m + (int)b) % METHODS]; /* who goes first, changes */
+      contender *c = &t->contender[(m + (int)b) % METHODS]; /* the first one changes */
       CDL_TRY(time_step(c, &t->encoder.batches.item[b]));
       CDL_TRY(time_list(c, &c->lists[b]));
     }
@@ -135,7 +135,7 @@ static cdl_status run_rounds(training *t)
   return CDL_STATUS_OK;
 }
 
-/* ---- Reporting ------------------------------------------------------------------------------- */
+/* ---- Reporting ---- */
 
 static double operations_of(const training *t, const contender *c)
 {
@@ -216,7 +216,7 @@ static cdl_status report_ratios(training *t)
   return CDL_STATUS_OK;
 }
 
-/* Each batch a few times more, watched. */
+/* Runs each batch a few times more and observes its ops. */
 static cdl_status watch_ops(training *t, contender *c)
 {
   static const char *const titles[METHODS] = {"train: ops of a LoRA step",
@@ -243,7 +243,7 @@ static cdl_status watch_ops(training *t, contender *c)
   return status;
 }
 
-/* ---- The workload ---------------------------------------------------------------------------- */
+/* ---- The workload ---- */
 
 static void release(training *t)
 {

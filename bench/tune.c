@@ -15,12 +15,13 @@
 #include "bench/shapes_choice.h"
 #include "bench/tune_space.h"
 
-/* A candidate is tried in a process of its own: what it is compiled to may crash the driver or never end, and CLBlast
- * takes new parameters best before its first product. This process opens no backend, so that it may fork. */
+/* Each candidate is tried in a child process, because its compiled code may crash the driver or
+ * never end, and CLBlast takes new parameters best before its first product. This process opens no
+ * backend, so that it may fork. */
 
 enum {
   SHAPES_MOST = 12,
-  SHAPES_SEARCHED = 3, /* of each kernel: the search's pace */
+  SHAPES_SEARCHED = 3, /* shapes of each kernel that the search measures */
   LINE_BYTES = 512,
   TRIAL_SECONDS = 60,
   INDIRECT_NEVER = 100000, /* XGEMM_MIN_INDIRECT_SIZE: products below its cube go to XgemmDirect */
@@ -32,20 +33,20 @@ typedef struct {
   const gemm_shape *shapes[SHAPES_MOST];
   size_t count;
   char device[256], driver[128], candidate[PATH_MAX];
-  double until; /* of measure_now */
+  double until; /* end, by measure_now */
   cdl_random random;
 } tuning;
 
-/* What a process that tried parameters has to say. */
+/* The result of a process that tried parameters. */
 typedef struct {
   cdl_status status;
   double seconds[SHAPES_MOST]; /* median of each shape; 0: not tried */
   char description[512], message[512];
 } outcome;
 
-/* ---- One candidate --------------------------------------------------------------------------- */
+/* ---- One candidate ---- */
 
-/* In the child: the shapes whose bit is set, each held against float64 first. */
+/* Runs in the child: checks the shapes whose bit is set against float64, then measures them. */
 static cdl_status measure_shapes(const tuning *t, unsigned wanted, outcome *o)
 {
   const bench_shapes none = {0};
@@ -86,7 +87,7 @@ static void run_child(const tuning *t, const char *parameters, unsigned wanted, 
   _exit(0);
 }
 
-/* Reads an outcome whole, before `until`. */
+/* Reads a complete outcome before the time `until`. */
 static bool read_outcome(int from, double until, outcome *o)
 {
   char *bytes = (char *)o;
@@ -105,7 +106,7 @@ static bool read_outcome(int from, double until, outcome *o)
   return true;
 }
 
-/* Tries the parameters of a file, NULL: those that the backend finds by itself. */
+/* Tries the parameters of a file; NULL means those that the backend finds by itself. */
 static cdl_status try(const tuning *t, const char *parameters, unsigned wanted, double seconds,
                       outcome *o)
 {
@@ -135,9 +136,9 @@ static cdl_status try(const tuning *t, const char *parameters, unsigned wanted, 
   return CDL_STATUS_OK;
 }
 
-/* ---- Files of parameters --------------------------------------------------------------------- */
+/* ---- Files of parameters ---- */
 
-/* Lines of CLBlast's parameters; those that are empty are left out. */
+/* Lines of CLBlast's parameters; empty lines are skipped. */
 typedef struct {
   char xgemm[LINE_BYTES], direct[LINE_BYTES], routine[LINE_BYTES];
 } parameter_lines;
@@ -161,7 +162,7 @@ static void write_routine(char *line, long smallest_indirect)
   snprintf(line, LINE_BYTES, "GemmRoutine 32 XGEMM_MIN_INDIRECT_SIZE=%ld", smallest_indirect);
 }
 
-/* ---- The search ------------------------------------------------------------------------------ */
+/* ---- The search ---- */
 
 static double volume_of(const gemm_shape *p)
 {
@@ -173,7 +174,8 @@ static double rate_of(const tuning *t, size_t shape, double seconds)
   return 2 * volume_of(t->shapes[shape]) / seconds;
 }
 
-/* Shapes that a kernel is searched with: the largest for Xgemm, the smallest for XgemmDirect. `shapes` are sorted. */
+/* Returns the shapes that the search of a kernel measures: the largest for Xgemm, the smallest for
+ * XgemmDirect. The shapes are sorted by volume. */
 static unsigned searched(const tuning *t, const tune_space *space)
 {
   const size_t n = t->count < SHAPES_SEARCHED ? t->count : SHAPES_SEARCHED;
@@ -181,7 +183,7 @@ static unsigned searched(const tuning *t, const tune_space *space)
   return space == &tune_xgemm ? low << (t->count - n) : low;
 }
 
-/* The geometric mean of the rates; 0 after a failure. */
+/* Returns the geometric mean of the rates; 0 after a failure. */
 static double score_of(const tuning *t, unsigned wanted, const outcome *o)
 {
   double sum = 0, count = 0;
@@ -210,7 +212,8 @@ static cdl_status try_point(tuning *t, const tune_space *space, const tune_point
   return CDL_STATUS_OK;
 }
 
-/* The starts, then points at random and neighbours of the best in turn, until `until`. `*score` is 0 where none worked. */
+/* Tries the starting points, then random points and neighbours of the best in turn, until `until`.
+ * `*score` is 0 if none worked. */
 static cdl_status search_space(tuning *t, const tune_space *space, double until, tune_point *best,
                                double *score)
 {
@@ -235,12 +238,12 @@ static cdl_status search_space(tuning *t, const tune_space *space, double until,
   return CDL_STATUS_OK;
 }
 
-/* From which size on Xgemm is the better of the two, given what each takes on every shape. */
+/* Returns the size from which Xgemm is faster than XgemmDirect, by both times of every shape. */
 static long smallest_indirect(const tuning *t, const outcome *indirect, const outcome *direct)
 {
   double least = INFINITY;
   long best = 0;
-  for (size_t cut = 0; cut <= t->count; cut++) { /* shapes below `cut` go to XgemmDirect */
+  for (size_t cut = 0; cut <= t->count; cut++) { /* shapes below `cut` use XgemmDirect */
     double sum = 0;
     for (size_t i = 0; i < t->count; i++)
       sum += i < cut ? direct->seconds[i] : indirect->seconds[i];
@@ -250,12 +253,12 @@ static long smallest_indirect(const tuning *t, const outcome *indirect, const ou
     const double below = cut > 0 ? volume_of(t->shapes[cut - 1]) : 0;
     const double above = cut < t->count ? volume_of(t->shapes[cut]) : 8 * below;
     best = cut == 0 ? 0 : (long)ceil(cbrt(sqrt(below * fmax(above, below))));
-    best += cut > 0 && pow((double)best, 3) <= below; /* of equal volume: above both */
+    best += cut > 0 && pow((double)best, 3) <= below; /* equal volume: the limit is above both */
   }
   return best;
 }
 
-/* ---- Reporting ------------------------------------------------------------------------------- */
+/* ---- Reporting ---- */
 
 static cdl_status report_outcomes(const tuning *t, const outcome *before, const outcome *after,
                                   const char *parameters)
@@ -293,7 +296,7 @@ static cdl_status report_outcomes(const tuning *t, const outcome *before, const 
   return status;
 }
 
-/* ---- All of it ------------------------------------------------------------------------------- */
+/* ---- The search and its report ---- */
 
 static int by_volume(const void *a, const void *b)
 {
@@ -310,7 +313,7 @@ static void choose_shapes(tuning *t, const bench_shapes *shapes)
   qsort(t->shapes, t->count, sizeof t->shapes[0], by_volume);
 }
 
-/* "NAME, PLATFORM, driver VERSION, CLBlast" as the backend describes itself. */
+/* Reads "NAME, PLATFORM, driver VERSION, CLBlast", the backend's description. */
 static void read_description(tuning *t, const char *description)
 {
   const char *driver = strstr(description, ", driver ");
@@ -323,8 +326,9 @@ static void read_description(tuning *t, const char *description)
            end != NULL ? (int)(end - driver) : (int)strlen(driver), driver);
 }
 
-/* Where the backend looks without being told, as docs/environment.md says. */
-/* The line of a kernel's best point; empty where that is no better than what there was. */
+/* The file that the backend reads by default is described in docs/environment.md. */
+/* Finds the line of a kernel's best point; it is empty if the point is not better than the
+ * defaults. */
 static cdl_status search_kernel(tuning *t, const tune_space *space, double until,
                                 const outcome *before, char *line)
 {
@@ -336,7 +340,7 @@ static cdl_status search_kernel(tuning *t, const tune_space *space, double until
   return CDL_STATUS_OK;
 }
 
-/* Both kernels, then the size that tells them apart. */
+/* Searches both kernels, then the size that separates them. */
 static cdl_status search(tuning *t, const outcome *before, parameter_lines *lines)
 {
   const unsigned all = (1u << t->count) - 1;
@@ -357,7 +361,7 @@ static cdl_status search(tuning *t, const outcome *before, parameter_lines *line
   return write_parameters(t, lines, t->candidate);
 }
 
-/* Tries again, and keeps the lesser time of each shape: a disturbance can only raise it. */
+/* Tries again and keeps the smaller time of each shape, because disturbances only increase it. */
 static cdl_status try_again(tuning *t, const char *parameters, outcome *o)
 {
   outcome again;
@@ -376,7 +380,8 @@ static cdl_status tune_all(tuning *t)
   parameter_lines lines = {0};
   char place[PATH_MAX];
   bench_progress("tune", "what there is");
-  CDL_TRY(try(t, NULL, all, fmax(seconds, 5 * TRIAL_SECONDS), &before)); /* kernels compile here */
+  CDL_TRY(
+      try(t, NULL, all, fmax(seconds, 5 * TRIAL_SECONDS), &before)); /* this compiles the kernels */
   if (before.status != CDL_STATUS_OK)
     return cdl_fail(before.status, "%s", before.message);
   t->until = measure_now() + seconds;

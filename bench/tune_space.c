@@ -2,11 +2,12 @@
 
 #include <stdio.h>
 
-/* Work-groups and local memory that any device of OpenCL 1.2's full profile has: not a limit of a given device, but what
- * lies beyond is rarely better, and a candidate that fails costs a compilation. */
+/* Limits of work-groups and local memory that every device of OpenCL 1.2's full profile has. A
+ * given device may allow more, but larger values are rarely better, and a failing candidate costs a
+ * compilation. */
 enum { GROUP_MOST = 256, LOCAL_FLOATS_MOST = 8192 };
 
-/* ---- Xgemm ----------------------------------------------------------------------------------- */
+/* ---- Xgemm ---- */
 
 enum { GEMMK, KREG, KWG, KWI, MDIMA, MDIMC, MWG, NDIMB, NDIMC, NWG, SA, SB, STRM, STRN, VWM, VWN };
 
@@ -29,8 +30,9 @@ static const tune_axis xgemm_axes[] = {
     [VWN] = {"VWN", {1, 2, 4, 8}, 4},
 };
 
-/* What CLBlast's kernel asks of its parameters: tiles divide into vectors and threads (src/kernels/level3/xgemm_part1.opencl
- * says what each of them means). Kernel 1 keeps its tiles in registers, without local memory. */
+/* Checks the conditions of CLBlast's kernel: tiles divide into vectors and threads
+ * (src/kernels/level3/xgemm_part1.opencl explains each parameter). Kernel 1 keeps its tiles in
+ * registers, without local memory. */
 static bool xgemm_valid(const tune_point *p)
 {
   const int *v = p->value;
@@ -47,7 +49,7 @@ static bool xgemm_valid(const tune_point *p)
          v[SA] * v[KWG] * v[MWG] + v[SB] * v[KWG] * v[NWG] <= LOCAL_FLOATS_MOST;
 }
 
-/* A GPU's usual tiles with and without local memory, a CPU's wide ones, and kernel 1. */
+/* Usual tiles of GPUs with and without local memory, wide tiles for CPUs, and kernel 1. */
 static const tune_point xgemm_starts[] = {
     {{0, 1, 32, 2, 16, 16, 64, 16, 16, 64, 1, 1, 0, 0, 4, 4}},
     {{0, 1, 32, 2, 8, 8, 64, 8, 8, 64, 0, 0, 0, 0, 4, 4}},
@@ -63,7 +65,7 @@ const tune_space tune_xgemm = {"Xgemm",
                                sizeof xgemm_starts / sizeof xgemm_starts[0],
                                xgemm_valid};
 
-/* ---- XgemmDirect ----------------------------------------------------------------------------- */
+/* ---- XgemmDirect ---- */
 
 enum { KWID, MDIMAD, MDIMCD, NDIMBD, NDIMCD, PADA, PADB, VWMD, VWND, WGD };
 
@@ -105,7 +107,7 @@ const tune_space tune_direct = {"XgemmDirect",
                                 sizeof direct_starts / sizeof direct_starts[0],
                                 direct_valid};
 
-/* ---- Moving about ---------------------------------------------------------------------------- */
+/* ---- Points ---- */
 
 static int any_value(const tune_axis *axis, cdl_random *random)
 {

@@ -7,11 +7,11 @@
 #include "condlora/random.h"
 #include "train/evaluate.h"
 
-/* ---- Weights --------------------------------------------------------------------------------- */
+/* ---- Weights ---- */
 
 enum {
   DRAWN = 1 << 20
-}; /* normals, used again and again: drawing a hundred million would take seconds */
+}; /* normal numbers, which are reused, because drawing a hundred million takes seconds */
 
 static bool ends_with(const char *name, const char *end)
 {
@@ -19,7 +19,7 @@ static bool ends_with(const char *name, const char *end)
   return n >= m && strcmp(name + n - m, end) == 0;
 }
 
-/* N(0, 0.02²), gains 1, biases 0. */
+/* Draws weights from N(0, 0.02²); gains are 1 and biases 0. */
 static void draw(cdl_queue *queue, const encoder_parameter *p, const float *normals, float *staging)
 {
   const int64_t count = cdl_tensor_elements(p->value);
@@ -63,7 +63,7 @@ static cdl_status draw_all(cdl_queue *queue, model_encoder *encoder)
   return status;
 }
 
-/* ---- Opening --------------------------------------------------------------------------------- */
+/* ---- Opening ---- */
 
 static cdl_status open_model(train_session *session, const workload_model *model)
 {
@@ -133,7 +133,7 @@ void workload_close(workload *s)
   *s = (workload){0};
 }
 
-/* ---- Inference ------------------------------------------------------------------------------- */
+/* ---- Inference ---- */
 
 cdl_status workload_infer(workload *s, const data_batch *batch)
 {
@@ -154,7 +154,7 @@ static cdl_status logits_of(workload *s, const data_batch *batch, float *logits)
   return cdl_queue_sync(s->session.model.queue);
 }
 
-/* N(0, 0.02²) for every trained matrix. */
+/* Draws every trained matrix from N(0, 0.02²). */
 static cdl_status draw_adapter(train_session *session)
 {
   int64_t largest = 0;
@@ -180,7 +180,7 @@ static cdl_status draw_adapter(train_session *session)
   return status;
 }
 
-/* Merges; the logits must stay. */
+/* Merges the adapter and checks that the logits stay equal. */
 static cdl_status merge(workload *s, const data_batch *batch, bool coarse)
 {
   const size_t count = batch->input.examples * (size_t)s->session.model.labels;
@@ -228,9 +228,9 @@ cdl_status workload_open_inference(workload *s, cdl_queue *queue, const workload
   return status;
 }
 
-/* ---- Steps ----------------------------------------------------------------------------------- */
+/* ---- Steps ---- */
 
-/* One step whose learning rate may be 0: then nothing moves but the moments. */
+/* Enqueues one step. With learning rate 0, only the optimizer's moments change. */
 static cdl_status enqueue_step(workload *s, const data_batch *batch, double rate)
 {
   cdl_step_record record = {.step = (uint32_t)s->done,
@@ -254,9 +254,9 @@ cdl_status workload_step(workload *s, const data_batch *batch, float *loss, floa
                         (double)*norm);
 }
 
-/* ---- Checking -------------------------------------------------------------------------------- */
+/* ---- Checking ---- */
 
-/* Loss of a batch in float64, from its logits. */
+/* Computes the loss of a batch in float64 from its logits. */
 static cdl_status loss_of(workload *s, const data_batch *batch, double *loss)
 {
   CDL_TRY(enqueue_step(s, batch, 0));
@@ -272,7 +272,7 @@ static cdl_status loss_of(workload *s, const data_batch *batch, double *loss)
   for (size_t i = 0; status == CDL_STATUS_OK && i < batch->input.examples; i++) {
     const double gap = (double)y[i * labels + (size_t)(1 - batch->labels[i])] -
                        (double)y[i * labels + (size_t)batch->labels[i]];
-    *loss += log1p(exp(gap)) / (double)batch->input.examples; /* two labels */
+    *loss += log1p(exp(gap)) / (double)batch->input.examples; /* for two labels */
   }
   free(y);
   CDL_TRY(status);
@@ -282,7 +282,7 @@ static cdl_status loss_of(workload *s, const data_batch *batch, double *loss)
                         (double)told, *loss);
 }
 
-/* Values and gradients of all that is trained, end to end on the host. */
+/* Values and gradients of all trained parameters, end to end on the host. */
 typedef struct {
   float *value, *gradient, *moved;
   size_t count;
@@ -325,8 +325,8 @@ static cdl_status compare_slope(workload *s, const data_batch *batch, trained_nu
   const double norm = sqrt(squares);
   if (!(norm > 0))
     return cdl_fail(CDL_STATUS_NUMERIC, "the gradient's norm is %g", norm);
-  /* The loss changes by about 2e-3 either way: far above float32's noise, and the third order is still small. Products
-   * of 10 bits have more noise, and want a longer way. */
+  /* The loss changes by about 2e-3 in either direction: far above float32's rounding, and the third
+   * order is still small. Products with 10 bits round more and need a longer distance. */
   const double distance = (coarse ? 2e-2 : 2e-3) / squares, tolerance = coarse ? 0.1 : 0.02;
   CDL_TRY(loss_along(s, batch, t, distance, &above));
   CDL_TRY(loss_along(s, batch, t, -distance, &below));

@@ -1,43 +1,45 @@
-/* A model with an adapter, ready for training steps as `condlora train` makes them. */
+/* A model with an adapter, ready for training steps like those of `condlora train`. */
 #ifndef CONDLORA_BENCH_WORKLOAD_H
 #define CONDLORA_BENCH_WORKLOAD_H
 
 #include "bench/batches.h"
 #include "train/step.h"
 
-/* Where the weights come from: a folder, or drawn for a shape. */
+/* The source of the weights: a folder, or random weights for a shape. */
 typedef struct {
   const char *folder; /* NULL: random weights for `config` */
   model_config config;
 } workload_model;
 
 typedef struct {
-  train_session session; /* backend, queue, encoder, adapter and labels of it */
+  train_session session; /* its backend, queue, encoder, adapter and labels are set */
   train_step step;
-  int64_t done; /* steps */
+  int64_t done; /* steps done */
 } workload;
 
-/* Two labels; rank 8 on query and value, no dropout. The largest batch is `bound`'s. */
+/* Opens a workload with two labels and rank 8 on query and value, without dropout. `bound` bounds
+ * its batches. Close with workload_close. */
 CDL_MUST_USE cdl_status workload_open(workload *s, cdl_queue *queue, const workload_model *model,
                                       const char *method, encoder_batch_bound bound);
-/* For inference alone: bare with a `method` of NULL; else A and B are drawn, none of them zero, and merged into the weights,
- * once the logits of `batch` have been found to be those of the adapter beside them. NUMERIC where they are not. */
+/* Opens a workload for inference. With `method` NULL the encoder has no adapter. Otherwise A and B
+ * are drawn, none of them zero, and merged into the weights, after checking that the logits of
+ * `batch` equal those of the unmerged adapter. Errors: NUMERIC if they differ. */
 CDL_MUST_USE cdl_status workload_open_inference(workload *s, cdl_queue *queue,
                                                 const workload_model *model, const char *method,
                                                 encoder_batch_bound bound, const data_batch *batch,
                                                 bool coarse);
 void workload_close(workload *s);
 
-/* Logits of a batch, without dropout; nothing is waited for. */
+/* Enqueues the forward pass of a batch without dropout; it does not wait. */
 CDL_MUST_USE cdl_status workload_infer(workload *s, const data_batch *batch);
 
-/* One optimizer step, waited for; its loss and the gradient's norm. */
+/* Runs one optimizer step and waits for it. Returns its loss and the norm of the gradient. */
 CDL_MUST_USE cdl_status workload_step(workload *s, const data_batch *batch, float *loss,
                                       float *norm);
 
-/* Holds the step against float64: the loss against the logits, and the whole backward pass against the slope of the loss
- * along the gradient, (L(θ + ε g/‖g‖) − L(θ − ε g/‖g‖)) / 2ε = ‖g‖. NUMERIC where they differ.
- * `coarse`: products are not in float32. */
+/* Checks the step in float64: the loss by the logits, and the whole backward pass by the slope of
+ * the loss along the gradient, (L(θ + ε g/‖g‖) − L(θ − ε g/‖g‖)) / 2ε = ‖g‖. With `coarse`,
+ * products are not in float32. Errors: NUMERIC if they differ. */
 CDL_MUST_USE cdl_status workload_check(workload *s, const data_batch *batch, const char *method,
                                        bool coarse);
 
