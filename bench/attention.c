@@ -6,7 +6,7 @@
 #include "bench/bench.h"
 
 typedef struct {
-  const attention_shape *shape;
+  const bench_attention_shape *shape;
   cdl_queue *queue;
   int32_t tokens, longest;
   cdl_packing packing;
@@ -28,7 +28,7 @@ static void run_backward(void *context)
 
 static cdl_status make_case(bench_samples *s, attention_case *c, int32_t *offsets)
 {
-  const attention_shape *p = c->shape;
+  const bench_attention_shape *p = c->shape;
   const int32_t hidden = p->heads * p->width;
   const float scale = (float)(1 / sqrt((double)p->width));
   for (int32_t i = 0; i < p->sequences; i++) {
@@ -79,7 +79,8 @@ static double at(const float *x, int64_t row, int64_t stride, int64_t column)
 }
 
 /* Computes P = softmax(s Q Kᵀ) and dS = s · P ∘ (dP − Σ dP ∘ P), where dP = dO Vᵀ. */
-static void reference(const attention_shape *p, const attention_values *v, attention_place at_place)
+static void reference(const bench_attention_shape *p, const attention_values *v,
+                      attention_place at_place)
 {
   const int64_t n = at_place.length, first = at_place.first, d = p->width, hidden = p->heads * d,
                 stride = 3 * hidden, q = at_place.head * d;
@@ -115,7 +116,7 @@ static void add_term(double *sum, double *size, double term)
 }
 
 /* Checks row i and column e of the outputs of one sequence and head. */
-static cdl_status check_place(const attention_shape *p, const attention_values *v,
+static cdl_status check_place(const bench_attention_shape *p, const attention_values *v,
                               attention_place where, int64_t i, int64_t e)
 {
   const int64_t n = where.length, first = where.first, hidden = p->heads * p->width,
@@ -145,7 +146,7 @@ static cdl_status check_place(const attention_shape *p, const attention_values *
 static cdl_status check_values(const attention_case *c, attention_values *v)
 {
   enum { PAIRS = 3, PLACES = 40 };
-  const attention_shape *p = c->shape;
+  const bench_attention_shape *p = c->shape;
   const size_t square = (size_t)c->longest * (size_t)c->longest;
   v->p = malloc(2 * square * sizeof *v->p);
   if (v->p == NULL)
@@ -190,9 +191,9 @@ static cdl_status check_case(attention_case *c, double unit)
 
 static cdl_status time_direction(bench *b, attention_case *c, bool forward)
 {
-  const attention_shape *p = c->shape;
-  measurement m = {0};
-  CDL_TRY(measure_run(b->queue, &b->effort, forward ? run_forward : run_backward, c, &m));
+  const bench_attention_shape *p = c->shape;
+  bench_measurement m = {0};
+  CDL_TRY(bench_measure_run(b->queue, &b->effort, forward ? run_forward : run_backward, c, &m));
   const double products = forward ? 2 : 5; /* Q Kᵀ and P V; Q Kᵀ again, dP, dV, dQ, dK */
   double pairs = 0;
   for (int32_t i = 0; i < p->sequences; i++)
@@ -201,23 +202,23 @@ static cdl_status time_direction(bench *b, attention_case *c, bool forward)
   /* The least traffic: qkv, out and log_sum; backward also d_qkv. Other values may stay on the
    * chip. */
   const double bytes = 4.0 * c->tokens * p->heads * ((forward ? 4 : 7) * p->width + 1);
-  report *r = b->report;
-  report_add_row(r);
-  report_text(r, "name", p->what);
-  report_text(r, "direction", forward ? "forward" : "backward");
-  report_text(r, "path",
-              cdl_path_name(forward
-                                ? cdl_op_path(b->backend, CDL_OP_attention, &c->forward)
-                                : cdl_op_path(b->backend, CDL_OP_attention_grad, &c->backward)));
-  report_timing(r, &m);
-  report_number(r, "flop_per_s", operations / m.median);
-  report_number(r, "bytes_per_s", bytes / m.median);
-  report_number(r, "flop_per_byte", operations / bytes);
-  measure_release(&m);
+  bench_report *r = b->report;
+  bench_report_add_row(r);
+  bench_report_text(r, "name", p->what);
+  bench_report_text(r, "direction", forward ? "forward" : "backward");
+  bench_report_text(
+      r, "path",
+      cdl_path_name(forward ? cdl_op_path(b->backend, CDL_OP_attention, &c->forward)
+                            : cdl_op_path(b->backend, CDL_OP_attention_grad, &c->backward)));
+  bench_report_timing(r, &m);
+  bench_report_number(r, "flop_per_s", operations / m.median);
+  bench_report_number(r, "bytes_per_s", bytes / m.median);
+  bench_report_number(r, "flop_per_byte", operations / bytes);
+  bench_measure_release(&m);
   return CDL_STATUS_OK;
 }
 
-static cdl_status run_shape(bench *b, bench_samples *s, const attention_shape *p)
+static cdl_status run_shape(bench *b, bench_samples *s, const bench_attention_shape *p)
 {
   attention_case c = {.shape = p};
   int32_t *offsets = calloc((size_t)p->sequences + 1, sizeof *offsets);
@@ -236,17 +237,17 @@ static cdl_status run_shape(bench *b, bench_samples *s, const attention_shape *p
 
 cdl_status bench_attention(bench *b)
 {
-  static const report_column columns[] = {{"name", "sequences", REPORT_TEXT},
-                                          {"direction", "direction", REPORT_TEXT},
-                                          {"path", "path", REPORT_TEXT},
-                                          REPORT_TIMING_COLUMNS,
-                                          REPORT_RATE_COLUMNS};
-  report_use_table(b->report, "attention", "attention: packed sequences, without dropout", columns,
-                   sizeof columns / sizeof columns[0]);
+  static const bench_report_column columns[] = {{"name", "sequences", BENCH_REPORT_TEXT},
+                                                {"direction", "direction", BENCH_REPORT_TEXT},
+                                                {"path", "path", BENCH_REPORT_TEXT},
+                                                BENCH_REPORT_TIMING_COLUMNS,
+                                                BENCH_REPORT_RATE_COLUMNS};
+  bench_report_use_table(b->report, "attention", "attention: packed sequences, without dropout",
+                         columns, sizeof columns / sizeof columns[0]);
   CDL_TRY(bench_find_peak(b, false));
   cdl_status status = CDL_STATUS_OK;
   for (size_t i = 0; status == CDL_STATUS_OK && i < b->shapes->attention_count; i++) {
-    const attention_shape *p = &b->shapes->attention[i];
+    const bench_attention_shape *p = &b->shapes->attention[i];
     if (b->options.quick && !p->quick)
       continue;
     bench_progress("attention", p->what);

@@ -4,27 +4,27 @@
 
 #include "bench/bench.h"
 
-static void use_backends_table(report *r)
+static void use_backends_table(bench_report *r)
 {
-  static const report_column columns[] = {
-      {"name", "backend", REPORT_TEXT},
-      {"device", "device", REPORT_TEXT},
-      {"paths", "ops", REPORT_TEXT},
-      {"compile_s", "compiling", REPORT_SECONDS},
-      {"best_gemm_flop_per_s", "best GEMM, GFLOP/s", REPORT_OPERATIONS_PER_S},
-      {"copy_bytes_per_s", "copy, GB/s", REPORT_BYTES_PER_S},
-      {"sheet_flop_per_s", "data sheet, GFLOP/s", REPORT_OPERATIONS_PER_S},
-      {"sheet_bytes_per_s", "data sheet, GB/s", REPORT_BYTES_PER_S},
-      {"sheet", "data sheet", REPORT_TEXT}};
-  report_use_backend(r, NULL);
-  report_use_table(r, "backends", "backends", columns, sizeof columns / sizeof columns[0]);
+  static const bench_report_column columns[] = {
+      {"name", "backend", BENCH_REPORT_TEXT},
+      {"device", "device", BENCH_REPORT_TEXT},
+      {"paths", "ops", BENCH_REPORT_TEXT},
+      {"compile_s", "compiling", BENCH_REPORT_SECONDS},
+      {"best_gemm_flop_per_s", "best GEMM, GFLOP/s", BENCH_REPORT_OPERATIONS_PER_S},
+      {"copy_bytes_per_s", "copy, GB/s", BENCH_REPORT_BYTES_PER_S},
+      {"sheet_flop_per_s", "data sheet, GFLOP/s", BENCH_REPORT_OPERATIONS_PER_S},
+      {"sheet_bytes_per_s", "data sheet, GB/s", BENCH_REPORT_BYTES_PER_S},
+      {"sheet", "data sheet", BENCH_REPORT_TEXT}};
+  bench_report_use_backend(r, NULL);
+  bench_report_use_table(r, "backends", "backends", columns, sizeof columns / sizeof columns[0]);
 }
 
 /* ---- Choice ---- */
 
 typedef struct {
   const bench_options *options;
-  report *report;
+  bench_report *report;
   char **names; /* owned */
   size_t count;
   cdl_status status;
@@ -41,16 +41,16 @@ static void add_name(choice *c, const char *name, size_t length)
     c->names[c->count++] = copy;
 }
 
-static void say_absent(report *r, const char *name, const char *reason)
+static void say_absent(bench_report *r, const char *name, const char *reason)
 {
-  static const report_column columns[] = {{"name", "absent", REPORT_TEXT},
-                                          {"reason", "why", REPORT_TEXT}};
-  report_use_backend(r, NULL);
-  report_use_table(r, "absent", "backends that are not here", columns,
-                   sizeof columns / sizeof columns[0]);
-  report_add_row(r);
-  report_text(r, "name", name);
-  report_text(r, "reason", reason);
+  static const bench_report_column columns[] = {{"name", "absent", BENCH_REPORT_TEXT},
+                                                {"reason", "why", BENCH_REPORT_TEXT}};
+  bench_report_use_backend(r, NULL);
+  bench_report_use_table(r, "absent", "backends that are not here", columns,
+                         sizeof columns / sizeof columns[0]);
+  bench_report_add_row(r);
+  bench_report_text(r, "name", name);
+  bench_report_text(r, "reason", reason);
 }
 
 /* "all" means every device of every backend except null, which is not made for speed. */
@@ -116,9 +116,10 @@ static cdl_status open_one(bench *b, const char *name)
   b->label = label_of(name, b->backend);
   if (b->label == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a backend's name");
-  b->effort = o->quick
-                  ? (measure_effort){.warm_seconds = 0.1, .seconds = 0.08, .least = 3, .most = 50}
-                  : (measure_effort){.warm_seconds = 0.5, .seconds = 0.5, .least = 7, .most = 200};
+  b->effort =
+      o->quick
+          ? (bench_measure_effort){.warm_seconds = 0.1, .seconds = 0.08, .least = 3, .most = 50}
+          : (bench_measure_effort){.warm_seconds = 0.5, .seconds = 0.5, .least = 7, .most = 200};
   if (!o->cold)
     return CDL_STATUS_OK;
   const int64_t bytes = 2 * bench_large_bytes();
@@ -170,7 +171,7 @@ static cdl_status open_all(const choice *c, const bench_shapes *shapes, bool for
   return list->count > 0 ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_ABSENT, "no backend opens");
 }
 
-cdl_status bench_open(const bench_options *options, const bench_shapes *shapes, report *r,
+cdl_status bench_open(const bench_options *options, const bench_shapes *shapes, bench_report *r,
                       bench_list *list)
 {
   const bool all = strcmp(options->backends, "all") == 0;
@@ -193,28 +194,28 @@ cdl_status bench_open(const bench_options *options, const bench_shapes *shapes, 
 /* Reports how often each op took which path; nothing if the backend has all ops natively. */
 static cdl_status report_paths(const bench *b, size_t *other)
 {
-  static const report_column columns[] = {{"op", "op", REPORT_TEXT},
-                                          {"dtype", "type", REPORT_TEXT},
-                                          {"path", "path", REPORT_TEXT},
-                                          {"calls", "calls", REPORT_COUNT}};
+  static const bench_report_column columns[] = {{"op", "op", BENCH_REPORT_TEXT},
+                                                {"dtype", "type", BENCH_REPORT_TEXT},
+                                                {"path", "path", BENCH_REPORT_TEXT},
+                                                {"calls", "calls", BENCH_REPORT_COUNT}};
   const size_t count = cdl_path_counts(b->backend, NULL, 0);
   cdl_path_count *counts = calloc(count + 1, sizeof *counts);
   if (counts == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu paths", count);
   cdl_path_counts(b->backend, counts, count);
-  report *r = b->report;
-  report_use_table(r, "paths", "paths of ops that are not native", columns,
-                   sizeof columns / sizeof columns[0]);
+  bench_report *r = b->report;
+  bench_report_use_table(r, "paths", "paths of ops that are not native", columns,
+                         sizeof columns / sizeof columns[0]);
   *other = 0;
   for (size_t i = 0; i < count; i++) {
     if (counts[i].path == CDL_PATH_NATIVE)
       continue;
     ++*other;
-    report_add_row(r);
-    report_text(r, "op", cdl_op_name(counts[i].op));
-    report_text(r, "dtype", cdl_dtype_name(counts[i].dtype));
-    report_text(r, "path", cdl_path_name(counts[i].path));
-    report_number(r, "calls", (double)counts[i].calls);
+    bench_report_add_row(r);
+    bench_report_text(r, "op", cdl_op_name(counts[i].op));
+    bench_report_text(r, "dtype", cdl_dtype_name(counts[i].dtype));
+    bench_report_text(r, "path", cdl_path_name(counts[i].path));
+    bench_report_number(r, "calls", (double)counts[i].calls);
   }
   free(counts);
   return CDL_STATUS_OK;
@@ -222,28 +223,29 @@ static cdl_status report_paths(const bench *b, size_t *other)
 
 cdl_status bench_report_backend(const bench *b)
 {
-  report *r = b->report;
+  bench_report *r = b->report;
   size_t other = 0;
-  report_use_backend(r, b->label);
+  bench_report_use_backend(r, b->label);
   CDL_TRY(report_paths(b, &other));
   use_backends_table(r);
-  report_add_row(r);
+  bench_report_add_row(r);
   const char *source;
   const bench_peak sheet =
       bench_sheet_peak(cdl_backend_description(b->backend), b->options.precision, false, &source);
-  report_text(r, "name", b->label);
-  report_text(r, "device", cdl_backend_description(b->backend));
-  report_text(r, "paths", other == 0 ? "all native" : "some composed or on the host: see paths");
+  bench_report_text(r, "name", b->label);
+  bench_report_text(r, "device", cdl_backend_description(b->backend));
+  bench_report_text(r, "paths",
+                    other == 0 ? "all native" : "some composed or on the host: see paths");
   if (cdl_backend_compile_ns(b->backend) > 0)
-    report_number(r, "compile_s", (double)cdl_backend_compile_ns(b->backend) * 1e-9);
+    bench_report_number(r, "compile_s", (double)cdl_backend_compile_ns(b->backend) * 1e-9);
   if (b->best_gemm > 0)
-    report_number(r, "best_gemm_flop_per_s", b->best_gemm);
+    bench_report_number(r, "best_gemm_flop_per_s", b->best_gemm);
   if (b->copy_rate > 0)
-    report_number(r, "copy_bytes_per_s", b->copy_rate);
+    bench_report_number(r, "copy_bytes_per_s", b->copy_rate);
   if (source != NULL) {
-    report_number(r, "sheet_flop_per_s", sheet.flop_per_s);
-    report_number(r, "sheet_bytes_per_s", sheet.bytes_per_s);
-    report_text(r, "sheet", source);
+    bench_report_number(r, "sheet_flop_per_s", sheet.flop_per_s);
+    bench_report_number(r, "sheet_bytes_per_s", sheet.bytes_per_s);
+    bench_report_text(r, "sheet", source);
   }
   return CDL_STATUS_OK;
 }

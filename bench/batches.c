@@ -125,7 +125,7 @@ cdl_status bench_batches_make(const model_config *config, const char *lengths, s
   return status;
 }
 
-cdl_status bench_batches_like(const model_config *config, const attention_shape *shapes,
+cdl_status bench_batches_like(const model_config *config, const bench_attention_shape *shapes,
                               size_t count, bench_batches *batches)
 {
   CDL_TRY(begin(batches, count));

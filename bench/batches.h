@@ -23,7 +23,7 @@ CDL_MUST_USE cdl_status bench_batches_make(const model_config *config, const cha
 /* Makes batches whose examples have the lengths of a trace; examples longer than the model's limit
  * are cut. */
 CDL_MUST_USE cdl_status bench_batches_like(const model_config *config,
-                                           const attention_shape *shapes, size_t count,
+                                           const bench_attention_shape *shapes, size_t count,
                                            bench_batches *batches);
 /* Reads the first batches of the first epoch of a task's training data, as `condlora train` with
  * seed 42 makes them. */

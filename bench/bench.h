@@ -28,12 +28,12 @@ typedef struct {
   char *label; /* "cpu", "opencl:1"; owned */
   cdl_backend *backend;
   cdl_queue *queue;
-  cdl_buffer *evict;     /* memory of effort.evict; NULL: caches stay warm */
-  measure_effort effort; /* for one case */
+  cdl_buffer *evict;           /* memory of effort.evict; NULL: caches stay warm */
+  bench_measure_effort effort; /* for one case */
   double best_gemm,
       copy_rate; /* rates of the fastest float32 product and of the copy in this run, per second */
   const bench_shapes *shapes;
-  report *report;
+  bench_report *report;
 } bench;
 
 /* backends.c: opens all backends that `options->backends` names; with "all", those that open. The
@@ -43,7 +43,7 @@ typedef struct {
   size_t count;
 } bench_list;
 CDL_MUST_USE cdl_status bench_open(const bench_options *options, const bench_shapes *shapes,
-                                   report *r, bench_list *list);
+                                   bench_report *r, bench_list *list);
 void bench_close(bench_list *list);
 /* Reports the device, its peaks and the path of each op. */
 CDL_MUST_USE cdl_status bench_report_backend(const bench *b);
@@ -58,7 +58,7 @@ int64_t bench_large_bytes(void);
 bench_peak bench_sheet_peak(const char *description, const char *precision, bool training,
                             const char **source);
 /* Fills in the shares of the peaks for every row that has rates. */
-void bench_fill_shares(report *r, const bench_list *list);
+void bench_fill_shares(bench_report *r, const bench_list *list);
 
 /* The workloads. Each measures its cases and adds its tables. Errors: NUMERIC for a wrong
  * result. */
@@ -74,7 +74,8 @@ cdl_status bench_inference(bench *b);
 CDL_MUST_USE cdl_status bench_find_peak(bench *b, bool again);
 
 /* gemm.c: checks a product, then measures it; `*seconds` is the median. */
-CDL_MUST_USE cdl_status bench_time_product(bench *b, const gemm_shape *shape, double *seconds);
+CDL_MUST_USE cdl_status bench_time_product(bench *b, const bench_gemm_shape *shape,
+                                           double *seconds);
 
 /* samples.c: device memory with known contents. bench_samples_release frees all of it. */
 typedef struct {

@@ -145,7 +145,8 @@ static void compare_rows(comparison *c, const char *table, const json_t *before,
   double *x = samples_of(before, &n), *y = samples_of(after, &m);
   if (x != NULL && y != NULL) {
     const double p = bench_mann_whitney(x, n, y, m);
-    const double old = measure_median(x, n), new = measure_median(y, m), change = new / old - 1;
+    const double old = bench_measure_median(x, n), new = bench_measure_median(y, m),
+                 change = new / old - 1;
     const bool differs = p < significant && fabs(change) > worth;
     c->cases++;
     c->slower += differs && change > 0;

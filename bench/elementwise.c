@@ -407,7 +407,7 @@ static cdl_status check_case(const element_kind *k, element_case *c)
 
 static cdl_status prepare(const bench *b, element_case *c)
 {
-  const activation_shape *a = &b->shapes->activations;
+  const bench_activation_shape *a = &b->shapes->activations;
   *c = (element_case){.queue = b->queue,
                       .sequences = a->sequences,
                       .length = a->length,
@@ -423,46 +423,46 @@ static cdl_status prepare(const bench *b, element_case *c)
 }
 
 static void report_kind(bench *b, const element_kind *k, const element_case *c,
-                        const measurement *m)
+                        const bench_measurement *m)
 {
   const int64_t read = cdl_tensor_elements(c->in[0]), written = cdl_tensor_elements(c->out);
   const double elements = (double)(read > written ? read : written);
   const cdl_tensor shown = read > written ? c->in[0] : c->out;
-  report *r = b->report;
+  bench_report *r = b->report;
   char shape[64];
   snprintf(shape, sizeof shape, "%lldx%lld", (long long)shown.size[2], (long long)shown.size[3]);
-  report_add_row(r);
-  report_text(r, "name", k->what);
-  report_text(r, "shape", shape);
-  report_text(r, "path", cdl_path_name(cdl_op_path(b->backend, c->op, &c->args)));
-  report_timing(r, m);
-  report_number(r, "bytes_per_s", 4 * k->streams * elements / m->median);
-  report_number(r, "flop_per_byte", k->operations / (4 * k->streams));
+  bench_report_add_row(r);
+  bench_report_text(r, "name", k->what);
+  bench_report_text(r, "shape", shape);
+  bench_report_text(r, "path", cdl_path_name(cdl_op_path(b->backend, c->op, &c->args)));
+  bench_report_timing(r, m);
+  bench_report_number(r, "bytes_per_s", 4 * k->streams * elements / m->median);
+  bench_report_number(r, "flop_per_byte", k->operations / (4 * k->streams));
   if (k->operations > 0)
-    report_number(r, "flop_per_s", k->operations * elements / m->median);
+    bench_report_number(r, "flop_per_s", k->operations * elements / m->median);
 }
 
 static cdl_status run_kind(bench *b, bench_samples *s, const element_kind *k, element_case *c)
 {
-  measurement m = {0};
+  bench_measurement m = {0};
   k->make(s, c);
   CDL_TRY(s->status);
   CDL_TRY(check_case(k, c));
-  CDL_TRY(measure_run(b->queue, &b->effort, run_case, c, &m));
+  CDL_TRY(bench_measure_run(b->queue, &b->effort, run_case, c, &m));
   report_kind(b, k, c, &m);
-  measure_release(&m);
+  bench_measure_release(&m);
   return CDL_STATUS_OK;
 }
 
 cdl_status bench_elementwise(bench *b)
 {
-  static const report_column columns[] = {{"name", "op", REPORT_TEXT},
-                                          {"shape", "shape", REPORT_TEXT},
-                                          {"path", "path", REPORT_TEXT},
-                                          REPORT_TIMING_COLUMNS,
-                                          REPORT_RATE_COLUMNS};
-  report_use_table(b->report, "elementwise", "elementwise: bound by memory, float32", columns,
-                   sizeof columns / sizeof columns[0]);
+  static const bench_report_column columns[] = {{"name", "op", BENCH_REPORT_TEXT},
+                                                {"shape", "shape", BENCH_REPORT_TEXT},
+                                                {"path", "path", BENCH_REPORT_TEXT},
+                                                BENCH_REPORT_TIMING_COLUMNS,
+                                                BENCH_REPORT_RATE_COLUMNS};
+  bench_report_use_table(b->report, "elementwise", "elementwise: bound by memory, float32", columns,
+                         sizeof columns / sizeof columns[0]);
   CDL_TRY(bench_find_peak(b, false));
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
     if (b->options.quick && !kinds[i].quick)

@@ -6,7 +6,7 @@
 #include "bench/workload.h"
 
 typedef struct {
-  workload_model model;
+  bench_workload_model model;
   bench_batches batches;
   char title[256]; /* description for readers */
 } bench_encoder;

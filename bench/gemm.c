@@ -7,7 +7,7 @@
 #include "bench/bench.h"
 
 /* These are measured repeatedly to know the current peak. */
-static const gemm_shape peaks[] = {
+static const bench_gemm_shape peaks[] = {
     {"peak", 2048, 3072, 768, 1, false, true, true},
     {"peak", 1024, 1024, 1024, 1, false, true, true},
     {"peak", 1100, 3072, 768, 1, false, false, true},
@@ -43,7 +43,7 @@ static cdl_tensor matrices(bench_samples *s, int64_t batch, int64_t rows, int64_
   return cdl_tensor_3d(flat.buffer, CDL_DTYPE_F32, 0, batch, rows, columns);
 }
 
-static cdl_status make_case(bench_samples *s, const gemm_shape *p, gemm_case *c)
+static cdl_status make_case(bench_samples *s, const bench_gemm_shape *p, gemm_case *c)
 {
   c->queue = s->queue;
   c->args = (cdl_gemm_args){.size = sizeof c->args,
@@ -60,8 +60,8 @@ static cdl_status make_case(bench_samples *s, const gemm_shape *p, gemm_case *c)
 
 /* Checks a hundred elements of the product in float64. Factors with 10 bits of mantissa have an
  * error of at most 2⁻¹¹ each. */
-static cdl_status check_values(const gemm_shape *p, double unit, const float *a, const float *b,
-                               const float *out)
+static cdl_status check_values(const bench_gemm_shape *p, double unit, const float *a,
+                               const float *b, const float *out)
 {
   enum { PLACES = 100 };
   cdl_random random = cdl_random_start(2, CDL_RANDOM_TEST, 0, 0);
@@ -86,7 +86,7 @@ static cdl_status check_values(const gemm_shape *p, double unit, const float *a,
   return CDL_STATUS_OK;
 }
 
-static cdl_status check_case(const gemm_shape *p, double unit, gemm_case *c)
+static cdl_status check_case(const bench_gemm_shape *p, double unit, gemm_case *c)
 {
   run_case(c);
   float *a = NULL, *b = NULL, *out = NULL;
@@ -103,39 +103,39 @@ static cdl_status check_case(const gemm_shape *p, double unit, gemm_case *c)
   return status;
 }
 
-static double operations_of(const gemm_shape *p)
+static double operations_of(const bench_gemm_shape *p)
 {
   return 2.0 * (double)p->batch * (double)p->m * (double)p->n * (double)p->k;
 }
 
-static double bytes_of(const gemm_shape *p)
+static double bytes_of(const bench_gemm_shape *p)
 {
   return 4.0 * (double)p->batch *
          ((double)(p->m * p->k) + (double)(p->k * p->n) + (double)(p->m * p->n));
 }
 
-static cdl_status measure_shape(bench *b, const gemm_shape *p, bool check, gemm_case *c,
-                                measurement *m)
+static cdl_status measure_shape(bench *b, const bench_gemm_shape *p, bool check, gemm_case *c,
+                                bench_measurement *m)
 {
   bench_samples s = bench_samples_begin(b->queue, 1);
   cdl_status status = make_case(&s, p, c);
   if (status == CDL_STATUS_OK && check)
     status = check_case(p, bench_unit(b), c);
   if (status == CDL_STATUS_OK)
-    status = measure_run(b->queue, &b->effort, run_case, c, m);
+    status = bench_measure_run(b->queue, &b->effort, run_case, c, m);
   bench_samples_release(&s);
   if (status == CDL_STATUS_OK)
     b->best_gemm = fmax(b->best_gemm, operations_of(p) / m->minimum);
   return status;
 }
 
-cdl_status bench_time_product(bench *b, const gemm_shape *p, double *seconds)
+cdl_status bench_time_product(bench *b, const bench_gemm_shape *p, double *seconds)
 {
   gemm_case c;
-  measurement m = {0};
+  bench_measurement m = {0};
   CDL_TRY(measure_shape(b, p, true, &c, &m));
   *seconds = m.median;
-  measure_release(&m);
+  bench_measure_release(&m);
   return CDL_STATUS_OK;
 }
 
@@ -149,32 +149,32 @@ static cdl_status find_copy_rate(bench *b)
                  .args = {.size = sizeof c.args,
                           .x = bench_sample(&s, rows, columns, 0),
                           .out = bench_sample(&s, rows, columns, 0)}};
-  const measure_effort effort = {.warm_seconds = 0.1, .seconds = 0.1, .least = 3, .most = 20};
-  measurement m = {0};
+  const bench_measure_effort effort = {.warm_seconds = 0.1, .seconds = 0.1, .least = 3, .most = 20};
+  bench_measurement m = {0};
   cdl_status status = s.status;
   if (status == CDL_STATUS_OK)
-    status = measure_run(b->queue, &effort, run_copy, &c, &m);
+    status = bench_measure_run(b->queue, &effort, run_copy, &c, &m);
   if (status == CDL_STATUS_OK)
     b->copy_rate = 2 * 4.0 * (double)(rows * columns) / m.minimum;
-  measure_release(&m);
+  bench_measure_release(&m);
   bench_samples_release(&s);
   return cdl_context(status, "copying between large buffers");
 }
 
 cdl_status bench_find_peak(bench *b, bool again)
 {
-  const measure_effort effort = b->effort;
+  const bench_measure_effort effort = b->effort;
   const bool first = !(b->copy_rate > 0);
   if (!first && !again)
     return CDL_STATUS_OK;
-  b->effort =
-      (measure_effort){.warm_seconds = first ? 0.1 : 0.01, .seconds = 0.03, .least = 3, .most = 10};
+  b->effort = (bench_measure_effort){
+      .warm_seconds = first ? 0.1 : 0.01, .seconds = 0.03, .least = 3, .most = 10};
   cdl_status status = CDL_STATUS_OK;
   for (size_t i = 0; status == CDL_STATUS_OK && i < sizeof peaks / sizeof peaks[0]; i++) {
     gemm_case c;
-    measurement m = {0};
+    bench_measurement m = {0};
     status = measure_shape(b, &peaks[i], first, &c, &m);
-    measure_release(&m);
+    bench_measure_release(&m);
   }
   b->effort = effort;
   if (status == CDL_STATUS_OK && first)
@@ -182,44 +182,45 @@ cdl_status bench_find_peak(bench *b, bool again)
   return status;
 }
 
-static void report_case(bench *b, const gemm_shape *p, const gemm_case *c, const measurement *m)
+static void report_case(bench *b, const bench_gemm_shape *p, const gemm_case *c,
+                        const bench_measurement *m)
 {
-  report *r = b->report;
+  bench_report *r = b->report;
   char shape[96], batch[32] = "";
   if (p->batch > 1)
     snprintf(batch, sizeof batch, " %lld times", (long long)p->batch);
   snprintf(shape, sizeof shape, "%lldx%lldx%lld %c%c%s", (long long)p->m, (long long)p->n,
            (long long)p->k, p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N', batch);
-  report_add_row(r);
-  report_text(r, "name", p->what);
-  report_text(r, "shape", shape);
-  report_text(r, "path", cdl_path_name(cdl_op_path(b->backend, CDL_OP_gemm, &c->args)));
-  report_timing(r, m);
-  report_number(r, "flop_per_s", operations_of(p) / m->median);
-  report_number(r, "bytes_per_s", bytes_of(p) / m->median);
-  report_number(r, "flop_per_byte", operations_of(p) / bytes_of(p));
+  bench_report_add_row(r);
+  bench_report_text(r, "name", p->what);
+  bench_report_text(r, "shape", shape);
+  bench_report_text(r, "path", cdl_path_name(cdl_op_path(b->backend, CDL_OP_gemm, &c->args)));
+  bench_report_timing(r, m);
+  bench_report_number(r, "flop_per_s", operations_of(p) / m->median);
+  bench_report_number(r, "bytes_per_s", bytes_of(p) / m->median);
+  bench_report_number(r, "flop_per_byte", operations_of(p) / bytes_of(p));
 }
 
 cdl_status bench_gemm(bench *b)
 {
-  static const report_column columns[] = {{"name", "product", REPORT_TEXT},
-                                          {"shape", "m x n x k", REPORT_TEXT},
-                                          {"path", "path", REPORT_TEXT},
-                                          REPORT_TIMING_COLUMNS,
-                                          REPORT_RATE_COLUMNS};
-  report_use_table(b->report, "gemm", "gemm: products of encoders, float32 matrices", columns,
-                   sizeof columns / sizeof columns[0]);
+  static const bench_report_column columns[] = {{"name", "product", BENCH_REPORT_TEXT},
+                                                {"shape", "m x n x k", BENCH_REPORT_TEXT},
+                                                {"path", "path", BENCH_REPORT_TEXT},
+                                                BENCH_REPORT_TIMING_COLUMNS,
+                                                BENCH_REPORT_RATE_COLUMNS};
+  bench_report_use_table(b->report, "gemm", "gemm: products of encoders, float32 matrices", columns,
+                         sizeof columns / sizeof columns[0]);
   CDL_TRY(bench_find_peak(b, false));
   for (size_t i = 0; i < b->shapes->gemm_count; i++) {
-    const gemm_shape *p = &b->shapes->gemm[i];
+    const bench_gemm_shape *p = &b->shapes->gemm[i];
     if (b->options.quick && !p->quick)
       continue;
     gemm_case c;
-    measurement m = {0};
+    bench_measurement m = {0};
     bench_progress("gemm", p->what);
     CDL_TRY(measure_shape(b, p, true, &c, &m));
     report_case(b, p, &c, &m);
-    measure_release(&m);
+    bench_measure_release(&m);
   }
   return CDL_STATUS_OK;
 }

@@ -17,22 +17,22 @@ typedef cdl_status (*workload)(bench *b);
 static const workload workloads[BENCH_WORKLOADS] = {bench_gemm,      bench_svd,   bench_elementwise,
                                                     bench_attention, bench_train, bench_inference};
 
-static void report_head(report *r, const bench_options *o)
+static void report_head(bench_report *r, const bench_options *o)
 {
-  report_fact(r, "version", cdl_version());
-  report_fact(r, "clock", o->clock);
-  report_fact(r, "precision", o->precision);
-  report_fact(r, "shapes", o->shapes != NULL ? o->shapes : "mixed");
-  report_fact(r, "caches", o->cold ? "cold" : "warm");
-  report_fact(r, "quick", o->quick ? "yes" : "no");
+  bench_report_fact(r, "version", cdl_version());
+  bench_report_fact(r, "clock", o->clock);
+  bench_report_fact(r, "precision", o->precision);
+  bench_report_fact(r, "shapes", o->shapes != NULL ? o->shapes : "mixed");
+  bench_report_fact(r, "caches", o->cold ? "cold" : "warm");
+  bench_report_fact(r, "quick", o->quick ? "yes" : "no");
 }
 
-static cdl_status run_workloads(bench_list *list, report *r, const bench_command *c)
+static cdl_status run_workloads(bench_list *list, bench_report *r, const bench_command *c)
 {
   for (int w = 0; w < BENCH_WORKLOADS; w++)
     for (size_t i = 0; c->wanted[w] && i < list->count; i++) {
       bench *b = &list->item[i];
-      report_use_backend(r, b->label);
+      bench_report_use_backend(r, b->label);
       CDL_TRY(cdl_context(workloads[w](b), "%s: %s", b->label, bench_workload_names[w]));
     }
   bench_progress("", "");
@@ -42,13 +42,13 @@ static cdl_status run_workloads(bench_list *list, report *r, const bench_command
   return CDL_STATUS_OK;
 }
 
-static cdl_status run_opened(bench_list *list, report *r, const bench_command *c)
+static cdl_status run_opened(bench_list *list, bench_report *r, const bench_command *c)
 {
   const bench_options *o = &c->options;
   CDL_TRY(run_workloads(list, r, c));
   if (o->plot != NULL)
     CDL_TRY(bench_roofline_write(r, list, o->plot));
-  return report_save(r, o->format, o->output);
+  return bench_report_save(r, o->format, o->output);
 }
 
 static cdl_status run(const bench_command *c)
@@ -56,16 +56,17 @@ static cdl_status run(const bench_command *c)
   const bench_options *o = &c->options;
   bench_shapes shapes;
   bench_list list = {0};
-  report r;
-  measure_use(strcmp(o->clock, "processor") == 0 ? MEASURE_PROCESSOR : MEASURE_WALL);
+  bench_report r;
+  bench_measure_use(strcmp(o->clock, "processor") == 0 ? BENCH_MEASURE_PROCESSOR
+                                                       : BENCH_MEASURE_WALL);
   CDL_TRY(bench_shapes_choose(o->shapes, &shapes));
-  report_begin(&r);
+  bench_report_begin(&r);
   report_head(&r, o);
   cdl_status status = bench_open(o, &shapes, &r, &list);
   if (status == CDL_STATUS_OK)
     status = run_opened(&list, &r, c);
   bench_close(&list);
-  report_release(&r);
+  bench_report_release(&r);
   bench_shapes_release(&shapes);
   return status;
 }

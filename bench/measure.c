@@ -7,12 +7,12 @@
 
 static clockid_t clock_in_use = CLOCK_MONOTONIC;
 
-void measure_use(measure_clock clock)
+void bench_measure_use(bench_measure_clock clock)
 {
-  clock_in_use = clock == MEASURE_PROCESSOR ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+  clock_in_use = clock == BENCH_MEASURE_PROCESSOR ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
 }
 
-double measure_now(void)
+double bench_measure_now(void)
 {
   struct timespec t;
   clock_gettime(clock_in_use, &t);
@@ -36,7 +36,7 @@ static double quantile(const double *sorted, size_t count, double p)
   return sorted[below] + (at - (double)below) * (sorted[above] - sorted[below]);
 }
 
-double measure_median(double *values, size_t count)
+double bench_measure_median(double *values, size_t count)
 {
   if (count == 0)
     return NAN;
@@ -46,7 +46,7 @@ double measure_median(double *values, size_t count)
 
 /* Uses Cornish and Fisher's expansion in 1/ν around the normal quantile (Abramowitz and Stegun
  * 26.7.5), whose error is below 0.2 % from 5 degrees of freedom, and exact values below. */
-double measure_t95(double degrees_of_freedom)
+double bench_measure_t95(double degrees_of_freedom)
 {
   const double nu = degrees_of_freedom;
   static const double exact[] = {INFINITY, 12.7062, 4.3027, 3.1824, 2.7764};
@@ -58,7 +58,7 @@ double measure_t95(double degrees_of_freedom)
   return x + g1 / nu + g2 / (nu * nu) + g3 / (nu * nu * nu);
 }
 
-static void summarize_sorted(measurement *m, double *sorted)
+static void summarize_sorted(bench_measurement *m, double *sorted)
 {
   const double count = (double)m->count;
   m->minimum = sorted[0];
@@ -70,16 +70,17 @@ static void summarize_sorted(measurement *m, double *sorted)
   m->mean = sum / count;
   for (size_t i = 0; i < m->count; i++)
     squares += (sorted[i] - m->mean) * (sorted[i] - m->mean);
-  m->interval = m->count > 1 ? measure_t95(count - 1) * sqrt(squares / (count - 1) / count) : 0;
+  m->interval =
+      m->count > 1 ? bench_measure_t95(count - 1) * sqrt(squares / (count - 1) / count) : 0;
   for (size_t i = 0; i < m->count; i++)
     sorted[i] = fabs(sorted[i] - m->median);
-  const double limit = 3.5 * 1.4826 * measure_median(sorted, m->count);
+  const double limit = 3.5 * 1.4826 * bench_measure_median(sorted, m->count);
   m->outliers = 0;
   for (size_t i = 0; i < m->count; i++)
     m->outliers += sorted[i] > limit && limit > 0;
 }
 
-cdl_status measure_summarize(measurement *m)
+cdl_status bench_measure_summarize(bench_measurement *m)
 {
   if (m->count == 0)
     return cdl_fail(CDL_STATUS_ARGUMENT, "nothing was measured");
@@ -93,7 +94,7 @@ cdl_status measure_summarize(measurement *m)
   return CDL_STATUS_OK;
 }
 
-cdl_status measure_add(measurement *m, double seconds)
+cdl_status bench_measure_add(bench_measurement *m, double seconds)
 {
   if (m->count == m->capacity) {
     const size_t capacity = m->capacity > 0 ? 2 * m->capacity : 64;
@@ -107,10 +108,10 @@ cdl_status measure_add(measurement *m, double seconds)
   return CDL_STATUS_OK;
 }
 
-void measure_release(measurement *m)
+void bench_measure_release(bench_measurement *m)
 {
   free(m->samples);
-  *m = (measurement){0};
+  *m = (bench_measurement){0};
 }
 
 /* ---- Running ---- */
@@ -118,8 +119,8 @@ void measure_release(measurement *m)
 /* One piece of work under measurement. */
 typedef struct {
   cdl_queue *queue;
-  const measure_effort *effort;
-  measure_work work;
+  const bench_measure_effort *effort;
+  bench_measure_work work;
   void *context;
   cdl_event *from, *to; /* NULL if the backend has no events */
 } trial;
@@ -146,7 +147,7 @@ static cdl_status time_runs(const trial *t, size_t times, double *seconds, doubl
     cdl_fill(t->queue, CDL_ARGS(fill, .out = t->effort->evict, .value = 1));
     CDL_TRY(cdl_queue_sync(t->queue));
   }
-  const double start = measure_now();
+  const double start = bench_measure_now();
   if (t->to != NULL)
     cdl_queue_record_event(t->queue, t->from);
   for (size_t i = 0; i < times; i++)
@@ -154,7 +155,7 @@ static cdl_status time_runs(const trial *t, size_t times, double *seconds, doubl
   if (t->to != NULL)
     cdl_queue_record_event(t->queue, t->to);
   CDL_TRY(cdl_queue_sync(t->queue));
-  *seconds = (measure_now() - start) / (double)times;
+  *seconds = (bench_measure_now() - start) / (double)times;
   uint64_t nanoseconds = 0;
   if (t->to != NULL)
     CDL_TRY(cdl_event_elapsed(t->from, t->to, &nanoseconds));
@@ -167,7 +168,7 @@ static cdl_status warm_up(const trial *t, double *last)
 {
   enum { WINDOW = 3 };
   double window[WINDOW], device;
-  const double end = measure_now() + t->effort->warm_seconds;
+  const double end = bench_measure_now() + t->effort->warm_seconds;
   for (size_t i = 0;; i++) {
     CDL_TRY(time_runs(t, 1, last, &device));
     window[i % WINDOW] = *last;
@@ -177,12 +178,12 @@ static cdl_status warm_up(const trial *t, double *last)
       if (most < 1.05 * least)
         return CDL_STATUS_OK;
     }
-    if (measure_now() >= end)
+    if (bench_measure_now() >= end)
       return CDL_STATUS_OK;
   }
 }
 
-static cdl_status run_trial(const trial *t, measurement *m, measurement *device)
+static cdl_status run_trial(const trial *t, bench_measurement *m, bench_measurement *device)
 {
   const double shortest = 1e-4;
   double warm, seconds, on_device;
@@ -190,34 +191,35 @@ static cdl_status run_trial(const trial *t, measurement *m, measurement *device)
   CDL_TRY(warm_up(t, &warm));
   const bool repeat = warm < shortest && !cdl_tensor_present(t->effort->evict);
   const size_t times = repeat ? (size_t)ceil(shortest / fmax(warm, 1e-7)) : 1;
-  const double end = measure_now() + t->effort->seconds;
-  while (m->count < t->effort->most && (m->count < t->effort->least || measure_now() < end)) {
+  const double end = bench_measure_now() + t->effort->seconds;
+  while (m->count < t->effort->most && (m->count < t->effort->least || bench_measure_now() < end)) {
     CDL_TRY(time_runs(t, times, &seconds, &on_device));
-    CDL_TRY(measure_add(m, seconds));
-    CDL_TRY(measure_add(device, on_device));
+    CDL_TRY(bench_measure_add(m, seconds));
+    CDL_TRY(bench_measure_add(device, on_device));
   }
   m->has_device = t->to != NULL;
-  m->device_median = measure_median(device->samples, device->count);
-  return measure_summarize(m);
+  m->device_median = bench_measure_median(device->samples, device->count);
+  return bench_measure_summarize(m);
 }
 
-cdl_status measure_run(cdl_queue *queue, const measure_effort *effort, measure_work work,
-                       void *context, measurement *m)
+cdl_status bench_measure_run(cdl_queue *queue, const bench_measure_effort *effort,
+                             bench_measure_work work, void *context, bench_measurement *m)
 {
-  *m = (measurement){0};
-  measurement device = {0};
+  *m = (bench_measurement){0};
+  bench_measurement device = {0};
   trial t = {.queue = queue, .effort = effort, .work = work, .context = context};
   cdl_status status = begin_trial(&t);
   if (status == CDL_STATUS_OK)
     status = run_trial(&t, m, &device);
   end_trial(&t);
-  measure_release(&device);
+  bench_measure_release(&device);
   if (status != CDL_STATUS_OK)
-    measure_release(m);
+    bench_measure_release(m);
   return status;
 }
 
-cdl_status measure_sum(const measurement *m, size_t batches, measure_estimate how, double *sum)
+cdl_status bench_measure_sum(const bench_measurement *m, size_t batches, bench_measure_estimate how,
+                             double *sum)
 {
   const size_t rounds = m->count / batches;
   double *times = malloc((rounds + 1) * sizeof *times);
@@ -230,13 +232,14 @@ cdl_status measure_sum(const measurement *m, size_t batches, measure_estimate ho
       times[r] = m->samples[r * batches + b];
       least = times[r] < least ? times[r] : least;
     }
-    *sum += how == MEASURE_MINIMA ? least : measure_median(times, rounds);
+    *sum += how == BENCH_MEASURE_MINIMA ? least : bench_measure_median(times, rounds);
   }
   free(times);
   return CDL_STATUS_OK;
 }
 
-cdl_status measure_ratio(const measurement *a, const measurement *b, double *ratio)
+cdl_status bench_measure_ratio(const bench_measurement *a, const bench_measurement *b,
+                               double *ratio)
 {
   const size_t count = a->count < b->count ? a->count : b->count;
   double *ratios = malloc((count + 1) * sizeof *ratios);
@@ -244,7 +247,7 @@ cdl_status measure_ratio(const measurement *a, const measurement *b, double *rat
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu ratios", count);
   for (size_t i = 0; i < count; i++)
     ratios[i] = a->samples[i] / b->samples[i];
-  *ratio = measure_median(ratios, count);
+  *ratio = bench_measure_median(ratios, count);
   free(ratios);
   return CDL_STATUS_OK;
 }

@@ -9,11 +9,11 @@
 /* The clock. Processor time, summed over threads, gives the cost of work also when other programs
  * use the same cores; it does not measure a device, nor how well threads share work. Wall time is
  * the default. */
-typedef enum { MEASURE_WALL, MEASURE_PROCESSOR } measure_clock;
-void measure_use(measure_clock clock);
+typedef enum { BENCH_MEASURE_WALL, BENCH_MEASURE_PROCESSOR } bench_measure_clock;
+void bench_measure_use(bench_measure_clock clock);
 
 /* Returns the time of the chosen clock in seconds; both clocks are monotonic. */
-double measure_now(void);
+double bench_measure_now(void);
 
 /* How long to measure, and with which cache state. */
 typedef struct {
@@ -21,7 +21,7 @@ typedef struct {
   double seconds;      /* time for timed runs; at least `least` and at most `most` runs */
   size_t least, most;
   cdl_tensor evict; /* if present, overwritten before each run to empty the caches */
-} measure_effort;
+} bench_measure_effort;
 
 /* Times of single runs, in seconds, and their statistics. */
 typedef struct {
@@ -32,34 +32,36 @@ typedef struct {
   size_t outliers; /* more than 3.5 · 1.4826 · MAD from the median (Iglewicz and Hoaglin 1993) */
   bool has_device; /* the backend has events */
   double device_median; /* median time on the device, by events */
-} measurement;
+} bench_measurement;
 
 /* The work to time. It enqueues on a queue and does not wait. */
-typedef void (*measure_work)(void *context);
+typedef void (*bench_measure_work)(void *context);
 
 /* Runs `work` until three consecutive runs differ by less than 5 % or the warm-up time is over.
  * Then it times runs, each between two syncs, and between two events if the backend has them. Work
  * shorter than 100 µs is repeated within a run and the time divided, except with cold caches. `*m`
  * is overwritten; release it with the function below. */
-CDL_MUST_USE cdl_status measure_run(cdl_queue *queue, const measure_effort *effort,
-                                    measure_work work, void *context, measurement *m);
+CDL_MUST_USE cdl_status bench_measure_run(cdl_queue *queue, const bench_measure_effort *effort,
+                                          bench_measure_work work, void *context,
+                                          bench_measurement *m);
 
 /* For runs that the caller times: these add a run and compute the statistics. */
-CDL_MUST_USE cdl_status measure_add(measurement *m, double seconds);
-CDL_MUST_USE cdl_status measure_summarize(measurement *m);
-void measure_release(measurement *m);
+CDL_MUST_USE cdl_status bench_measure_add(bench_measurement *m, double seconds);
+CDL_MUST_USE cdl_status bench_measure_summarize(bench_measurement *m);
+void bench_measure_release(bench_measurement *m);
 
 /* For runs over several batches, round by round: computes the seconds for all batches once, as the
  * sum of each batch's median or minimum. */
-typedef enum { MEASURE_MEDIANS, MEASURE_MINIMA } measure_estimate;
-CDL_MUST_USE cdl_status measure_sum(const measurement *m, size_t batches, measure_estimate how,
-                                    double *sum);
+typedef enum { BENCH_MEASURE_MEDIANS, BENCH_MEASURE_MINIMA } bench_measure_estimate;
+CDL_MUST_USE cdl_status bench_measure_sum(const bench_measurement *m, size_t batches,
+                                          bench_measure_estimate how, double *sum);
 /* Computes the median of a / b over runs that were measured in turn. */
-CDL_MUST_USE cdl_status measure_ratio(const measurement *a, const measurement *b, double *ratio);
+CDL_MUST_USE cdl_status bench_measure_ratio(const bench_measurement *a, const bench_measurement *b,
+                                            double *ratio);
 
 /* Returns the median of `values` [count], which it reorders; NaN for none. */
-double measure_median(double *values, size_t count);
+double bench_measure_median(double *values, size_t count);
 /* Returns the two-sided quantile t of Student's t: P(|T| ≤ t) = 0.95. */
-double measure_t95(double degrees_of_freedom);
+double bench_measure_t95(double degrees_of_freedom);
 
 #endif

@@ -15,7 +15,7 @@ static cdl_tensor telling_tensor(const cdl_observation *seen)
                                           : ((const cdl_copy_args *)seen->args)->out;
 }
 
-static void make_label(const op_times *times, const cdl_observation *seen, char *label)
+static void make_label(const bench_op_times *times, const cdl_observation *seen, char *label)
 {
   const char *name = cdl_op_name(seen->op);
   const cdl_tensor t = telling_tensor(seen);
@@ -25,110 +25,112 @@ static void make_label(const op_times *times, const cdl_observation *seen, char 
       : seen->op == CDL_OP_linear_grad ? ((const cdl_linear_grad_args *)seen->args)->weight
                                        : NULL;
   if (weight != NULL)
-    snprintf(label, OP_LABEL_BYTES, "%s %lldx%lld%s", name, (long long)cdl_weight_rows(weight),
-             (long long)cdl_weight_columns(weight), rows);
+    snprintf(label, BENCH_OP_LABEL_BYTES, "%s %lldx%lld%s", name,
+             (long long)cdl_weight_rows(weight), (long long)cdl_weight_columns(weight), rows);
   else if (seen->op == CDL_OP_gemm)
-    snprintf(label, OP_LABEL_BYTES, "%s %lldx%lld", name, (long long)t.size[2],
+    snprintf(label, BENCH_OP_LABEL_BYTES, "%s %lldx%lld", name, (long long)t.size[2],
              (long long)t.size[3]);
   else
-    snprintf(label, OP_LABEL_BYTES, "%s %lld%s", name, (long long)t.size[3], rows);
+    snprintf(label, BENCH_OP_LABEL_BYTES, "%s %lld%s", name, (long long)t.size[3], rows);
 }
 
-static op_time *find(op_times *times, const cdl_observation *seen)
+static bench_op_time *find(bench_op_times *times, const cdl_observation *seen)
 {
-  char label[OP_LABEL_BYTES];
+  char label[BENCH_OP_LABEL_BYTES];
   make_label(times, seen, label);
   for (size_t i = 0; i < times->count; i++)
     if (times->item[i].op == seen->op && strcmp(times->item[i].label, label) == 0)
       return &times->item[i];
   if (times->count == times->capacity) {
     const size_t capacity = times->capacity > 0 ? 2 * times->capacity : 64;
-    op_time *item = realloc(times->item, capacity * sizeof *item);
+    bench_op_time *item = realloc(times->item, capacity * sizeof *item);
     if (item == NULL)
       return NULL;
     times->item = item;
     times->capacity = capacity;
   }
-  op_time *added = &times->item[times->count++];
-  *added = (op_time){.op = seen->op, .path = seen->path};
+  bench_op_time *added = &times->item[times->count++];
+  *added = (bench_op_time){.op = seen->op, .path = seen->path};
   memcpy(added->label, label, sizeof added->label);
   return added;
 }
 
 static void observe(void *user, const cdl_observation *seen)
 {
-  op_times *times = user;
+  bench_op_times *times = user;
   if (times->status == CDL_STATUS_OK)
     times->status = cdl_queue_sync(seen->queue);
   if (!seen->after) {
-    times->started = measure_now();
+    times->started = bench_measure_now();
     return;
   }
-  const double seconds = measure_now() - times->started;
-  op_time *t = find(times, seen);
+  const double seconds = bench_measure_now() - times->started;
+  bench_op_time *t = find(times, seen);
   if (t == NULL) {
     times->status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: times of ops");
     return;
   }
-  product_list products = {0};
-  products_of_call(&products, seen->op, seen->args);
+  bench_product_list products = {0};
+  bench_products_of_call(&products, seen->op, seen->args);
   t->seconds += seconds;
   t->calls++;
   t->operations += products.operations;
-  products_release(&products);
+  bench_products_release(&products);
 }
 
-void op_times_begin(op_times *times, cdl_backend *backend, int32_t sequences)
+void bench_op_times_begin(bench_op_times *times, cdl_backend *backend, int32_t sequences)
 {
   times->sequences = sequences;
   cdl_backend_observe(backend, observe, times);
 }
 
-cdl_status op_times_end(op_times *times, cdl_backend *backend)
+cdl_status bench_op_times_end(bench_op_times *times, cdl_backend *backend)
 {
   cdl_backend_observe(backend, NULL, NULL);
   return times->status;
 }
 
-void op_times_release(op_times *times)
+void bench_op_times_release(bench_op_times *times)
 {
   free(times->item);
-  *times = (op_times){0};
+  *times = (bench_op_times){0};
 }
 
 /* ---- Reporting ---- */
 
 static int longer_first(const void *a, const void *b)
 {
-  const op_time *x = a, *y = b;
+  const bench_op_time *x = a, *y = b;
   return (x->seconds < y->seconds) - (x->seconds > y->seconds);
 }
 
-void op_times_report(op_times *times, report *r, const char *title, double steps, double seconds)
+void bench_op_times_report(bench_op_times *times, bench_report *r, const char *title, double steps,
+                           double seconds)
 {
-  static const report_column columns[] = {{"op", "op", REPORT_TEXT},
-                                          {"path", "path", REPORT_TEXT},
-                                          {"calls", "calls a step", REPORT_NUMBER},
-                                          {"seconds", "of a step", REPORT_SECONDS},
-                                          {"share", "share", REPORT_SHARE},
-                                          {"flop_per_s", "GFLOP/s", REPORT_OPERATIONS_PER_S}};
+  static const bench_report_column columns[] = {
+      {"op", "op", BENCH_REPORT_TEXT},
+      {"path", "path", BENCH_REPORT_TEXT},
+      {"calls", "calls a step", BENCH_REPORT_NUMBER},
+      {"seconds", "of a step", BENCH_REPORT_SECONDS},
+      {"share", "share", BENCH_REPORT_SHARE},
+      {"flop_per_s", "GFLOP/s", BENCH_REPORT_OPERATIONS_PER_S}};
   double inside = 0;
-  report_use_table(r, "train-ops", title, columns, sizeof columns / sizeof columns[0]);
+  bench_report_use_table(r, "train-ops", title, columns, sizeof columns / sizeof columns[0]);
   qsort(times->item, times->count, sizeof *times->item, longer_first);
   for (size_t i = 0; i < times->count; i++) {
-    const op_time *t = &times->item[i];
-    report_add_row(r);
-    report_text(r, "op", t->label);
-    report_text(r, "path", cdl_path_name(t->path));
-    report_number(r, "calls", t->calls / steps);
-    report_number(r, "seconds", t->seconds / steps);
-    report_number(r, "share", t->seconds / seconds);
+    const bench_op_time *t = &times->item[i];
+    bench_report_add_row(r);
+    bench_report_text(r, "op", t->label);
+    bench_report_text(r, "path", cdl_path_name(t->path));
+    bench_report_number(r, "calls", t->calls / steps);
+    bench_report_number(r, "seconds", t->seconds / steps);
+    bench_report_number(r, "share", t->seconds / seconds);
     if (t->operations > 0)
-      report_number(r, "flop_per_s", t->operations / t->seconds);
+      bench_report_number(r, "flop_per_s", t->operations / t->seconds);
     inside += t->seconds;
   }
-  report_add_row(r);
-  report_text(r, "op", "between ops");
-  report_number(r, "seconds", (seconds - inside) / steps);
-  report_number(r, "share", (seconds - inside) / seconds);
+  bench_report_add_row(r);
+  bench_report_text(r, "op", "between ops");
+  bench_report_number(r, "seconds", (seconds - inside) / steps);
+  bench_report_number(r, "share", (seconds - inside) / seconds);
 }

@@ -4,30 +4,31 @@
 
 #include "bench/bench.h"
 
-enum { OP_LABEL_BYTES = 64 };
+enum { BENCH_OP_LABEL_BYTES = 64 };
 
 /* All calls of one op on one shape; the number of rows may differ. */
 typedef struct {
-  char label[OP_LABEL_BYTES]; /* "linear 1536x384" */
+  char label[BENCH_OP_LABEL_BYTES]; /* "linear 1536x384" */
   cdl_op op;
   cdl_path path;
   double seconds, calls, operations; /* totals */
-} op_time;
+} bench_op_time;
 
 typedef struct {
-  op_time *item;
+  bench_op_time *item;
   size_t count, capacity;
   int32_t sequences; /* a call with this number of rows works on first tokens only */
   double started;
   cdl_status status;
-} op_times;
+} bench_op_times;
 
-void op_times_begin(op_times *times, cdl_backend *backend, int32_t sequences);
-CDL_MUST_USE cdl_status op_times_end(op_times *times, cdl_backend *backend);
-void op_times_release(op_times *times);
+void bench_op_times_begin(bench_op_times *times, cdl_backend *backend, int32_t sequences);
+CDL_MUST_USE cdl_status bench_op_times_end(bench_op_times *times, cdl_backend *backend);
+void bench_op_times_release(bench_op_times *times);
 
 /* Adds a table of each op's share of a step, longest first. `steps` steps were observed, which took
  * `seconds` together. */
-void op_times_report(op_times *times, report *r, const char *title, double steps, double seconds);
+void bench_op_times_report(bench_op_times *times, bench_report *r, const char *title, double steps,
+                           double seconds);
 
 #endif

@@ -61,10 +61,10 @@ static double share_of(bench_peak peak, double flop_per_s, double bytes_per_s)
   return isnan(compute) || isnan(memory) ? NAN : fmax(compute, memory);
 }
 
-static void fill_row(const report_table *t, report_row *row, const bench *b)
+static void fill_row(const bench_report_table *t, bench_report_row *row, const bench *b)
 {
-  const report_cell *flop = report_find(t, row, "flop_per_s"),
-                    *bytes = report_find(t, row, "bytes_per_s");
+  const bench_report_cell *flop = bench_report_find(t, row, "flop_per_s"),
+                          *bytes = bench_report_find(t, row, "bytes_per_s");
   const double flop_per_s = flop != NULL ? flop->number : 0,
                bytes_per_s = bytes != NULL ? bytes->number : 0;
   if (flop == NULL && bytes == NULL)
@@ -75,16 +75,16 @@ static void fill_row(const report_table *t, report_row *row, const bench *b)
                        strncmp(t->name, "train", 5) == 0, &source);
   const bench_peak measured = {b->best_gemm, b->copy_rate};
   if (b->best_gemm > 0 && flop != NULL && strcmp(t->name, "elementwise") != 0)
-    report_set(t, row, "of_best", flop_per_s / b->best_gemm);
-  report_set(t, row, "of_roof", share_of(measured, flop_per_s, bytes_per_s));
-  report_set(t, row, "of_sheet", share_of(sheet, flop_per_s, bytes_per_s));
+    bench_report_set(t, row, "of_best", flop_per_s / b->best_gemm);
+  bench_report_set(t, row, "of_roof", share_of(measured, flop_per_s, bytes_per_s));
+  bench_report_set(t, row, "of_sheet", share_of(sheet, flop_per_s, bytes_per_s));
 }
 
-void bench_fill_shares(report *r, const bench_list *list)
+void bench_fill_shares(bench_report *r, const bench_list *list)
 {
   for (size_t i = 0; i < r->table_count; i++)
     for (size_t k = 0; k < r->tables[i].row_count; k++) {
-      report_row *row = &r->tables[i].rows[k];
+      bench_report_row *row = &r->tables[i].rows[k];
       for (size_t b = 0; row->backend >= 0 && b < list->count; b++)
         if (strcmp(r->backends[row->backend], list->item[b].label) == 0)
           fill_row(&r->tables[i], row, &list->item[b]);

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add(product_list *list, cdl_op op, product p)
+static void add(bench_product_list *list, cdl_op op, bench_product p)
 {
   if (list->status != CDL_STATUS_OK)
     return;
   if (list->count == list->capacity) {
     const size_t capacity = list->capacity > 0 ? 2 * list->capacity : 256;
-    product *item = realloc(list->item, capacity * sizeof *item);
+    bench_product *item = realloc(list->item, capacity * sizeof *item);
     if (item == NULL) {
       list->status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: a list of %zu products", capacity);
       return;
@@ -28,66 +28,68 @@ static void add(product_list *list, cdl_op op, product p)
 /* ---- The products of each op ---- */
 
 /* Makes matrices in the list's scratch, whose buffer is created later. */
-static cdl_tensor scratch(product_list *list, int64_t batch, int64_t rows, int64_t columns)
+static cdl_tensor scratch(bench_product_list *list, int64_t batch, int64_t rows, int64_t columns)
 {
   const int64_t elements = batch * rows * columns;
   list->scratch_elements = elements > list->scratch_elements ? elements : list->scratch_elements;
   return cdl_tensor_3d(NULL, CDL_DTYPE_F32, 0, batch, rows, columns);
 }
 
-static void add_linear(product_list *list, const cdl_linear_args *a)
+static void add_linear(bench_product_list *list, const cdl_linear_args *a)
 {
   const cdl_tensor out = cdl_tensor_present(a->pre) ? a->pre : a->out;
   add(list, CDL_OP_linear,
-      (product){.args = {.out = out, .a = a->x, .transpose_b = true, .alpha = 1},
-                .weight = a->weight});
+      (bench_product){.args = {.out = out, .a = a->x, .transpose_b = true, .alpha = 1},
+                      .weight = a->weight});
 }
 
-static void add_linear_grad(product_list *list, const cdl_linear_grad_args *a)
+static void add_linear_grad(bench_product_list *list, const cdl_linear_grad_args *a)
 {
   add(list, CDL_OP_linear_grad,
-      (product){.args = {.out = a->d_x, .a = a->d_out, .alpha = 1, .beta = a->accumulate ? 1 : 0},
-                .weight = a->weight});
+      (bench_product){
+          .args = {.out = a->d_x, .a = a->d_out, .alpha = 1, .beta = a->accumulate ? 1 : 0},
+          .weight = a->weight});
 }
 
-static void add_low_rank(product_list *list, const cdl_low_rank_args *a)
+static void add_low_rank(bench_product_list *list, const cdl_low_rank_args *a)
 {
   add(list, CDL_OP_low_rank,
-      (product){.args = {.out = a->hidden, .a = a->x, .b = a->a, .transpose_b = true, .alpha = 1}});
+      (bench_product){
+          .args = {.out = a->hidden, .a = a->x, .b = a->a, .transpose_b = true, .alpha = 1}});
   add(list, CDL_OP_low_rank,
-      (product){.args = {.out = a->out,
-                         .a = a->hidden,
-                         .b = a->b,
-                         .transpose_b = true,
-                         .alpha = a->scale,
-                         .beta = 1}});
+      (bench_product){.args = {.out = a->out,
+                               .a = a->hidden,
+                               .b = a->b,
+                               .transpose_b = true,
+                               .alpha = a->scale,
+                               .beta = 1}});
 }
 
-static void add_low_rank_grad(product_list *list, const cdl_low_rank_grad_args *a)
+static void add_low_rank_grad(bench_product_list *list, const cdl_low_rank_grad_args *a)
 {
   const cdl_op op = CDL_OP_low_rank_grad;
   const cdl_tensor du = scratch(list, 1, a->d_out.size[2], a->b.size[3]);
   if (cdl_tensor_present(a->d_b))
     add(list, op,
-        (product){.args = {.out = a->d_b,
-                           .a = a->d_out,
-                           .b = a->hidden,
-                           .transpose_a = true,
-                           .alpha = a->scale,
-                           .beta = 1}});
+        (bench_product){.args = {.out = a->d_b,
+                                 .a = a->d_out,
+                                 .b = a->hidden,
+                                 .transpose_a = true,
+                                 .alpha = a->scale,
+                                 .beta = 1}});
   if (cdl_tensor_present(a->d_a) || cdl_tensor_present(a->d_x))
     add(list, op,
-        (product){.args = {.out = du, .a = a->d_out, .b = a->b, .alpha = a->scale},
-                  .scratch_out = true});
+        (bench_product){.args = {.out = du, .a = a->d_out, .b = a->b, .alpha = a->scale},
+                        .scratch_out = true});
   if (cdl_tensor_present(a->d_a))
     add(list, op,
-        (product){
+        (bench_product){
             .args = {.out = a->d_a, .a = du, .b = a->x, .transpose_a = true, .alpha = 1, .beta = 1},
             .scratch_a = true});
   if (cdl_tensor_present(a->d_x))
     add(list, op,
-        (product){.args = {.out = a->d_x, .a = du, .b = a->a, .alpha = 1, .beta = 1},
-                  .scratch_a = true});
+        (bench_product){.args = {.out = a->d_x, .a = du, .b = a->a, .alpha = 1, .beta = 1},
+                        .scratch_a = true});
 }
 
 /* Returns the heads of a sequence's rows as a batch of matrices: columns [part · heads · d, …) of
@@ -102,7 +104,7 @@ static cdl_tensor heads_of(cdl_tensor x, int part, int32_t heads, int64_t first,
                       x.dtype};
 }
 
-static void add_attention(product_list *list, const cdl_attention_args *a)
+static void add_attention(bench_product_list *list, const cdl_attention_args *a)
 {
   const cdl_op op = CDL_OP_attention;
   for (int32_t s = 0; s < a->packing->sequences; s++) {
@@ -110,23 +112,23 @@ static void add_attention(product_list *list, const cdl_attention_args *a)
                   length = a->packing->host_offsets[s + 1] - first;
     const cdl_tensor p = scratch(list, a->heads, length, length);
     add(list, op,
-        (product){.args = {.out = p,
-                           .a = heads_of(a->qkv, 0, a->heads, first, length),
-                           .b = heads_of(a->qkv, 1, a->heads, first, length),
-                           .transpose_b = true,
-                           .alpha = a->scale},
-                  .scratch_out = true});
+        (bench_product){.args = {.out = p,
+                                 .a = heads_of(a->qkv, 0, a->heads, first, length),
+                                 .b = heads_of(a->qkv, 1, a->heads, first, length),
+                                 .transpose_b = true,
+                                 .alpha = a->scale},
+                        .scratch_out = true});
     add(list, op,
-        (product){.args = {.out = heads_of(a->out, -1, a->heads, first, length),
-                           .a = p,
-                           .b = heads_of(a->qkv, 2, a->heads, first, length),
-                           .alpha = 1},
-                  .scratch_a = true});
+        (bench_product){.args = {.out = heads_of(a->out, -1, a->heads, first, length),
+                                 .a = p,
+                                 .b = heads_of(a->qkv, 2, a->heads, first, length),
+                                 .alpha = 1},
+                        .scratch_a = true});
   }
 }
 
 /* Adds the products of P again, dP = dO Vᵀ, dV = Pᵀ dO, dQ = dS K and dK = dSᵀ Q. */
-static void add_attention_grad(product_list *list, const cdl_attention_grad_args *a)
+static void add_attention_grad(bench_product_list *list, const cdl_attention_grad_args *a)
 {
   const cdl_op op = CDL_OP_attention_grad;
   for (int32_t s = 0; s < a->packing->sequences; s++) {
@@ -140,27 +142,29 @@ static void add_attention_grad(product_list *list, const cdl_attention_grad_args
     const cdl_tensor d_out = heads_of(a->d_out, -1, a->heads, first, length);
     const cdl_tensor p = scratch(list, a->heads, length, length);
     add(list, op,
-        (product){.args = {.out = p, .a = x[0], .b = x[1], .transpose_b = true, .alpha = a->scale},
-                  .scratch_out = true});
+        (bench_product){
+            .args = {.out = p, .a = x[0], .b = x[1], .transpose_b = true, .alpha = a->scale},
+            .scratch_out = true});
     add(list, op,
-        (product){.args = {.out = p, .a = d_out, .b = x[2], .transpose_b = true, .alpha = 1},
-                  .scratch_out = true});
+        (bench_product){.args = {.out = p, .a = d_out, .b = x[2], .transpose_b = true, .alpha = 1},
+                        .scratch_out = true});
     add(list, op,
-        (product){.args = {.out = d_x[2], .a = p, .b = d_out, .transpose_a = true, .alpha = 1},
-                  .scratch_a = true});
+        (bench_product){
+            .args = {.out = d_x[2], .a = p, .b = d_out, .transpose_a = true, .alpha = 1},
+            .scratch_a = true});
     add(list, op,
-        (product){.args = {.out = d_x[0], .a = p, .b = x[1], .alpha = 1}, .scratch_a = true});
+        (bench_product){.args = {.out = d_x[0], .a = p, .b = x[1], .alpha = 1}, .scratch_a = true});
     add(list, op,
-        (product){.args = {.out = d_x[1], .a = p, .b = x[0], .transpose_a = true, .alpha = 1},
-                  .scratch_a = true});
+        (bench_product){.args = {.out = d_x[1], .a = p, .b = x[0], .transpose_a = true, .alpha = 1},
+                        .scratch_a = true});
   }
 }
 
-void products_of_call(product_list *list, cdl_op op, const void *args)
+void bench_products_of_call(bench_product_list *list, cdl_op op, const void *args)
 {
   switch (op) {
   case CDL_OP_gemm:
-    add(list, op, (product){.args = *(const cdl_gemm_args *)args});
+    add(list, op, (bench_product){.args = *(const cdl_gemm_args *)args});
     break;
   case CDL_OP_linear:
     add_linear(list, args);
@@ -190,16 +194,16 @@ void products_of_call(product_list *list, cdl_op op, const void *args)
 static void record(void *user, const cdl_observation *seen)
 {
   if (seen->after)
-    products_of_call(user, seen->op, seen->args);
+    bench_products_of_call(user, seen->op, seen->args);
 }
 
-void products_record_begin(product_list *list, cdl_backend *backend)
+void bench_products_record_begin(bench_product_list *list, cdl_backend *backend)
 {
   cdl_backend_observe(backend, record, list);
 }
 
-static cdl_status copy_of(product_weights *weights, cdl_queue *queue, const cdl_weight *weight,
-                          cdl_buffer **buffer)
+static cdl_status copy_of(bench_product_weights *weights, cdl_queue *queue,
+                          const cdl_weight *weight, cdl_buffer **buffer)
 {
   for (size_t i = 0; i < weights->count; i++)
     if (weights->copy[i].weight == weight) {
@@ -219,15 +223,16 @@ static cdl_status copy_of(product_weights *weights, cdl_queue *queue, const cdl_
   return CDL_STATUS_OK;
 }
 
-void product_weights_release(product_weights *weights)
+void bench_product_weights_release(bench_product_weights *weights)
 {
   for (size_t i = 0; i < weights->count; i++)
     cdl_buffer_destroy(weights->copy[i].buffer);
   free(weights->copy);
-  *weights = (product_weights){0};
+  *weights = (bench_product_weights){0};
 }
 
-cdl_status products_record_end(product_list *list, cdl_queue *queue, product_weights *weights)
+cdl_status bench_products_record_end(bench_product_list *list, cdl_queue *queue,
+                                     bench_product_weights *weights)
 {
   cdl_backend_observe(cdl_queue_backend(queue), NULL, NULL);
   CDL_TRY(list->status);
@@ -237,7 +242,7 @@ cdl_status products_record_end(product_list *list, cdl_queue *queue, product_wei
   cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(list->scratch, CDL_DTYPE_F32, 0, elements),
                            .value = 1e-3));
   for (size_t i = 0; i < list->count; i++) {
-    product *p = &list->item[i];
+    bench_product *p = &list->item[i];
     if (p->weight != NULL) {
       cdl_buffer *buffer = NULL;
       CDL_TRY(copy_of(weights, queue, p->weight, &buffer));
@@ -252,15 +257,15 @@ cdl_status products_record_end(product_list *list, cdl_queue *queue, product_wei
   return cdl_queue_sync(queue);
 }
 
-void products_replay(const product_list *list, cdl_queue *queue)
+void bench_products_replay(const bench_product_list *list, cdl_queue *queue)
 {
   for (size_t i = 0; i < list->count; i++)
     cdl_gemm(queue, &list->item[i].args);
 }
 
-void products_release(product_list *list)
+void bench_products_release(bench_product_list *list)
 {
   cdl_buffer_destroy(list->scratch);
   free(list->item);
-  *list = (product_list){0};
+  *list = (bench_product_list){0};
 }

@@ -12,7 +12,7 @@ typedef struct {
   const cdl_weight *weight;    /* `b` is a copy of this weight */
   bool scratch_a, scratch_out; /* the tensor is in the list's scratch */
   cdl_op op;                   /* the op that the product belongs to */
-} product;
+} bench_product;
 
 /* Plain matrices with the sizes of packed weights, shared by lists; their values do not matter. */
 typedef struct {
@@ -21,29 +21,29 @@ typedef struct {
     cdl_buffer *buffer;
   } * copy;
   size_t count;
-} product_weights;
-void product_weights_release(product_weights *weights);
+} bench_product_weights;
+void bench_product_weights_release(bench_product_weights *weights);
 
 typedef struct {
-  product *item;
+  bench_product *item;
   size_t count, capacity;
   double operations; /* sum of 2 m n k */
   cdl_buffer *scratch;
   int64_t scratch_elements;
   cdl_status status; /* the first failure while recording */
-} product_list;
+} bench_product_list;
 
 /* Adds the products that one call of any op computes. `args` is the op's argument struct. */
-void products_of_call(product_list *list, cdl_op op, const void *args);
+void bench_products_of_call(bench_product_list *list, cdl_op op, const void *args);
 
 /* Begins and ends recording of every call on the queue's backend. */
-void products_record_begin(product_list *list, cdl_backend *backend);
-CDL_MUST_USE cdl_status products_record_end(product_list *list, cdl_queue *queue,
-                                            product_weights *weights);
+void bench_products_record_begin(bench_product_list *list, cdl_backend *backend);
+CDL_MUST_USE cdl_status bench_products_record_end(bench_product_list *list, cdl_queue *queue,
+                                                  bench_product_weights *weights);
 
 /* Enqueues all products in their order. It overwrites activations and gradients of the recorded
  * step. */
-void products_replay(const product_list *list, cdl_queue *queue);
-void products_release(product_list *list);
+void bench_products_replay(const bench_product_list *list, cdl_queue *queue);
+void bench_products_release(bench_product_list *list);
 
 #endif

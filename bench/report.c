@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-void report_begin(report *r)
+void bench_report_begin(bench_report *r)
 {
-  *r = (report){.facts = json_object(), .backend = REPORT_NO_BACKEND};
+  *r = (bench_report){.facts = json_object(), .backend = BENCH_REPORT_NO_BACKEND};
   r->out_of_memory = r->facts == NULL;
 }
 
-static void release_table(report_table *t)
+static void release_table(bench_report_table *t)
 {
   for (size_t i = 0; i < t->row_count; i++) {
     for (size_t c = 0; t->rows[i].cell != NULL && c < t->column_count; c++)
@@ -22,23 +22,23 @@ static void release_table(report_table *t)
   free(t->title);
 }
 
-void report_release(report *r)
+void bench_report_release(bench_report *r)
 {
   for (size_t i = 0; i < r->table_count; i++)
     release_table(&r->tables[i]);
   free(r->tables);
   free(r->backends);
   json_decref(r->facts);
-  *r = (report){0};
+  *r = (bench_report){0};
 }
 
-void report_fact(report *r, const char *key, const char *text)
+void bench_report_fact(bench_report *r, const char *key, const char *text)
 {
   if (json_object_set_new(r->facts, key, json_string(text)) != 0)
     r->out_of_memory = true;
 }
 
-void report_fact_number(report *r, const char *key, double number)
+void bench_report_fact_number(bench_report *r, const char *key, double number)
 {
   json_t *value = number == floor(number) && fabs(number) < 1e15 ? json_integer((json_int_t)number)
                                                                  : json_real(number);
@@ -46,9 +46,9 @@ void report_fact_number(report *r, const char *key, double number)
     r->out_of_memory = true;
 }
 
-void report_use_backend(report *r, const char *label)
+void bench_report_use_backend(bench_report *r, const char *label)
 {
-  r->backend = REPORT_NO_BACKEND;
+  r->backend = BENCH_REPORT_NO_BACKEND;
   if (label == NULL)
     return;
   for (size_t i = 0; i < r->backend_count; i++)
@@ -66,8 +66,8 @@ void report_use_backend(report *r, const char *label)
   backends[r->backend_count++] = label;
 }
 
-void report_use_table(report *r, const char *name, const char *title, const report_column *columns,
-                      size_t count)
+void bench_report_use_table(bench_report *r, const char *name, const char *title,
+                            const bench_report_column *columns, size_t count)
 {
   if (r->out_of_memory)
     return;
@@ -75,41 +75,42 @@ void report_use_table(report *r, const char *name, const char *title, const repo
     if (strcmp(r->tables[r->current].name, name) == 0 &&
         strcmp(r->tables[r->current].title, title) == 0)
       return;
-  report_table *tables = realloc(r->tables, (r->table_count + 1) * sizeof *tables);
+  bench_report_table *tables = realloc(r->tables, (r->table_count + 1) * sizeof *tables);
   if (tables == NULL) {
     r->out_of_memory = true;
     return;
   }
   r->tables = tables;
-  tables[r->table_count++] = (report_table){
+  tables[r->table_count++] = (bench_report_table){
       .name = name, .title = strdup(title), .columns = columns, .column_count = count};
   r->out_of_memory = tables[r->current].title == NULL;
 }
 
-void report_add_row(report *r)
+void bench_report_add_row(bench_report *r)
 {
   if (r->out_of_memory)
     return;
-  report_table *t = &r->tables[r->current];
-  report_row *rows = realloc(t->rows, (t->row_count + 1) * sizeof *rows);
+  bench_report_table *t = &r->tables[r->current];
+  bench_report_row *rows = realloc(t->rows, (t->row_count + 1) * sizeof *rows);
   if (rows == NULL) {
     r->out_of_memory = true;
     return;
   }
   t->rows = rows;
-  rows[t->row_count] =
-      (report_row){.backend = r->backend, .cell = calloc(t->column_count, sizeof *rows->cell)};
+  rows[t->row_count] = (bench_report_row){.backend = r->backend,
+                                          .cell = calloc(t->column_count, sizeof *rows->cell)};
   r->out_of_memory = rows[t->row_count].cell == NULL;
   t->row_count++;
 }
 
-static report_row *last_row(const report *r)
+static bench_report_row *last_row(const bench_report *r)
 {
-  const report_table *t = &r->tables[r->current];
+  const bench_report_table *t = &r->tables[r->current];
   return &t->rows[t->row_count - 1];
 }
 
-static report_cell *cell_in(const report_table *t, const report_row *row, const char *key)
+static bench_report_cell *cell_in(const bench_report_table *t, const bench_report_row *row,
+                                  const char *key)
 {
   for (size_t c = 0; c < t->column_count; c++)
     if (strcmp(t->columns[c].key, key) == 0)
@@ -117,20 +118,22 @@ static report_cell *cell_in(const report_table *t, const report_row *row, const 
   return NULL;
 }
 
-static report_cell *cell_of(const report *r, const char *key)
+static bench_report_cell *cell_of(const bench_report *r, const char *key)
 {
   return cell_in(&r->tables[r->current], last_row(r), key);
 }
 
-const report_cell *report_find(const report_table *t, const report_row *row, const char *key)
+const bench_report_cell *bench_report_find(const bench_report_table *t, const bench_report_row *row,
+                                           const char *key)
 {
-  const report_cell *cell = cell_in(t, row, key);
+  const bench_report_cell *cell = cell_in(t, row, key);
   return cell != NULL && cell->present ? cell : NULL;
 }
 
-bool report_set(const report_table *t, report_row *row, const char *key, double number)
+bool bench_report_set(const bench_report_table *t, bench_report_row *row, const char *key,
+                      double number)
 {
-  report_cell *cell = cell_in(t, row, key);
+  bench_report_cell *cell = cell_in(t, row, key);
   if (cell == NULL || !isfinite(number))
     return false;
   cell->number = number;
@@ -138,9 +141,9 @@ bool report_set(const report_table *t, report_row *row, const char *key, double 
   return true;
 }
 
-void report_text(report *r, const char *key, const char *text)
+void bench_report_text(bench_report *r, const char *key, const char *text)
 {
-  report_cell *cell = r->out_of_memory ? NULL : cell_of(r, key);
+  bench_report_cell *cell = r->out_of_memory ? NULL : cell_of(r, key);
   if (cell == NULL)
     return;
   cell->text = strdup(text);
@@ -148,29 +151,29 @@ void report_text(report *r, const char *key, const char *text)
   r->out_of_memory = cell->text == NULL;
 }
 
-void report_number(report *r, const char *key, double number)
+void bench_report_number(bench_report *r, const char *key, double number)
 {
-  report_cell *cell = r->out_of_memory ? NULL : cell_of(r, key);
+  bench_report_cell *cell = r->out_of_memory ? NULL : cell_of(r, key);
   if (cell == NULL || !isfinite(number))
     return;
   cell->number = number;
   cell->present = true;
 }
 
-void report_timing(report *r, const measurement *m)
+void bench_report_timing(bench_report *r, const bench_measurement *m)
 {
-  report_number(r, "n", (double)m->count);
-  report_number(r, "min_s", m->minimum);
-  report_number(r, "median_s", m->median);
-  report_number(r, "p95_s", m->p95);
-  report_number(r, "mean_s", m->mean);
-  report_number(r, "interval95_s", m->interval);
-  report_number(r, "outliers", (double)m->outliers);
+  bench_report_number(r, "n", (double)m->count);
+  bench_report_number(r, "min_s", m->minimum);
+  bench_report_number(r, "median_s", m->median);
+  bench_report_number(r, "p95_s", m->p95);
+  bench_report_number(r, "mean_s", m->mean);
+  bench_report_number(r, "interval95_s", m->interval);
+  bench_report_number(r, "outliers", (double)m->outliers);
   if (m->has_device)
-    report_number(r, "device_s", m->device_median);
+    bench_report_number(r, "device_s", m->device_median);
   if (r->out_of_memory)
     return;
-  report_row *row = last_row(r);
+  bench_report_row *row = last_row(r);
   row->samples = malloc((m->count + 1) * sizeof *row->samples);
   if (row->samples == NULL) {
     r->out_of_memory = true;

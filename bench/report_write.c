@@ -25,34 +25,34 @@ static void show_seconds(double s, char *text)
     snprintf(text, CELL_BYTES, "%.*f µs", s < 1e-5 ? 2 : s < 1e-4 ? 1 : 0, s * 1e6);
 }
 
-static void show(const report_cell *cell, report_unit unit, char *text)
+static void show(const bench_report_cell *cell, bench_report_unit unit, char *text)
 {
   text[0] = '\0';
   if (!cell->present)
     return;
   const double x = cell->number;
   switch (unit) {
-  case REPORT_TEXT:
+  case BENCH_REPORT_TEXT:
     snprintf(text, CELL_BYTES, "%s", cell->text);
     break;
-  case REPORT_COUNT:
+  case BENCH_REPORT_COUNT:
     snprintf(text, CELL_BYTES, "%.0f", x);
     break;
-  case REPORT_SECONDS:
+  case BENCH_REPORT_SECONDS:
     show_seconds(x, text);
     break;
-  case REPORT_BYTES:
+  case BENCH_REPORT_BYTES:
     snprintf(text, CELL_BYTES, "%.1f MB", x / 1e6);
     break;
-  case REPORT_OPERATIONS:
-  case REPORT_OPERATIONS_PER_S:
-  case REPORT_BYTES_PER_S:
+  case BENCH_REPORT_OPERATIONS:
+  case BENCH_REPORT_OPERATIONS_PER_S:
+  case BENCH_REPORT_BYTES_PER_S:
     snprintf(text, CELL_BYTES, "%.*f", x < 1e10 ? 2 : 1, x / 1e9);
     break;
-  case REPORT_NUMBER:
+  case BENCH_REPORT_NUMBER:
     snprintf(text, CELL_BYTES, "%.*f", fabs(x) < 10 ? 3 : fabs(x) < 1000 ? 1 : 0, x);
     break;
-  case REPORT_SHARE:
+  case BENCH_REPORT_SHARE:
     snprintf(text, CELL_BYTES, "%.1f %%", 100 * x);
     break;
   }
@@ -81,13 +81,13 @@ static void pad(FILE *f, const char *text, size_t width, bool right)
 typedef struct {
   char title[64];
   const char *group; /* the backend above the title; "" for none */
-  report_unit unit;
+  bench_report_unit unit;
 } shown_column;
 
 typedef struct {
   shown_column *columns;
   size_t column_count, column_capacity;
-  const report_cell **cells; /* [rows, column_capacity]; NULL: empty */
+  const bench_report_cell **cells; /* [rows, column_capacity]; NULL: empty */
   size_t row_count;
 } shown_table;
 
@@ -105,13 +105,13 @@ static void end_shown(shown_table *s)
   free(s->cells);
 }
 
-static const report_cell **shown_cell(const shown_table *s, size_t row, size_t column)
+static const bench_report_cell **shown_cell(const shown_table *s, size_t row, size_t column)
 {
   return &s->cells[row * s->column_capacity + column];
 }
 
 /* Appends a column unless all its cells are empty. */
-static void keep_column(shown_table *s, const report_column *column, const char *group)
+static void keep_column(shown_table *s, const bench_report_column *column, const char *group)
 {
   bool used = false;
   for (size_t i = 0; i < s->row_count; i++)
@@ -126,7 +126,7 @@ static void keep_column(shown_table *s, const report_column *column, const char 
 
 static void show_cell(const shown_table *s, size_t row, size_t column, char *text)
 {
-  const report_cell *cell = *shown_cell(s, row, column);
+  const bench_report_cell *cell = *shown_cell(s, row, column);
   text[0] = '\0';
   if (cell != NULL)
     show(cell, s->columns[column].unit, text);
@@ -171,7 +171,7 @@ static void write_as_text(FILE *f, const shown_table *s)
         show_cell(s, row - 1, c, text);
       fputs("  ", f);
       pad(f, row == 0 ? s->columns[c].title : text, column_width(s, c),
-          s->columns[c].unit != REPORT_TEXT);
+          s->columns[c].unit != BENCH_REPORT_TEXT);
     }
     fputc('\n', f);
   }
@@ -186,7 +186,7 @@ static void write_as_markdown(FILE *f, const shown_table *s)
             s->columns[c].title);
   fputs("\n|", f);
   for (size_t c = 0; c < s->column_count; c++)
-    fputs(s->columns[c].unit == REPORT_TEXT ? " :-- |" : " --: |", f);
+    fputs(s->columns[c].unit == BENCH_REPORT_TEXT ? " :-- |" : " --: |", f);
   fputc('\n', f);
   for (size_t row = 0; row < s->row_count; row++) {
     fputc('|', f);
@@ -198,18 +198,18 @@ static void write_as_markdown(FILE *f, const shown_table *s)
   }
 }
 
-static const report_cell *present(const report_cell *cell)
+static const bench_report_cell *present(const bench_report_cell *cell)
 {
   return cell->present ? cell : NULL;
 }
 
-static bool is_identity(const report_column *c)
+static bool is_identity(const bench_report_column *c)
 {
-  return c->unit == REPORT_TEXT && strcmp(c->key, "path") != 0;
+  return c->unit == BENCH_REPORT_TEXT && strcmp(c->key, "path") != 0;
 }
 
 /* Returns whether a column is shown for each backend when several are side by side. */
-static bool is_side(const report_column *c)
+static bool is_side(const bench_report_column *c)
 {
   static const char *const keys[] = {"path",        "median_s", "interval95_s", "flop_per_s",
                                      "bytes_per_s", "of_roof",  "of_sheet",     "examples_per_s"};
@@ -219,7 +219,8 @@ static bool is_side(const report_column *c)
   return false;
 }
 
-static bool same_case(const report_table *t, const report_row *a, const report_row *b)
+static bool same_case(const bench_report_table *t, const bench_report_row *a,
+                      const bench_report_row *b)
 {
   for (size_t c = 0; c < t->column_count; c++)
     if (is_identity(&t->columns[c]) && a->cell[c].present && b->cell[c].present &&
@@ -228,7 +229,8 @@ static bool same_case(const report_table *t, const report_row *a, const report_r
   return true;
 }
 
-static const report_row *row_of_case(const report_table *t, const report_row *like, int backend)
+static const bench_report_row *row_of_case(const bench_report_table *t,
+                                           const bench_report_row *like, int backend)
 {
   for (size_t i = 0; i < t->row_count; i++)
     if (t->rows[i].backend == backend && same_case(t, like, &t->rows[i]))
@@ -237,7 +239,7 @@ static const report_row *row_of_case(const report_table *t, const report_row *li
 }
 
 /* Selects the rows of one backend with all columns. */
-static bool show_backend(const report_table *t, int backend, shown_table *s)
+static bool show_backend(const bench_report_table *t, int backend, shown_table *s)
 {
   if (!begin_shown(s, t->row_count, t->column_count))
     return false;
@@ -254,9 +256,9 @@ static bool show_backend(const report_table *t, int backend, shown_table *s)
 }
 
 /* Selects one row for each case: its description, then the chosen columns of each backend. */
-static bool show_side_by_side(const report *r, const report_table *t, shown_table *s)
+static bool show_side_by_side(const bench_report *r, const bench_report_table *t, shown_table *s)
 {
-  const report_row **first = calloc(t->row_count + 1, sizeof *first);
+  const bench_report_row **first = calloc(t->row_count + 1, sizeof *first);
   if (first == NULL || !begin_shown(s, t->row_count, (r->backend_count + 1) * t->column_count)) {
     free(first);
     return false;
@@ -279,7 +281,7 @@ static bool show_side_by_side(const report *r, const report_table *t, shown_tabl
       if (!is_side(&t->columns[c]))
         continue;
       for (size_t i = 0; i < s->row_count; i++) {
-        const report_row *row = row_of_case(t, first[i], (int)b);
+        const bench_report_row *row = row_of_case(t, first[i], (int)b);
         *shown_cell(s, i, s->column_count) = row != NULL ? present(&row->cell[c]) : NULL;
       }
       keep_column(s, &t->columns[c], r->backends[b]);
@@ -296,7 +298,7 @@ static void write_shown(FILE *f, const shown_table *s, const char *title, const 
   (markdown ? write_as_markdown : write_as_text)(f, s);
 }
 
-static bool has_rows_of(const report_table *t, int backend)
+static bool has_rows_of(const bench_report_table *t, int backend)
 {
   for (size_t i = 0; i < t->row_count; i++)
     if (t->rows[i].backend == backend)
@@ -304,7 +306,7 @@ static bool has_rows_of(const report_table *t, int backend)
   return false;
 }
 
-static bool is_timed(const report_table *t)
+static bool is_timed(const bench_report_table *t)
 {
   for (size_t c = 0; c < t->column_count; c++)
     if (strcmp(t->columns[c].key, "median_s") == 0)
@@ -312,7 +314,7 @@ static bool is_timed(const report_table *t)
   return false;
 }
 
-static bool write_table(FILE *f, const report *r, const report_table *t, bool markdown)
+static bool write_table(FILE *f, const bench_report *r, const bench_report_table *t, bool markdown)
 {
   shown_table s = {0};
   bool complete = true;
@@ -325,7 +327,7 @@ static bool write_table(FILE *f, const report *r, const report_table *t, bool ma
       write_shown(f, &s, t->title, "", markdown);
     end_shown(&s);
   }
-  for (int b = REPORT_NO_BACKEND; complete && b < (int)r->backend_count; b++) {
+  for (int b = BENCH_REPORT_NO_BACKEND; complete && b < (int)r->backend_count; b++) {
     if (!has_rows_of(t, b))
       continue;
     complete = show_backend(t, b, &s);
@@ -336,7 +338,7 @@ static bool write_table(FILE *f, const report *r, const report_table *t, bool ma
   return complete;
 }
 
-static cdl_status write_for_readers(const report *r, FILE *f, bool markdown)
+static cdl_status write_for_readers(const bench_report *r, FILE *f, bool markdown)
 {
   const char *key;
   json_t *value;
@@ -356,16 +358,17 @@ static cdl_status write_for_readers(const report *r, FILE *f, bool markdown)
 
 /* ---- For programs ---- */
 
-static json_t *cell_json(const report_cell *cell, report_unit unit)
+static json_t *cell_json(const bench_report_cell *cell, bench_report_unit unit)
 {
-  if (unit == REPORT_TEXT)
+  if (unit == BENCH_REPORT_TEXT)
     return json_string(cell->text);
-  return unit == REPORT_COUNT || unit == REPORT_BYTES || unit == REPORT_OPERATIONS
+  return unit == BENCH_REPORT_COUNT || unit == BENCH_REPORT_BYTES || unit == BENCH_REPORT_OPERATIONS
              ? json_integer((json_int_t)cell->number)
              : json_real(cell->number);
 }
 
-static json_t *row_json(const report *r, const report_table *t, const report_row *row)
+static json_t *row_json(const bench_report *r, const bench_report_table *t,
+                        const bench_report_row *row)
 {
   json_t *object = json_object();
   if (row->backend >= 0)
@@ -382,12 +385,12 @@ static json_t *row_json(const report *r, const report_table *t, const report_row
   return object;
 }
 
-static cdl_status write_json(const report *r, FILE *f)
+static cdl_status write_json(const bench_report *r, FILE *f)
 {
   json_t *root = json_object(), *tables = json_array();
   base_json_update(&root, json_incref(r->facts));
   for (size_t i = 0; i < r->table_count; i++) {
-    const report_table *t = &r->tables[i];
+    const bench_report_table *t = &r->tables[i];
     json_t *rows = json_array();
     for (size_t k = 0; k < t->row_count; k++)
       base_json_append(&rows, row_json(r, t, &t->rows[k]));
@@ -420,7 +423,8 @@ static void write_quoted(FILE *f, const char *text)
   fputc('"', f);
 }
 
-static const report_column *column_named(const report_table *t, const char *key, size_t *at)
+static const bench_report_column *column_named(const bench_report_table *t, const char *key,
+                                               size_t *at)
 {
   for (size_t c = 0; c < t->column_count; c++)
     if (strcmp(t->columns[c].key, key) == 0) {
@@ -431,7 +435,7 @@ static const report_column *column_named(const report_table *t, const char *key,
 }
 
 /* Collects the distinct keys of all tables, in their order. */
-static cdl_status union_of_keys(const report *r, const char ***keys, size_t *count)
+static cdl_status union_of_keys(const bench_report *r, const char ***keys, size_t *count)
 {
   size_t all = 0;
   *count = 0;
@@ -453,7 +457,7 @@ static cdl_status union_of_keys(const report *r, const char ***keys, size_t *cou
 }
 
 /* Writes CSV as in RFC 4180, except for the line ends, with one set of columns for all tables. */
-static cdl_status write_csv(const report *r, FILE *f)
+static cdl_status write_csv(const bench_report *r, FILE *f)
 {
   const char **keys;
   size_t count;
@@ -470,11 +474,11 @@ static cdl_status write_csv(const report *r, FILE *f)
       for (size_t k = 0; k < count; k++) {
         size_t c;
         fputc(',', f);
-        const report_column *column = column_named(&r->tables[i], keys[k], &c);
-        const report_cell *cell = column != NULL ? &r->tables[i].rows[row].cell[c] : NULL;
+        const bench_report_column *column = column_named(&r->tables[i], keys[k], &c);
+        const bench_report_cell *cell = column != NULL ? &r->tables[i].rows[row].cell[c] : NULL;
         if (cell == NULL || !cell->present)
           continue;
-        if (column->unit == REPORT_TEXT)
+        if (column->unit == BENCH_REPORT_TEXT)
           write_quoted(f, cell->text);
         else
           fprintf(f, "%.9g", cell->number);
@@ -485,7 +489,7 @@ static cdl_status write_csv(const report *r, FILE *f)
   return CDL_STATUS_OK;
 }
 
-cdl_status report_write(const report *r, const char *format, FILE *file)
+cdl_status bench_report_write(const bench_report *r, const char *format, FILE *file)
 {
   if (r->out_of_memory)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the report");
@@ -514,14 +518,14 @@ static cdl_status write_text(const char *path, const char *text, size_t bytes)
   return base_output_commit(output);
 }
 
-cdl_status report_save(const report *r, const char *format, const char *path)
+cdl_status bench_report_save(const bench_report *r, const char *format, const char *path)
 {
   char *text = NULL;
   size_t bytes = 0;
   FILE *memory = open_memstream(&text, &bytes);
   if (memory == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the report");
-  cdl_status status = report_write(r, format, memory);
+  cdl_status status = bench_report_write(r, format, memory);
   if (fclose(memory) != 0 && status == CDL_STATUS_OK)
     status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: the report");
   if (status == CDL_STATUS_OK)

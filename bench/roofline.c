@@ -38,7 +38,7 @@ static bench_peak sheet_peak(const bench *b)
                           &source);
 }
 
-static int backend_of(const report *r, const bench *b)
+static int backend_of(const bench_report *r, const bench *b)
 {
   for (size_t i = 0; i < r->backend_count; i++)
     if (strcmp(r->backends[i], b->label) == 0)
@@ -48,11 +48,11 @@ static int backend_of(const report *r, const bench *b)
 
 /* ---- Points ---- */
 
-static bool read_point(const report_table *t, const report_row *row, int backend, double *intensity,
-                       double *rate)
+static bool read_point(const bench_report_table *t, const bench_report_row *row, int backend,
+                       double *intensity, double *rate)
 {
-  const report_cell *x = report_find(t, row, "flop_per_byte"),
-                    *y = report_find(t, row, "flop_per_s");
+  const bench_report_cell *x = bench_report_find(t, row, "flop_per_byte"),
+                          *y = bench_report_find(t, row, "flop_per_s");
   if (row->backend != backend || x == NULL || y == NULL || !(x->number > 0) || !(y->number > 0))
     return false;
   *intensity = x->number;
@@ -61,12 +61,12 @@ static bool read_point(const report_table *t, const report_row *row, int backend
 }
 
 /* Makes a row's name, such as "linear forward 512x768x768". */
-static void name_row(const report_table *t, const report_row *row, char *name)
+static void name_row(const bench_report_table *t, const bench_report_row *row, char *name)
 {
   static const char *const keys[] = {"name", "direction", "shape"};
   name[0] = '\0';
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-    const report_cell *cell = report_find(t, row, keys[i]);
+    const bench_report_cell *cell = bench_report_find(t, row, keys[i]);
     const size_t used = strlen(name);
     if (cell != NULL && cell->text != NULL)
       snprintf(name + used, NAME_BYTES - used, "%s%.80s", used > 0 ? " " : "", cell->text);
@@ -81,7 +81,8 @@ static void widen(plan *p, double x, double y)
 }
 
 /* Adds the rows of a table that belong to a backend; the mark's shape identifies the workload. */
-static cdl_status add_cloud(plan *p, const report *r, const report_table *t, int backend)
+static cdl_status add_cloud(plan *p, const bench_report *r, const bench_report_table *t,
+                            int backend)
 {
   drawn *d = &p->drawn[p->count];
   plot_series *s = &p->series[p->count];
@@ -138,7 +139,7 @@ static cdl_status add_roof(plan *p, bench_peak peak, int backend, bool dashed)
   return CDL_STATUS_OK;
 }
 
-static cdl_status add_roofs(plan *p, const report *r, const bench_list *list)
+static cdl_status add_roofs(plan *p, const bench_report *r, const bench_list *list)
 {
   for (size_t i = 0; i < list->count; i++) {
     const bench_peak peaks[ROOFS_A_BACKEND] = {measured_peak(&list->item[i]),
@@ -172,7 +173,7 @@ static void describe(const bench *b, char *text)
 
 /* ---- The chart ---- */
 
-static cdl_status write_chart(const plan *p, const report *r, const bench_list *list,
+static cdl_status write_chart(const plan *p, const bench_report *r, const bench_list *list,
                               const char *path)
 {
   char(*lines)[NAME_BYTES] = calloc(2 * list->count + 1, sizeof *lines);
@@ -209,7 +210,7 @@ static cdl_status write_chart(const plan *p, const report *r, const bench_list *
   return status;
 }
 
-static cdl_status fill(plan *p, const report *r, const bench_list *list)
+static cdl_status fill(plan *p, const bench_report *r, const bench_list *list)
 {
   for (size_t i = 0; i < r->backend_count; i++)
     for (size_t k = 0; k < r->table_count; k++)
@@ -220,7 +221,7 @@ static cdl_status fill(plan *p, const report *r, const bench_list *list)
   return add_roofs(p, r, list);
 }
 
-cdl_status bench_roofline_write(const report *r, const bench_list *list, const char *path)
+cdl_status bench_roofline_write(const bench_report *r, const bench_list *list, const char *path)
 {
   const size_t most = r->backend_count * r->table_count + ROOFS_A_BACKEND * list->count + 1;
   plan p = {.series = calloc(most, sizeof *p.series),

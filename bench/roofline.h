@@ -8,7 +8,7 @@
  * with each workload's fastest in the legend, a measured roof for each backend and the data sheet's
  * roof if it is known. Errors: DATA if no row has both; USAGE for a path that does not end in .svg,
  * .png or .pdf. */
-CDL_MUST_USE cdl_status bench_roofline_write(const report *r, const bench_list *list,
+CDL_MUST_USE cdl_status bench_roofline_write(const bench_report *r, const bench_list *list,
                                              const char *path);
 
 #endif

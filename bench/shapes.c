@@ -24,17 +24,17 @@ static bool append(void **array, size_t *count, const void *item, size_t bytes)
     return done;                                                     \
   } while (0)
 
-bool bench_shapes_add_gemm(bench_shapes *shapes, gemm_shape shape)
+bool bench_shapes_add_gemm(bench_shapes *shapes, bench_gemm_shape shape)
 {
   APPEND(shapes->gemm, shapes->gemm_count, shape);
 }
 
-bool bench_shapes_add_svd(bench_shapes *shapes, svd_shape shape)
+bool bench_shapes_add_svd(bench_shapes *shapes, bench_svd_shape shape)
 {
   APPEND(shapes->svd, shapes->svd_count, shape);
 }
 
-static bool add_lengths(attention_shape **array, size_t *count, attention_shape shape)
+static bool add_lengths(bench_attention_shape **array, size_t *count, bench_attention_shape shape)
 {
   const size_t bytes = (size_t)shape.sequences * sizeof *shape.lengths;
   int32_t *lengths = malloc(bytes + 1);
@@ -50,12 +50,12 @@ static bool add_lengths(attention_shape **array, size_t *count, attention_shape 
   return done;
 }
 
-bool bench_shapes_add_attention(bench_shapes *shapes, attention_shape shape)
+bool bench_shapes_add_attention(bench_shapes *shapes, bench_attention_shape shape)
 {
   return add_lengths(&shapes->attention, &shapes->attention_count, shape);
 }
 
-bool bench_shapes_add_batch(bench_shapes *shapes, attention_shape shape)
+bool bench_shapes_add_batch(bench_shapes *shapes, bench_attention_shape shape)
 {
   return add_lengths(&shapes->batches, &shapes->batch_count, shape);
 }

@@ -6,51 +6,51 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SHAPE_NAME_BYTES = 64 };
+enum { BENCH_SHAPE_NAME_BYTES = 64 };
 
 /* op(a) [m, k] times op(b) [k, n], as a batch of `batch` products. */
 typedef struct {
-  char what[SHAPE_NAME_BYTES];
+  char what[BENCH_SHAPE_NAME_BYTES];
   int64_t m, n, k, batch;
   bool transpose_a, transpose_b, quick; /* `quick`: included in a quick run */
-} gemm_shape;
+} bench_gemm_shape;
 
 typedef struct {
-  char what[SHAPE_NAME_BYTES];
+  char what[BENCH_SHAPE_NAME_BYTES];
   int64_t m, n;
   bool quick;
-} svd_shape;
+} bench_svd_shape;
 
 typedef struct {
-  char what[SHAPE_NAME_BYTES];
+  char what[BENCH_SHAPE_NAME_BYTES];
   int32_t *lengths; /* [sequences] tokens; owned */
   int32_t sequences, heads, width;
   bool quick;
-} attention_shape;
+} bench_attention_shape;
 
 /* Activations of maps and norms: `sequences` of `length` tokens each. */
 typedef struct {
   int32_t sequences, length, heads, hidden, wide;
-} activation_shape;
+} bench_activation_shape;
 
 typedef struct {
-  gemm_shape *gemm;
-  svd_shape *svd;
-  attention_shape *attention;
+  bench_gemm_shape *gemm;
+  bench_svd_shape *svd;
+  bench_attention_shape *attention;
   size_t gemm_count, svd_count, attention_count;
-  activation_shape activations;
+  bench_activation_shape activations;
   const char *encoder; /* the encoder's shape for train without a model: "base" or "large" */
   /* Lengths of the examples of each batch in a trace, for train. */
-  attention_shape *batches;
+  bench_attention_shape *batches;
   size_t batch_count;
 } bench_shapes;
 
 void bench_shapes_release(bench_shapes *shapes);
 
 /* These add a shape and return false when memory is out. Lengths are copied. */
-bool bench_shapes_add_gemm(bench_shapes *shapes, gemm_shape shape);
-bool bench_shapes_add_svd(bench_shapes *shapes, svd_shape shape);
-bool bench_shapes_add_attention(bench_shapes *shapes, attention_shape shape);
-bool bench_shapes_add_batch(bench_shapes *shapes, attention_shape shape);
+bool bench_shapes_add_gemm(bench_shapes *shapes, bench_gemm_shape shape);
+bool bench_shapes_add_svd(bench_shapes *shapes, bench_svd_shape shape);
+bool bench_shapes_add_attention(bench_shapes *shapes, bench_attention_shape shape);
+bool bench_shapes_add_batch(bench_shapes *shapes, bench_attention_shape shape);
 
 #endif

@@ -17,20 +17,20 @@ typedef struct {
   const char *what;
   int64_t m, n, k;
   bool transpose_a, transpose_b, quick;
-} product;
+} bench_product;
 
 static bool add_products(bench_shapes *shapes, const encoder *e, int64_t tokens,
-                         const product *products, size_t count, bool quick)
+                         const bench_product *products, size_t count, bool quick)
 {
   for (size_t i = 0; i < count; i++) {
-    const product *p = &products[i];
-    gemm_shape shape = {.m = p->m,
-                        .n = p->n,
-                        .k = p->k,
-                        .batch = 1,
-                        .transpose_a = p->transpose_a,
-                        .transpose_b = p->transpose_b,
-                        .quick = quick && p->quick};
+    const bench_product *p = &products[i];
+    bench_gemm_shape shape = {.m = p->m,
+                              .n = p->n,
+                              .k = p->k,
+                              .batch = 1,
+                              .transpose_a = p->transpose_a,
+                              .transpose_b = p->transpose_b,
+                              .quick = quick && p->quick};
     snprintf(shape.what, sizeof shape.what, "%s %s, %lld tokens", e->name, p->what,
              (long long)tokens);
     if (!bench_shapes_add_gemm(shapes, shape))
@@ -44,7 +44,7 @@ static bool add_products(bench_shapes *shapes, const encoder *e, int64_t tokens,
 static bool add_layers(bench_shapes *shapes, const encoder *e, int64_t tokens, bool quick)
 {
   const int64_t t = tokens, h = e->hidden, w = e->wide;
-  const product products[] = {
+  const bench_product products[] = {
       {"qkv", t, 3 * h, h, false, true, true},
       {"attention out", t, h, h, false, true, false},
       {"up", t, w, h, false, true, true},
@@ -59,7 +59,7 @@ static bool add_layers(bench_shapes *shapes, const encoder *e, int64_t tokens, b
 static bool add_low_rank(bench_shapes *shapes, const encoder *e, int64_t tokens, bool quick)
 {
   const int64_t t = tokens, h = e->hidden, r = 8;
-  const product products[] = {
+  const bench_product products[] = {
       {"rank 8: x Aᵀ", t, r, h, false, true, true},
       {"rank 8: u Bᵀ", t, h, r, false, true, true},
       {"rank 8: d_out B", t, r, h, false, false, false},
@@ -74,11 +74,11 @@ static bool add_sequences(bench_shapes *shapes, const encoder *e, int32_t sequen
                           bool quick)
 {
   int32_t lengths[64];
-  attention_shape shape = {.lengths = lengths,
-                           .sequences = sequences,
-                           .heads = e->heads,
-                           .width = e->hidden / e->heads,
-                           .quick = quick};
+  bench_attention_shape shape = {.lengths = lengths,
+                                 .sequences = sequences,
+                                 .heads = e->heads,
+                                 .width = e->hidden / e->heads,
+                                 .quick = quick};
   for (int32_t i = 0; i < sequences; i++)
     lengths[i] = length;
   snprintf(shape.what, sizeof shape.what, "%s, %d x %d tokens", e->name, sequences, length);
@@ -88,7 +88,7 @@ static bool add_sequences(bench_shapes *shapes, const encoder *e, int32_t sequen
 static bool add_matrix(bench_shapes *shapes, const char *what, const encoder *e, int64_t m,
                        int64_t n, bool quick)
 {
-  svd_shape shape = {.m = m, .n = n, .quick = quick};
+  bench_svd_shape shape = {.m = m, .n = n, .quick = quick};
   snprintf(shape.what, sizeof shape.what, "%s, %s", what, e->name);
   return bench_shapes_add_svd(shapes, shape);
 }
@@ -107,7 +107,7 @@ static bool add_encoder(bench_shapes *shapes, const encoder *e)
 
 static bool add_a_little_of_all(bench_shapes *shapes)
 {
-  const gemm_shape square = {"square", 1024, 1024, 1024, 1, false, false, true};
+  const bench_gemm_shape square = {"square", 1024, 1024, 1024, 1, false, false, true};
   return add_layers(shapes, &minilm, 880, true) && add_layers(shapes, &base, 1100, true) &&
          add_layers(shapes, &base, 4096, false) && add_layers(shapes, &large, 1100, false) &&
          add_low_rank(shapes, &base, 1100, true) && bench_shapes_add_gemm(shapes, square) &&
@@ -129,7 +129,7 @@ cdl_status bench_shapes_choose(const char *name, bench_shapes *shapes)
   if (name != NULL && !is_large && strcmp(name, "base") != 0)
     return bench_shapes_of_trace(name, shapes);
   const encoder *e = is_large ? &large : &base;
-  shapes->activations = (activation_shape){20, 55, e->heads, e->hidden, e->wide};
+  shapes->activations = (bench_activation_shape){20, 55, e->heads, e->hidden, e->wide};
   shapes->encoder = is_large ? "large" : "base";
   if (name == NULL ? add_a_little_of_all(shapes) : add_encoder(shapes, e))
     return CDL_STATUS_OK;

@@ -22,7 +22,7 @@ typedef struct {
   const char *path;
   family *families;
   size_t family_count;
-  attention_shape *attentions; /* forward calls; lengths are owned */
+  bench_attention_shape *attentions; /* forward calls; lengths are owned */
   size_t attention_count;
   size_t shaped; /* events with sizes */
 } reading;
@@ -83,12 +83,12 @@ static cdl_status add_to_family(reading *r, const char *op, const json_t *args)
 static cdl_status add_attention(reading *r, const json_t *args)
 {
   const json_t *list = json_object_get(args, "lengths");
-  attention_shape shape = {.sequences = (int32_t)json_array_size(list),
-                           .heads = (int32_t)size_of(args, "heads"),
-                           .width = (int32_t)size_of(args, "width")};
+  bench_attention_shape shape = {.sequences = (int32_t)json_array_size(list),
+                                 .heads = (int32_t)size_of(args, "heads"),
+                                 .width = (int32_t)size_of(args, "width")};
   if (shape.sequences == 0 || shape.heads == 0 || shape.width == 0)
     return CDL_STATUS_OK;
-  attention_shape *all = realloc(r->attentions, (r->attention_count + 1) * sizeof *all);
+  bench_attention_shape *all = realloc(r->attentions, (r->attention_count + 1) * sizeof *all);
   if (all == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: shapes of a trace");
   r->attentions = all;
@@ -133,16 +133,16 @@ static int ascending(const void *a, const void *b)
 static bool add_product(bench_shapes *shapes, const char *op, const char *part, int64_t m,
                         int64_t n, int64_t k, const char *transpose, int64_t batch)
 {
-  gemm_shape shape = {.m = m,
-                      .n = n,
-                      .k = k,
-                      .batch = batch > 0 ? batch : 1,
-                      .transpose_a = transpose[0] == 'T',
-                      .transpose_b = transpose[0] != '\0' && transpose[1] == 'T',
-                      .quick = true};
+  bench_gemm_shape shape = {.m = m,
+                            .n = n,
+                            .k = k,
+                            .batch = batch > 0 ? batch : 1,
+                            .transpose_a = transpose[0] == 'T',
+                            .transpose_b = transpose[0] != '\0' && transpose[1] == 'T',
+                            .quick = true};
   snprintf(shape.what, sizeof shape.what, "%s%s", op, part);
   for (size_t i = 0; i < shapes->gemm_count; i++) {
-    const gemm_shape *had = &shapes->gemm[i];
+    const bench_gemm_shape *had = &shapes->gemm[i];
     if (strcmp(had->what, shape.what) == 0 && had->m == m && had->n == n && had->k == k &&
         had->batch == shape.batch && had->transpose_a == shape.transpose_a &&
         had->transpose_b == shape.transpose_b)
@@ -171,12 +171,12 @@ static bool add_family(bench_shapes *shapes, family *f)
            add_product(shapes, f->op, ": du A", m, k, r, "NN", 1);
   if (strcmp(f->op, "svd") != 0)
     return true;
-  svd_shape shape = {.m = m, .n = n, .quick = true};
+  bench_svd_shape shape = {.m = m, .n = n, .quick = true};
   snprintf(shape.what, sizeof shape.what, "svd");
   return bench_shapes_add_svd(shapes, shape);
 }
 
-static double work_of(const attention_shape *a)
+static double work_of(const bench_attention_shape *a)
 {
   double work = 0;
   for (int32_t i = 0; i < a->sequences; i++)
@@ -190,13 +190,13 @@ static int by_work(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-static bool same_lengths(const attention_shape *a, const attention_shape *b)
+static bool same_lengths(const bench_attention_shape *a, const bench_attention_shape *b)
 {
   return a->sequences == b->sequences &&
          memcmp(a->lengths, b->lengths, (size_t)a->sequences * sizeof *a->lengths) == 0;
 }
 
-static bool add_chosen(bench_shapes *shapes, attention_shape chosen, const char *which)
+static bool add_chosen(bench_shapes *shapes, bench_attention_shape chosen, const char *which)
 {
   int64_t tokens = 0;
   for (int32_t i = 0; i < chosen.sequences; i++)
@@ -216,16 +216,16 @@ static bool add_attentions(bench_shapes *shapes, reading *r)
         !bench_shapes_add_batch(shapes, r->attentions[i]))
       return false;
   qsort(r->attentions, r->attention_count, sizeof *r->attentions, by_work);
-  const attention_shape middle = r->attentions[r->attention_count / 2],
-                        most = r->attentions[r->attention_count - 1];
+  const bench_attention_shape middle = r->attentions[r->attention_count / 2],
+                              most = r->attentions[r->attention_count - 1];
   int64_t tokens = 0;
   for (int32_t i = 0; i < middle.sequences; i++)
     tokens += middle.lengths[i];
-  shapes->activations =
-      (activation_shape){.sequences = middle.sequences,
-                         .length = (int32_t)((tokens + middle.sequences - 1) / middle.sequences),
-                         .heads = middle.heads,
-                         .hidden = middle.heads * middle.width};
+  shapes->activations = (bench_activation_shape){
+      .sequences = middle.sequences,
+      .length = (int32_t)((tokens + middle.sequences - 1) / middle.sequences),
+      .heads = middle.heads,
+      .hidden = middle.heads * middle.width};
   return add_chosen(shapes, middle, "middle") &&
          (same_lengths(&middle, &most) || add_chosen(shapes, most, "largest"));
 }
@@ -241,7 +241,7 @@ static bool add_weights(bench_shapes *shapes, const reading *r)
       continue;
     if (f->k == shapes->activations.hidden && f->n > shapes->activations.wide)
       shapes->activations.wide = (int32_t)f->n;
-    svd_shape shape = {.m = f->n, .n = f->k, .quick = f->n == f->k};
+    bench_svd_shape shape = {.m = f->n, .n = f->k, .quick = f->n == f->k};
     snprintf(shape.what, sizeof shape.what, "weight");
     if (f->n >= f->k)
       ok = bench_shapes_add_svd(shapes, shape);

@@ -20,7 +20,7 @@ typedef struct {
 } svd_values;
 
 /* Checks in float64 a few elements of U diag(σ) Vᵀ against A, and of UᵀU against the identity. */
-static cdl_status check_values(const svd_shape *p, const svd_values *v)
+static cdl_status check_values(const bench_svd_shape *p, const svd_values *v)
 {
   enum { PLACES = 50 };
   const int64_t k = p->m < p->n ? p->m : p->n;
@@ -32,12 +32,12 @@ static cdl_status check_values(const svd_shape *p, const svd_values *v)
     const int64_t j = (int64_t)cdl_random_below(&random, (uint64_t)p->n);
     const int64_t x = (int64_t)cdl_random_below(&random, (uint64_t)k),
                   y = place % 2 == 0 ? x : (x + 1) % k;
-    double product = 0, dot = 0;
+    double bench_product = 0, dot = 0;
     for (int64_t l = 0; l < k; l++)
-      product += (double)v->u[i * k + l] * (double)v->sigma[l] * (double)v->vt[l * p->n + j];
+      bench_product += (double)v->u[i * k + l] * (double)v->sigma[l] * (double)v->vt[l * p->n + j];
     for (int64_t l = 0; l < p->m; l++)
       dot += (double)v->u[l * k + x] * (double)v->u[l * k + y];
-    CDL_TRY(bench_compare("U diag(σ) Vᵀ", i * p->n + j, product, (double)v->a[i * p->n + j],
+    CDL_TRY(bench_compare("U diag(σ) Vᵀ", i * p->n + j, bench_product, (double)v->a[i * p->n + j],
                           tolerance * largest));
     CDL_TRY(bench_compare("UᵀU", x * k + y, dot, x == y ? 1 : 0, tolerance));
     if (x + 1 < k && !(v->sigma[x] >= v->sigma[x + 1]))
@@ -48,7 +48,7 @@ static cdl_status check_values(const svd_shape *p, const svd_values *v)
   return CDL_STATUS_OK;
 }
 
-static cdl_status check_case(const svd_shape *p, svd_case *c)
+static cdl_status check_case(const bench_svd_shape *p, svd_case *c)
 {
   svd_values v = {0};
   run_case(c);
@@ -68,7 +68,7 @@ static cdl_status check_case(const svd_shape *p, svd_case *c)
   return cdl_context(status, "%s", p->what);
 }
 
-static cdl_status run_shape(bench *b, bench_samples *s, const svd_shape *p)
+static cdl_status run_shape(bench *b, bench_samples *s, const bench_svd_shape *p)
 {
   const int64_t k = p->m < p->n ? p->m : p->n;
   svd_case c = {.queue = b->queue,
@@ -77,35 +77,35 @@ static cdl_status run_shape(bench *b, bench_samples *s, const svd_shape *p)
                          .sigma = bench_sample_constant(s, k, 0),
                          .vt = bench_sample(s, k, p->n, 0),
                          .a = bench_sample(s, p->m, p->n, 0.02)}};
-  measurement m = {0};
-  measure_effort effort = b->effort;
+  bench_measurement m = {0};
+  bench_measure_effort effort = b->effort;
   effort.most = effort.most < 20 ? effort.most : 20;
   CDL_TRY(s->status);
   CDL_TRY(check_case(p, &c));
-  CDL_TRY(measure_run(b->queue, &effort, run_case, &c, &m));
-  report *r = b->report;
+  CDL_TRY(bench_measure_run(b->queue, &effort, run_case, &c, &m));
+  bench_report *r = b->report;
   char shape[64];
   snprintf(shape, sizeof shape, "%lldx%lld", (long long)p->m, (long long)p->n);
-  report_add_row(r);
-  report_text(r, "name", p->what);
-  report_text(r, "shape", shape);
-  report_text(r, "path", cdl_path_name(cdl_op_path(b->backend, CDL_OP_svd, &c.args)));
-  report_timing(r, &m);
-  measure_release(&m);
+  bench_report_add_row(r);
+  bench_report_text(r, "name", p->what);
+  bench_report_text(r, "shape", shape);
+  bench_report_text(r, "path", cdl_path_name(cdl_op_path(b->backend, CDL_OP_svd, &c.args)));
+  bench_report_timing(r, &m);
+  bench_measure_release(&m);
   return CDL_STATUS_OK;
 }
 
 cdl_status bench_svd(bench *b)
 {
-  static const report_column columns[] = {{"name", "matrix", REPORT_TEXT},
-                                          {"shape", "m x n", REPORT_TEXT},
-                                          {"path", "path", REPORT_TEXT},
-                                          REPORT_TIMING_COLUMNS};
-  report_use_table(b->report, "svd", "svd: thin, with both sets of vectors, float32", columns,
-                   sizeof columns / sizeof columns[0]);
+  static const bench_report_column columns[] = {{"name", "matrix", BENCH_REPORT_TEXT},
+                                                {"shape", "m x n", BENCH_REPORT_TEXT},
+                                                {"path", "path", BENCH_REPORT_TEXT},
+                                                BENCH_REPORT_TIMING_COLUMNS};
+  bench_report_use_table(b->report, "svd", "svd: thin, with both sets of vectors, float32", columns,
+                         sizeof columns / sizeof columns[0]);
   cdl_status status = CDL_STATUS_OK;
   for (size_t i = 0; status == CDL_STATUS_OK && i < b->shapes->svd_count; i++) {
-    const svd_shape *p = &b->shapes->svd[i];
+    const bench_svd_shape *p = &b->shapes->svd[i];
     if (b->options.quick && !p->quick)
       continue;
     bench_progress("svd", p->what);

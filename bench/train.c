@@ -13,10 +13,10 @@ enum { METHODS = 2 };
 
 typedef struct {
   const char *method;
-  workload workload;
-  product_list *lists; /* [batches] */
-  product_weights weights;
-  measurement step, list;          /* samples: round by round, batch by batch */
+  bench_workload workload;
+  bench_product_list *lists; /* [batches] */
+  bench_product_weights weights;
+  bench_measurement step, list;    /* samples: round by round, batch by batch */
   size_t peak_bytes, buffer_bytes; /* of the process; of the backend's buffers and weights */
 } contender;
 
@@ -44,23 +44,23 @@ static void reset_peak(void)
 /* Measures the memory of one model at a time, so that peaks are separate, and checks the step. */
 static cdl_status measure_memory(training *t, contender *c)
 {
-  workload s;
+  bench_workload s;
   float loss, norm;
   reset_peak();
-  CDL_TRY(
-      workload_open(&s, t->bench->queue, &t->encoder.model, c->method, t->encoder.batches.bound));
+  CDL_TRY(bench_workload_open(&s, t->bench->queue, &t->encoder.model, c->method,
+                              t->encoder.batches.bound));
   cdl_status status = CDL_STATUS_OK;
   for (size_t i = 0; status == CDL_STATUS_OK && i < 2 && i < t->encoder.batches.count; i++)
-    status = workload_step(&s, &t->encoder.batches.item[i], &loss, &norm);
+    status = bench_workload_step(&s, &t->encoder.batches.item[i], &loss, &norm);
   c->peak_bytes = base_process_peak_bytes();
   cdl_memory_info memory = {.size = sizeof memory};
   if (status == CDL_STATUS_OK)
     status = cdl_backend_memory(t->bench->backend, &memory);
   c->buffer_bytes = memory.used_bytes;
   if (status == CDL_STATUS_OK)
-    status =
-        workload_check(&s, &t->encoder.batches.item[0], c->method, bench_unit(t->bench) > 0x1p-24);
-  workload_close(&s);
+    status = bench_workload_check(&s, &t->encoder.batches.item[0], c->method,
+                                  bench_unit(t->bench) > 0x1p-24);
+  bench_workload_close(&s);
   return status;
 }
 
@@ -69,16 +69,16 @@ static cdl_status prepare(training *t, contender *c)
 {
   cdl_queue *queue = t->bench->queue;
   float loss, norm;
-  CDL_TRY(
-      workload_open(&c->workload, queue, &t->encoder.model, c->method, t->encoder.batches.bound));
+  CDL_TRY(bench_workload_open(&c->workload, queue, &t->encoder.model, c->method,
+                              t->encoder.batches.bound));
   c->lists = calloc(t->encoder.batches.count, sizeof *c->lists);
   if (c->lists == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: lists of products");
   for (size_t i = 0; i < t->encoder.batches.count; i++) {
-    products_record_begin(&c->lists[i], t->bench->backend);
+    bench_products_record_begin(&c->lists[i], t->bench->backend);
     const cdl_status status =
-        workload_step(&c->workload, &t->encoder.batches.item[i], &loss, &norm);
-    const cdl_status ended = products_record_end(&c->lists[i], queue, &c->weights);
+        bench_workload_step(&c->workload, &t->encoder.batches.item[i], &loss, &norm);
+    const cdl_status ended = bench_products_record_end(&c->lists[i], queue, &c->weights);
     CDL_TRY(status);
     CDL_TRY(ended);
   }
@@ -90,19 +90,19 @@ static cdl_status prepare(training *t, contender *c)
 static cdl_status time_step(contender *c, const data_batch *batch)
 {
   float loss, norm;
-  const double start = measure_now();
-  CDL_TRY(workload_step(&c->workload, batch, &loss, &norm));
-  return measure_add(&c->step, measure_now() - start);
+  const double start = bench_measure_now();
+  CDL_TRY(bench_workload_step(&c->workload, batch, &loss, &norm));
+  return bench_measure_add(&c->step, bench_measure_now() - start);
 }
 
-static cdl_status time_list(contender *c, const product_list *list)
+static cdl_status time_list(contender *c, const bench_product_list *list)
 {
   cdl_queue *queue = c->workload.session.model.queue;
   CDL_TRY(cdl_queue_sync(queue));
-  const double start = measure_now();
-  products_replay(list, queue);
+  const double start = bench_measure_now();
+  bench_products_replay(list, queue);
   CDL_TRY(cdl_queue_sync(queue));
-  return measure_add(&c->list, measure_now() - start);
+  return bench_measure_add(&c->list, bench_measure_now() - start);
 }
 
 /* Measures one round over all batches; contenders are measured within the same second. */
@@ -122,15 +122,15 @@ static cdl_status run_rounds(training *t)
   const bench_options *o = &t->bench->options;
   const double seconds = o->seconds > 0 ? o->seconds : o->quick ? 4 : 40;
   enum { LEAST_ROUNDS = 2, MOST_ROUNDS = 200 };
-  const double end = measure_now() + seconds;
-  for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || measure_now() < end);
+  const double end = bench_measure_now() + seconds;
+  for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || bench_measure_now() < end);
        round++) {
     bench_progress("train", "");
     CDL_TRY(run_round(t));
   }
   for (int m = 0; m < METHODS; m++) {
-    CDL_TRY(measure_summarize(&t->contender[m].step));
-    CDL_TRY(measure_summarize(&t->contender[m].list));
+    CDL_TRY(bench_measure_summarize(&t->contender[m].step));
+    CDL_TRY(bench_measure_summarize(&t->contender[m].list));
   }
   return CDL_STATUS_OK;
 }
@@ -147,37 +147,38 @@ static double operations_of(const training *t, const contender *c)
 
 static cdl_status report_times(training *t)
 {
-  static const report_column columns[] = {{"name", "what", REPORT_TEXT},
-                                          REPORT_TIMING_COLUMNS,
-                                          {"flop", "Gflop", REPORT_OPERATIONS},
-                                          {"flop_per_s", "GFLOP/s", REPORT_OPERATIONS_PER_S},
-                                          {"of_best", "of best GEMM", REPORT_SHARE},
-                                          {"of_sheet", "of data sheet", REPORT_SHARE},
-                                          {"steps_per_s", "steps/s", REPORT_NUMBER},
-                                          {"examples_per_s", "examples/s", REPORT_NUMBER},
-                                          {"tokens_per_s", "tokens/s", REPORT_NUMBER}};
-  report *r = t->bench->report;
+  static const bench_report_column columns[] = {
+      {"name", "what", BENCH_REPORT_TEXT},
+      BENCH_REPORT_TIMING_COLUMNS,
+      {"flop", "Gflop", BENCH_REPORT_OPERATIONS},
+      {"flop_per_s", "GFLOP/s", BENCH_REPORT_OPERATIONS_PER_S},
+      {"of_best", "of best GEMM", BENCH_REPORT_SHARE},
+      {"of_sheet", "of data sheet", BENCH_REPORT_SHARE},
+      {"steps_per_s", "steps/s", BENCH_REPORT_NUMBER},
+      {"examples_per_s", "examples/s", BENCH_REPORT_NUMBER},
+      {"tokens_per_s", "tokens/s", BENCH_REPORT_NUMBER}};
+  bench_report *r = t->bench->report;
   char title[320];
   snprintf(title, sizeof title, "train: %s", t->encoder.title);
-  report_use_table(r, "train", title, columns, sizeof columns / sizeof columns[0]);
+  bench_report_use_table(r, "train", title, columns, sizeof columns / sizeof columns[0]);
   for (int m = 0; m < METHODS; m++) {
     const contender *c = &t->contender[m];
     for (int alone = 0; alone < 2; alone++) {
-      const measurement *times = alone ? &c->list : &c->step;
+      const bench_measurement *times = alone ? &c->list : &c->step;
       char name[64];
       double seconds = 0;
-      CDL_TRY(measure_sum(times, t->encoder.batches.count, MEASURE_MEDIANS, &seconds));
+      CDL_TRY(bench_measure_sum(times, t->encoder.batches.count, BENCH_MEASURE_MEDIANS, &seconds));
       snprintf(name, sizeof name, "%s %s", c->method, alone ? "GEMMs alone" : "step");
-      report_add_row(r);
-      report_text(r, "name", name);
-      report_timing(r, times);
-      report_number(r, "flop", operations_of(t, c) / (double)t->encoder.batches.count);
-      report_number(r, "flop_per_s", operations_of(t, c) / seconds);
+      bench_report_add_row(r);
+      bench_report_text(r, "name", name);
+      bench_report_timing(r, times);
+      bench_report_number(r, "flop", operations_of(t, c) / (double)t->encoder.batches.count);
+      bench_report_number(r, "flop_per_s", operations_of(t, c) / seconds);
       if (alone)
         continue;
-      report_number(r, "steps_per_s", (double)t->encoder.batches.count / seconds);
-      report_number(r, "examples_per_s", t->encoder.batches.examples / seconds);
-      report_number(r, "tokens_per_s", t->encoder.batches.tokens / seconds);
+      bench_report_number(r, "steps_per_s", (double)t->encoder.batches.count / seconds);
+      bench_report_number(r, "examples_per_s", t->encoder.batches.examples / seconds);
+      bench_report_number(r, "tokens_per_s", t->encoder.batches.tokens / seconds);
     }
   }
   return CDL_STATUS_OK;
@@ -185,33 +186,36 @@ static cdl_status report_times(training *t)
 
 static cdl_status report_ratios(training *t)
 {
-  static const report_column columns[] = {{"method", "method", REPORT_TEXT},
-                                          {"step_per_gemms", "step / own GEMMs", REPORT_NUMBER},
-                                          {"step_per_gemms_least", "by least times", REPORT_NUMBER},
-                                          {"gemms_of_best", "GEMMs / best GEMM", REPORT_SHARE},
-                                          {"step_per_lora", "step / LoRA's", REPORT_NUMBER},
-                                          {"step_per_lora_least", "by least times", REPORT_NUMBER},
-                                          {"buffer_bytes", "in buffers", REPORT_BYTES},
-                                          {"peak_bytes", "peak of process", REPORT_BYTES}};
-  report *r = t->bench->report;
-  report_use_table(r, "train-ratios", "train: ratios", columns, sizeof columns / sizeof columns[0]);
+  static const bench_report_column columns[] = {
+      {"method", "method", BENCH_REPORT_TEXT},
+      {"step_per_gemms", "step / own GEMMs", BENCH_REPORT_NUMBER},
+      {"step_per_gemms_least", "by least times", BENCH_REPORT_NUMBER},
+      {"gemms_of_best", "GEMMs / best GEMM", BENCH_REPORT_SHARE},
+      {"step_per_lora", "step / LoRA's", BENCH_REPORT_NUMBER},
+      {"step_per_lora_least", "by least times", BENCH_REPORT_NUMBER},
+      {"buffer_bytes", "in buffers", BENCH_REPORT_BYTES},
+      {"peak_bytes", "peak of process", BENCH_REPORT_BYTES}};
+  bench_report *r = t->bench->report;
+  bench_report_use_table(r, "train-ratios", "train: ratios", columns,
+                         sizeof columns / sizeof columns[0]);
   for (int m = 0; m < METHODS; m++) {
     const contender *c = &t->contender[m];
     double ratio = 0, of_lora = 0, step = 0, list = 0, lora = 0;
-    CDL_TRY(measure_ratio(&c->step, &c->list, &ratio));
-    CDL_TRY(measure_ratio(&c->step, &t->contender[0].step, &of_lora));
-    CDL_TRY(measure_sum(&c->step, t->encoder.batches.count, MEASURE_MINIMA, &step));
-    CDL_TRY(measure_sum(&c->list, t->encoder.batches.count, MEASURE_MINIMA, &list));
-    CDL_TRY(measure_sum(&t->contender[0].step, t->encoder.batches.count, MEASURE_MINIMA, &lora));
-    report_add_row(r);
-    report_text(r, "method", c->method);
-    report_number(r, "step_per_gemms", ratio);
-    report_number(r, "step_per_gemms_least", step / list);
-    report_number(r, "gemms_of_best", operations_of(t, c) / list / t->bench->best_gemm);
-    report_number(r, "step_per_lora", of_lora);
-    report_number(r, "step_per_lora_least", step / lora);
-    report_number(r, "buffer_bytes", (double)c->buffer_bytes);
-    report_number(r, "peak_bytes", (double)c->peak_bytes);
+    CDL_TRY(bench_measure_ratio(&c->step, &c->list, &ratio));
+    CDL_TRY(bench_measure_ratio(&c->step, &t->contender[0].step, &of_lora));
+    CDL_TRY(bench_measure_sum(&c->step, t->encoder.batches.count, BENCH_MEASURE_MINIMA, &step));
+    CDL_TRY(bench_measure_sum(&c->list, t->encoder.batches.count, BENCH_MEASURE_MINIMA, &list));
+    CDL_TRY(bench_measure_sum(&t->contender[0].step, t->encoder.batches.count, BENCH_MEASURE_MINIMA,
+                              &lora));
+    bench_report_add_row(r);
+    bench_report_text(r, "method", c->method);
+    bench_report_number(r, "step_per_gemms", ratio);
+    bench_report_number(r, "step_per_gemms_least", step / list);
+    bench_report_number(r, "gemms_of_best", operations_of(t, c) / list / t->bench->best_gemm);
+    bench_report_number(r, "step_per_lora", of_lora);
+    bench_report_number(r, "step_per_lora_least", step / lora);
+    bench_report_number(r, "buffer_bytes", (double)c->buffer_bytes);
+    bench_report_number(r, "peak_bytes", (double)c->peak_bytes);
   }
   return CDL_STATUS_OK;
 }
@@ -222,24 +226,24 @@ static cdl_status watch_ops(training *t, contender *c)
   static const char *const titles[METHODS] = {"train: ops of a LoRA step",
                                               "train: ops of a CondLoRA step"};
   const int rounds = t->bench->options.quick ? 1 : 3;
-  op_times times = {0};
+  bench_op_times times = {0};
   cdl_status status = CDL_STATUS_OK;
   double seconds = 0, steps = 0;
   for (int round = 0; round < rounds; round++)
     for (size_t b = 0; status == CDL_STATUS_OK && b < t->encoder.batches.count; b++) {
       const data_batch *batch = &t->encoder.batches.item[b];
       float loss, norm;
-      op_times_begin(&times, t->bench->backend, (int32_t)batch->input.examples);
-      const double start = measure_now();
-      status = workload_step(&c->workload, batch, &loss, &norm);
-      seconds += measure_now() - start;
+      bench_op_times_begin(&times, t->bench->backend, (int32_t)batch->input.examples);
+      const double start = bench_measure_now();
+      status = bench_workload_step(&c->workload, batch, &loss, &norm);
+      seconds += bench_measure_now() - start;
       steps++;
-      const cdl_status ended = op_times_end(&times, t->bench->backend);
+      const cdl_status ended = bench_op_times_end(&times, t->bench->backend);
       status = status == CDL_STATUS_OK ? ended : status;
     }
   if (status == CDL_STATUS_OK)
-    op_times_report(&times, t->bench->report, titles[c - t->contender], steps, seconds);
-  op_times_release(&times);
+    bench_op_times_report(&times, t->bench->report, titles[c - t->contender], steps, seconds);
+  bench_op_times_release(&times);
   return status;
 }
 
@@ -250,12 +254,12 @@ static void release(training *t)
   for (int m = 0; m < METHODS; m++) {
     contender *c = &t->contender[m];
     for (size_t b = 0; c->lists != NULL && b < t->encoder.batches.count; b++)
-      products_release(&c->lists[b]);
+      bench_products_release(&c->lists[b]);
     free(c->lists);
-    product_weights_release(&c->weights);
-    workload_close(&c->workload);
-    measure_release(&c->step);
-    measure_release(&c->list);
+    bench_product_weights_release(&c->weights);
+    bench_workload_close(&c->workload);
+    bench_measure_release(&c->step);
+    bench_measure_release(&c->list);
   }
   bench_encoder_release(&t->encoder);
 }

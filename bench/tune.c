@@ -30,10 +30,10 @@ enum {
 
 typedef struct {
   const bench_options *options;
-  const gemm_shape *shapes[SHAPES_MOST];
+  const bench_gemm_shape *shapes[SHAPES_MOST];
   size_t count;
   char device[256], driver[128], candidate[PATH_MAX];
-  double until; /* end, by measure_now */
+  double until; /* end, by bench_measure_now */
   cdl_random random;
 } tuning;
 
@@ -51,12 +51,13 @@ static cdl_status measure_shapes(const tuning *t, unsigned wanted, outcome *o)
 {
   const bench_shapes none = {0};
   bench_list list = {0};
-  report r;
-  report_begin(&r);
+  bench_report r;
+  bench_report_begin(&r);
   cdl_status status = bench_open(t->options, &none, &r, &list);
   for (size_t i = 0; status == CDL_STATUS_OK && i < t->count; i++) {
     bench *b = &list.item[0];
-    b->effort = (measure_effort){.warm_seconds = 0.05, .seconds = 0.1, .least = 3, .most = 20};
+    b->effort =
+        (bench_measure_effort){.warm_seconds = 0.05, .seconds = 0.1, .least = 3, .most = 20};
     if ((wanted >> i & 1u) == 0)
       continue;
     status = bench_time_product(b, t->shapes[i], &o->seconds[i]);
@@ -67,7 +68,7 @@ static cdl_status measure_shapes(const tuning *t, unsigned wanted, outcome *o)
   else
     snprintf(o->message, sizeof o->message, "%s", cdl_error_message());
   bench_close(&list);
-  report_release(&r);
+  bench_report_release(&r);
   return status;
 }
 
@@ -93,7 +94,7 @@ static bool read_outcome(int from, double until, outcome *o)
   char *bytes = (char *)o;
   for (size_t got = 0; got < sizeof *o;) {
     struct pollfd wait = {.fd = from, .events = POLLIN};
-    const double left = until - measure_now();
+    const double left = until - bench_measure_now();
     if (left <= 0)
       return false;
     if (poll(&wait, 1, (int)(left * 1e3) + 1) <= 0)
@@ -125,7 +126,7 @@ static cdl_status try(const tuning *t, const char *parameters, unsigned wanted, 
     return cdl_fail(CDL_STATUS_IO, "a process: %s", strerror(errno));
   }
   *o = (outcome){0};
-  if (!read_outcome(ends[0], measure_now() + seconds, o)) {
+  if (!read_outcome(ends[0], bench_measure_now() + seconds, o)) {
     kill(child, SIGKILL);
     *o = (outcome){.status = CDL_STATUS_DEVICE};
     snprintf(o->message, sizeof o->message, "it crashed or took more than %.0f s", seconds);
@@ -164,7 +165,7 @@ static void write_routine(char *line, long smallest_indirect)
 
 /* ---- The search ---- */
 
-static double volume_of(const gemm_shape *p)
+static double volume_of(const bench_gemm_shape *p)
 {
   return (double)p->m * (double)p->n * (double)p->k;
 }
@@ -176,11 +177,11 @@ static double rate_of(const tuning *t, size_t shape, double seconds)
 
 /* Returns the shapes that the search of a kernel measures: the largest for Xgemm, the smallest for
  * XgemmDirect. The shapes are sorted by volume. */
-static unsigned searched(const tuning *t, const tune_space *space)
+static unsigned searched(const tuning *t, const bench_tune_space *space)
 {
   const size_t n = t->count < SHAPES_SEARCHED ? t->count : SHAPES_SEARCHED;
   const unsigned low = (1u << n) - 1;
-  return space == &tune_xgemm ? low << (t->count - n) : low;
+  return space == &bench_tune_xgemm ? low << (t->count - n) : low;
 }
 
 /* Returns the geometric mean of the rates; 0 after a failure. */
@@ -198,15 +199,16 @@ static double score_of(const tuning *t, unsigned wanted, const outcome *o)
   return o->status == CDL_STATUS_OK && count > 0 ? exp(sum / count) : 0;
 }
 
-static cdl_status try_point(tuning *t, const tune_space *space, const tune_point *p, double *score)
+static cdl_status try_point(tuning *t, const bench_tune_space *space, const bench_tune_point *p,
+                            double *score)
 {
   const unsigned wanted = searched(t, space);
   parameter_lines lines = {0};
   outcome o;
-  tune_line(space, p, space == &tune_xgemm ? lines.xgemm : lines.direct, LINE_BYTES);
-  write_routine(lines.routine, space == &tune_xgemm ? 0 : INDIRECT_NEVER);
+  bench_tune_line(space, p, space == &bench_tune_xgemm ? lines.xgemm : lines.direct, LINE_BYTES);
+  write_routine(lines.routine, space == &bench_tune_xgemm ? 0 : INDIRECT_NEVER);
   CDL_TRY(write_parameters(t, &lines, t->candidate));
-  const double left = t->until - measure_now();
+  const double left = t->until - bench_measure_now();
   CDL_TRY(try(t, t->candidate, wanted, fmin(TRIAL_SECONDS, fmax(left, 1)), &o));
   *score = score_of(t, wanted, &o);
   return CDL_STATUS_OK;
@@ -214,16 +216,16 @@ static cdl_status try_point(tuning *t, const tune_space *space, const tune_point
 
 /* Tries the starting points, then random points and neighbours of the best in turn, until `until`.
  * `*score` is 0 if none worked. */
-static cdl_status search_space(tuning *t, const tune_space *space, double until, tune_point *best,
-                               double *score)
+static cdl_status search_space(tuning *t, const bench_tune_space *space, double until,
+                               bench_tune_point *best, double *score)
 {
   *best = space->starts[0];
   *score = 0;
-  for (size_t tried = 0; tried == 0 || measure_now() < until; tried++) {
-    const tune_point p = tried < space->start_count ? space->starts[tried]
-                         : tried % 3 == 0 || !(*score > 0)
-                             ? tune_draw(space, &t->random)
-                             : tune_neighbour(space, best, &t->random);
+  for (size_t tried = 0; tried == 0 || bench_measure_now() < until; tried++) {
+    const bench_tune_point p = tried < space->start_count ? space->starts[tried]
+                               : tried % 3 == 0 || !(*score > 0)
+                                   ? bench_tune_draw(space, &t->random)
+                                   : bench_tune_neighbour(space, best, &t->random);
     double now = 0;
     char progress[96];
     snprintf(progress, sizeof progress, "%s: %zu tried, best %.1f GFLOP/s", space->kernel, tried,
@@ -263,36 +265,37 @@ static long smallest_indirect(const tuning *t, const outcome *indirect, const ou
 static cdl_status report_outcomes(const tuning *t, const outcome *before, const outcome *after,
                                   const char *parameters)
 {
-  static const report_column columns[] = {{"name", "product", REPORT_TEXT},
-                                          {"shape", "m x n x k", REPORT_TEXT},
-                                          {"before_s", "before", REPORT_SECONDS},
-                                          {"after_s", "after", REPORT_SECONDS},
-                                          {"before", "GFLOP/s before", REPORT_OPERATIONS_PER_S},
-                                          {"after", "after", REPORT_OPERATIONS_PER_S},
-                                          {"gain", "times as fast", REPORT_NUMBER}};
-  report r;
-  report_begin(&r);
-  report_fact(&r, "version", cdl_version());
-  report_fact(&r, "device", before->description);
-  report_fact(&r, "parameters", parameters != NULL ? parameters : "none better found");
-  report_use_table(&r, "tune", "tune: products, float32", columns,
-                   sizeof columns / sizeof columns[0]);
+  static const bench_report_column columns[] = {
+      {"name", "product", BENCH_REPORT_TEXT},
+      {"shape", "m x n x k", BENCH_REPORT_TEXT},
+      {"before_s", "before", BENCH_REPORT_SECONDS},
+      {"after_s", "after", BENCH_REPORT_SECONDS},
+      {"before", "GFLOP/s before", BENCH_REPORT_OPERATIONS_PER_S},
+      {"after", "after", BENCH_REPORT_OPERATIONS_PER_S},
+      {"gain", "times as fast", BENCH_REPORT_NUMBER}};
+  bench_report r;
+  bench_report_begin(&r);
+  bench_report_fact(&r, "version", cdl_version());
+  bench_report_fact(&r, "device", before->description);
+  bench_report_fact(&r, "parameters", parameters != NULL ? parameters : "none better found");
+  bench_report_use_table(&r, "tune", "tune: products, float32", columns,
+                         sizeof columns / sizeof columns[0]);
   for (size_t i = 0; i < t->count; i++) {
-    const gemm_shape *p = t->shapes[i];
+    const bench_gemm_shape *p = t->shapes[i];
     char shape[96];
     snprintf(shape, sizeof shape, "%lldx%lldx%lld %c%c", (long long)p->m, (long long)p->n,
              (long long)p->k, p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N');
-    report_add_row(&r);
-    report_text(&r, "name", p->what);
-    report_text(&r, "shape", shape);
-    report_number(&r, "before_s", before->seconds[i]);
-    report_number(&r, "after_s", after->seconds[i]);
-    report_number(&r, "before", rate_of(t, i, before->seconds[i]));
-    report_number(&r, "after", rate_of(t, i, after->seconds[i]));
-    report_number(&r, "gain", before->seconds[i] / after->seconds[i]);
+    bench_report_add_row(&r);
+    bench_report_text(&r, "name", p->what);
+    bench_report_text(&r, "shape", shape);
+    bench_report_number(&r, "before_s", before->seconds[i]);
+    bench_report_number(&r, "after_s", after->seconds[i]);
+    bench_report_number(&r, "before", rate_of(t, i, before->seconds[i]));
+    bench_report_number(&r, "after", rate_of(t, i, after->seconds[i]));
+    bench_report_number(&r, "gain", before->seconds[i] / after->seconds[i]);
   }
-  const cdl_status status = report_save(&r, t->options->format, t->options->output);
-  report_release(&r);
+  const cdl_status status = bench_report_save(&r, t->options->format, t->options->output);
+  bench_report_release(&r);
   return status;
 }
 
@@ -300,8 +303,8 @@ static cdl_status report_outcomes(const tuning *t, const outcome *before, const 
 
 static int by_volume(const void *a, const void *b)
 {
-  const double x = volume_of(*(const gemm_shape *const *)a),
-               y = volume_of(*(const gemm_shape *const *)b);
+  const double x = volume_of(*(const bench_gemm_shape *const *)a),
+               y = volume_of(*(const bench_gemm_shape *const *)b);
   return (x > y) - (x < y);
 }
 
@@ -329,14 +332,14 @@ static void read_description(tuning *t, const char *description)
 /* The file that the backend reads by default is described in docs/environment.md. */
 /* Finds the line of a kernel's best point; it is empty if the point is not better than the
  * defaults. */
-static cdl_status search_kernel(tuning *t, const tune_space *space, double until,
+static cdl_status search_kernel(tuning *t, const bench_tune_space *space, double until,
                                 const outcome *before, char *line)
 {
-  tune_point best;
+  bench_tune_point best;
   double score;
   CDL_TRY(search_space(t, space, until, &best, &score));
   if (score > score_of(t, searched(t, space), before))
-    tune_line(space, &best, line, LINE_BYTES);
+    bench_tune_line(space, &best, line, LINE_BYTES);
   return CDL_STATUS_OK;
 }
 
@@ -344,10 +347,10 @@ static cdl_status search_kernel(tuning *t, const tune_space *space, double until
 static cdl_status search(tuning *t, const outcome *before, parameter_lines *lines)
 {
   const unsigned all = (1u << t->count) - 1;
-  const double start = measure_now(), seconds = fmax(t->until - start, 1);
+  const double start = bench_measure_now(), seconds = fmax(t->until - start, 1);
   outcome indirect, direct;
-  CDL_TRY(search_kernel(t, &tune_xgemm, start + 0.6 * seconds, before, lines->xgemm));
-  CDL_TRY(search_kernel(t, &tune_direct, start + seconds, before, lines->direct));
+  CDL_TRY(search_kernel(t, &bench_tune_xgemm, start + 0.6 * seconds, before, lines->xgemm));
+  CDL_TRY(search_kernel(t, &bench_tune_direct, start + seconds, before, lines->direct));
   bench_progress("tune", "where to change from one kernel to the other");
   write_routine(lines->routine, 0);
   CDL_TRY(write_parameters(t, lines, t->candidate));
@@ -384,7 +387,7 @@ static cdl_status tune_all(tuning *t)
       try(t, NULL, all, fmax(seconds, 5 * TRIAL_SECONDS), &before)); /* this compiles the kernels */
   if (before.status != CDL_STATUS_OK)
     return cdl_fail(before.status, "%s", before.message);
-  t->until = measure_now() + seconds;
+  t->until = bench_measure_now() + seconds;
   read_description(t, before.description);
   if (o->parameters == NULL && !opencl_tuning_path(place, t->device))
     return cdl_fail(CDL_STATUS_IO, "no folder for a cache: --parameters FILE says where they go");

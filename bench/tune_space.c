@@ -11,7 +11,7 @@ enum { GROUP_MOST = 256, LOCAL_FLOATS_MOST = 8192 };
 
 enum { GEMMK, KREG, KWG, KWI, MDIMA, MDIMC, MWG, NDIMB, NDIMC, NWG, SA, SB, STRM, STRN, VWM, VWN };
 
-static const tune_axis xgemm_axes[] = {
+static const bench_tune_axis xgemm_axes[] = {
     [GEMMK] = {"GEMMK", {0, 1}, 2},
     [KREG] = {"KREG", {1, 2, 4, 8, 16}, 5},
     [KWG] = {"KWG", {1, 16, 32, 64, 128}, 5},
@@ -33,7 +33,7 @@ static const tune_axis xgemm_axes[] = {
 /* Checks the conditions of CLBlast's kernel: tiles divide into vectors and threads
  * (src/kernels/level3/xgemm_part1.opencl explains each parameter). Kernel 1 keeps its tiles in
  * registers, without local memory. */
-static bool xgemm_valid(const tune_point *p)
+static bool xgemm_valid(const bench_tune_point *p)
 {
   const int *v = p->value;
   const bool tiles = v[MWG] % (v[MDIMC] * v[VWM]) == 0 && v[NWG] % (v[NDIMC] * v[VWN]) == 0 &&
@@ -50,7 +50,7 @@ static bool xgemm_valid(const tune_point *p)
 }
 
 /* Usual tiles of GPUs with and without local memory, wide tiles for CPUs, and kernel 1. */
-static const tune_point xgemm_starts[] = {
+static const bench_tune_point xgemm_starts[] = {
     {{0, 1, 32, 2, 16, 16, 64, 16, 16, 64, 1, 1, 0, 0, 4, 4}},
     {{0, 1, 32, 2, 8, 8, 64, 8, 8, 64, 0, 0, 0, 0, 4, 4}},
     {{0, 1, 32, 4, 8, 8, 64, 8, 8, 32, 0, 0, 0, 0, 8, 4}},
@@ -58,18 +58,18 @@ static const tune_point xgemm_starts[] = {
     {{1, 4, 1, 1, 8, 8, 64, 8, 8, 32, 0, 0, 0, 0, 4, 4}},
 };
 
-const tune_space tune_xgemm = {"Xgemm",
-                               xgemm_axes,
-                               sizeof xgemm_axes / sizeof xgemm_axes[0],
-                               xgemm_starts,
-                               sizeof xgemm_starts / sizeof xgemm_starts[0],
-                               xgemm_valid};
+const bench_tune_space bench_tune_xgemm = {"Xgemm",
+                                           xgemm_axes,
+                                           sizeof xgemm_axes / sizeof xgemm_axes[0],
+                                           xgemm_starts,
+                                           sizeof xgemm_starts / sizeof xgemm_starts[0],
+                                           xgemm_valid};
 
 /* ---- XgemmDirect ---- */
 
 enum { KWID, MDIMAD, MDIMCD, NDIMBD, NDIMCD, PADA, PADB, VWMD, VWND, WGD };
 
-static const tune_axis direct_axes[] = {
+static const bench_tune_axis direct_axes[] = {
     [KWID] = {"KWID", {2, 4, 8, 16}, 4},
     [MDIMAD] = {"MDIMAD", {2, 4, 8, 16, 32}, 5},
     [MDIMCD] = {"MDIMCD", {2, 4, 8, 16, 32}, 5},
@@ -82,7 +82,7 @@ static const tune_axis direct_axes[] = {
     [WGD] = {"WGD", {8, 16, 32, 64}, 4},
 };
 
-static bool direct_valid(const tune_point *p)
+static bool direct_valid(const bench_tune_point *p)
 {
   const int *v = p->value;
   const int group = v[MDIMCD] * v[NDIMCD], tile = v[WGD];
@@ -94,29 +94,29 @@ static bool direct_valid(const tune_point *p)
          tile * (tile + v[PADA]) + tile * (tile + v[PADB]) <= LOCAL_FLOATS_MOST;
 }
 
-static const tune_point direct_starts[] = {
+static const bench_tune_point direct_starts[] = {
     {{2, 8, 8, 8, 8, 1, 1, 4, 4, 32}},
     {{2, 8, 8, 8, 8, 1, 1, 1, 1, 8}},
     {{8, 8, 8, 8, 8, 0, 0, 8, 2, 64}},
 };
 
-const tune_space tune_direct = {"XgemmDirect",
-                                direct_axes,
-                                sizeof direct_axes / sizeof direct_axes[0],
-                                direct_starts,
-                                sizeof direct_starts / sizeof direct_starts[0],
-                                direct_valid};
+const bench_tune_space bench_tune_direct = {"XgemmDirect",
+                                            direct_axes,
+                                            sizeof direct_axes / sizeof direct_axes[0],
+                                            direct_starts,
+                                            sizeof direct_starts / sizeof direct_starts[0],
+                                            direct_valid};
 
 /* ---- Points ---- */
 
-static int any_value(const tune_axis *axis, cdl_random *random)
+static int any_value(const bench_tune_axis *axis, cdl_random *random)
 {
   return axis->values[cdl_random_below(random, axis->count)];
 }
 
-tune_point tune_draw(const tune_space *space, cdl_random *random)
+bench_tune_point bench_tune_draw(const bench_tune_space *space, cdl_random *random)
 {
-  tune_point p = {{0}};
+  bench_tune_point p = {{0}};
   do
     for (size_t i = 0; i < space->axis_count; i++)
       p.value[i] = any_value(&space->axes[i], random);
@@ -124,9 +124,10 @@ tune_point tune_draw(const tune_space *space, cdl_random *random)
   return p;
 }
 
-tune_point tune_neighbour(const tune_space *space, const tune_point *p, cdl_random *random)
+bench_tune_point bench_tune_neighbour(const bench_tune_space *space, const bench_tune_point *p,
+                                      cdl_random *random)
 {
-  tune_point near;
+  bench_tune_point near;
   do {
     near = *p;
     const uint64_t changes = 1 + cdl_random_below(random, 3);
@@ -138,7 +139,8 @@ tune_point tune_neighbour(const tune_space *space, const tune_point *p, cdl_rand
   return near;
 }
 
-void tune_line(const tune_space *space, const tune_point *p, char *line, size_t bytes)
+void bench_tune_line(const bench_tune_space *space, const bench_tune_point *p, char *line,
+                     size_t bytes)
 {
   int used = snprintf(line, bytes, "%s 32", space->kernel);
   for (size_t i = 0; i < space->axis_count && used > 0 && (size_t)used < bytes; i++)

@@ -65,7 +65,7 @@ static cdl_status draw_all(cdl_queue *queue, model_encoder *encoder)
 
 /* ---- Opening ---- */
 
-static cdl_status open_model(train_session *session, const workload_model *model)
+static cdl_status open_model(train_session *session, const bench_workload_model *model)
 {
   if (model->folder != NULL) {
     const encoder_load_options options = {
@@ -101,7 +101,7 @@ static encoder_batch_limits limits_of(encoder_batch_bound bound)
                                 .longest = (int32_t)bound.longest};
 }
 
-static cdl_status open_all(workload *s, const workload_model *model, const char *method,
+static cdl_status open_all(bench_workload *s, const bench_workload_model *model, const char *method,
                            encoder_batch_bound bound)
 {
   train_session *session = &s->session;
@@ -114,28 +114,29 @@ static cdl_status open_all(workload *s, const workload_model *model, const char 
   return train_step_create(&s->step, session, &plain, bound);
 }
 
-cdl_status workload_open(workload *s, cdl_queue *queue, const workload_model *model,
-                         const char *method, encoder_batch_bound bound)
+cdl_status bench_workload_open(bench_workload *s, cdl_queue *queue,
+                               const bench_workload_model *model, const char *method,
+                               encoder_batch_bound bound)
 {
-  *s = (workload){
+  *s = (bench_workload){
       .session.model = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
   const cdl_status status = open_all(s, model, method, bound);
   if (status != CDL_STATUS_OK)
-    workload_close(s);
+    bench_workload_close(s);
   return status;
 }
 
-void workload_close(workload *s)
+void bench_workload_close(bench_workload *s)
 {
   train_step_release(&s->step);
   adapter_destroy(s->session.model.adapter);
   encoder_destroy(s->session.model.encoder);
-  *s = (workload){0};
+  *s = (bench_workload){0};
 }
 
 /* ---- Inference ---- */
 
-cdl_status workload_infer(workload *s, const data_batch *batch)
+cdl_status bench_workload_infer(bench_workload *s, const data_batch *batch)
 {
   static const encoder_dropout_rates no_dropout = {0};
   const encoder_token_batch view = encoder_host_batch_view(&batch->input);
@@ -146,9 +147,9 @@ cdl_status workload_infer(workload *s, const data_batch *batch)
   return CDL_STATUS_OK;
 }
 
-static cdl_status logits_of(workload *s, const data_batch *batch, float *logits)
+static cdl_status logits_of(bench_workload *s, const data_batch *batch, float *logits)
 {
-  CDL_TRY(workload_infer(s, batch));
+  CDL_TRY(bench_workload_infer(s, batch));
   cdl_queue_download(s->session.model.queue, logits, encoder_logits(s->session.model.encoder),
                      batch->input.examples * (size_t)s->session.model.labels * sizeof *logits);
   return cdl_queue_sync(s->session.model.queue);
@@ -181,7 +182,7 @@ static cdl_status draw_adapter(train_session *session)
 }
 
 /* Merges the adapter and checks that the logits stay equal. */
-static cdl_status merge(workload *s, const data_batch *batch, bool coarse)
+static cdl_status merge(bench_workload *s, const data_batch *batch, bool coarse)
 {
   const size_t count = batch->input.examples * (size_t)s->session.model.labels;
   const double tolerance = coarse ? 0.1 : 1e-4;
@@ -205,11 +206,12 @@ static cdl_status merge(workload *s, const data_batch *batch, bool coarse)
              : cdl_fail(CDL_STATUS_NUMERIC, "merging changes a logit by %.3g", difference);
 }
 
-cdl_status workload_open_inference(workload *s, cdl_queue *queue, const workload_model *model,
-                                   const char *method, encoder_batch_bound bound,
-                                   const data_batch *batch, bool coarse)
+cdl_status bench_workload_open_inference(bench_workload *s, cdl_queue *queue,
+                                         const bench_workload_model *model, const char *method,
+                                         encoder_batch_bound bound, const data_batch *batch,
+                                         bool coarse)
 {
-  *s = (workload){
+  *s = (bench_workload){
       .session.model = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
   cdl_status status = open_model(&s->session, model);
   if (status == CDL_STATUS_OK && method != NULL)
@@ -224,14 +226,14 @@ cdl_status workload_open_inference(workload *s, cdl_queue *queue, const workload
   if (status == CDL_STATUS_OK && method != NULL)
     status = merge(s, batch, coarse);
   if (status != CDL_STATUS_OK)
-    workload_close(s);
+    bench_workload_close(s);
   return status;
 }
 
 /* ---- Steps ---- */
 
 /* Enqueues one step. With learning rate 0, only the optimizer's moments change. */
-static cdl_status enqueue_step(workload *s, const data_batch *batch, double rate)
+static cdl_status enqueue_step(bench_workload *s, const data_batch *batch, double rate)
 {
   cdl_step_record record = {.step = (uint32_t)s->done,
                             .loss_scale = 1 / (float)batch->input.examples};
@@ -242,7 +244,7 @@ static cdl_status enqueue_step(workload *s, const data_batch *batch, double rate
   return train_step_end(&s->step, s->done - 1);
 }
 
-cdl_status workload_step(workload *s, const data_batch *batch, float *loss, float *norm)
+cdl_status bench_workload_step(bench_workload *s, const data_batch *batch, float *loss, float *norm)
 {
   CDL_TRY(enqueue_step(s, batch, 1e-4));
   cdl_queue_download(s->session.model.queue, loss, s->step.loss.loss, sizeof *loss);
@@ -257,7 +259,7 @@ cdl_status workload_step(workload *s, const data_batch *batch, float *loss, floa
 /* ---- Checking ---- */
 
 /* Computes the loss of a batch in float64 from its logits. */
-static cdl_status loss_of(workload *s, const data_batch *batch, double *loss)
+static cdl_status loss_of(bench_workload *s, const data_batch *batch, double *loss)
 {
   CDL_TRY(enqueue_step(s, batch, 0));
   const size_t labels = (size_t)s->session.model.labels,
@@ -288,7 +290,7 @@ typedef struct {
   size_t count;
 } trained_numbers;
 
-static cdl_status transfer(workload *s, trained_numbers *t, bool up, const float *values)
+static cdl_status transfer(bench_workload *s, trained_numbers *t, bool up, const float *values)
 {
   size_t at = 0;
   for (size_t i = 0; i < adapter_parameter_count(s->session.model.adapter); i++) {
@@ -305,7 +307,7 @@ static cdl_status transfer(workload *s, trained_numbers *t, bool up, const float
   return cdl_queue_sync(s->session.model.queue);
 }
 
-static cdl_status loss_along(workload *s, const data_batch *batch, trained_numbers *t,
+static cdl_status loss_along(bench_workload *s, const data_batch *batch, trained_numbers *t,
                              double distance, double *loss)
 {
   for (size_t i = 0; i < t->count; i++)
@@ -314,7 +316,7 @@ static cdl_status loss_along(workload *s, const data_batch *batch, trained_numbe
   return loss_of(s, batch, loss);
 }
 
-static cdl_status compare_slope(workload *s, const data_batch *batch, trained_numbers *t,
+static cdl_status compare_slope(bench_workload *s, const data_batch *batch, trained_numbers *t,
                                 bool coarse)
 {
   CDL_TRY(enqueue_step(s, batch, 0));
@@ -340,7 +342,8 @@ static cdl_status compare_slope(workload *s, const data_batch *batch, trained_nu
                         squares, slope);
 }
 
-cdl_status workload_check(workload *s, const data_batch *batch, const char *method, bool coarse)
+cdl_status bench_workload_check(bench_workload *s, const data_batch *batch, const char *method,
+                                bool coarse)
 {
   trained_numbers t = {0};
   for (size_t i = 0; i < adapter_parameter_count(s->session.model.adapter); i++)

@@ -9,38 +9,39 @@
 typedef struct {
   const char *folder; /* NULL: random weights for `config` */
   model_config config;
-} workload_model;
+} bench_workload_model;
 
 typedef struct {
   train_session session; /* its backend, queue, encoder, adapter and labels are set */
   train_step step;
   int64_t done; /* steps done */
-} workload;
+} bench_workload;
 
 /* Opens a workload with two labels and rank 8 on query and value, without dropout. `bound` bounds
- * its batches. Close with workload_close. */
-CDL_MUST_USE cdl_status workload_open(workload *s, cdl_queue *queue, const workload_model *model,
-                                      const char *method, encoder_batch_bound bound);
+ * its batches. Close with bench_workload_close. */
+CDL_MUST_USE cdl_status bench_workload_open(bench_workload *s, cdl_queue *queue,
+                                            const bench_workload_model *model, const char *method,
+                                            encoder_batch_bound bound);
 /* Opens a workload for inference. With `method` NULL the encoder has no adapter. Otherwise A and B
  * are drawn, none of them zero, and merged into the weights, after checking that the logits of
  * `batch` equal those of the unmerged adapter. Errors: NUMERIC if they differ. */
-CDL_MUST_USE cdl_status workload_open_inference(workload *s, cdl_queue *queue,
-                                                const workload_model *model, const char *method,
-                                                encoder_batch_bound bound, const data_batch *batch,
-                                                bool coarse);
-void workload_close(workload *s);
+CDL_MUST_USE cdl_status bench_workload_open_inference(bench_workload *s, cdl_queue *queue,
+                                                      const bench_workload_model *model,
+                                                      const char *method, encoder_batch_bound bound,
+                                                      const data_batch *batch, bool coarse);
+void bench_workload_close(bench_workload *s);
 
 /* Enqueues the forward pass of a batch without dropout; it does not wait. */
-CDL_MUST_USE cdl_status workload_infer(workload *s, const data_batch *batch);
+CDL_MUST_USE cdl_status bench_workload_infer(bench_workload *s, const data_batch *batch);
 
 /* Runs one optimizer step and waits for it. Returns its loss and the norm of the gradient. */
-CDL_MUST_USE cdl_status workload_step(workload *s, const data_batch *batch, float *loss,
-                                      float *norm);
+CDL_MUST_USE cdl_status bench_workload_step(bench_workload *s, const data_batch *batch, float *loss,
+                                            float *norm);
 
 /* Checks the step in float64: the loss by the logits, and the whole backward pass by the slope of
  * the loss along the gradient, (L(θ + ε g/‖g‖) − L(θ − ε g/‖g‖)) / 2ε = ‖g‖. With `coarse`,
  * products are not in float32. Errors: NUMERIC if they differ. */
-CDL_MUST_USE cdl_status workload_check(workload *s, const data_batch *batch, const char *method,
-                                       bool coarse);
+CDL_MUST_USE cdl_status bench_workload_check(bench_workload *s, const data_batch *batch,
+                                             const char *method, bool coarse);
 
 #endif

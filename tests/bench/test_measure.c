@@ -13,17 +13,17 @@ START_TEST(quantiles_of_t)
                                     {5, 2.571},  {6, 2.447},  {8, 2.306},   {10, 2.228},
                                     {15, 2.131}, {30, 2.042}, {120, 1.980}, {1e6, 1.960}};
   for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-    ck_assert_double_eq_tol(measure_t95(table[i][0]), table[i][1], 0.002 * table[i][1]);
+    ck_assert_double_eq_tol(bench_measure_t95(table[i][0]), table[i][1], 0.002 * table[i][1]);
 }
 END_TEST
 
 START_TEST(summary_by_hand)
 {
   static const double samples[] = {4, 100, 1, 3, 2};
-  measurement m = {0};
+  bench_measurement m = {0};
   for (size_t i = 0; i < 5; i++)
-    ck_assert_int_eq(measure_add(&m, samples[i]), CDL_STATUS_OK);
-  ck_assert_int_eq(measure_summarize(&m), CDL_STATUS_OK);
+    ck_assert_int_eq(bench_measure_add(&m, samples[i]), CDL_STATUS_OK);
+  ck_assert_int_eq(bench_measure_summarize(&m), CDL_STATUS_OK);
   ck_assert_double_eq(m.minimum, 1);
   ck_assert_double_eq_tol(m.median, 3, 1e-12);
   ck_assert_double_eq_tol(m.p95, 4 + 0.8 * 96, 1e-12);
@@ -32,17 +32,17 @@ START_TEST(summary_by_hand)
   ck_assert_double_eq_tol(m.interval, 2.776445 * sqrt(7610.0 / 4 / 5), 0.1);
   ck_assert_uint_eq(m.outliers, 1);
   ck_assert_double_eq(m.samples[1], 100); /* the order stays */
-  measure_release(&m);
-  ck_assert_int_eq(measure_summarize(&m), CDL_STATUS_ARGUMENT);
+  bench_measure_release(&m);
+  ck_assert_int_eq(bench_measure_summarize(&m), CDL_STATUS_ARGUMENT);
 }
 END_TEST
 
 START_TEST(median_of_few)
 {
   double odd[] = {3, 1, 2}, even[] = {4, 1, 3, 2};
-  ck_assert_double_eq(measure_median(odd, 3), 2);
-  ck_assert_double_eq(measure_median(even, 4), 2.5);
-  ck_assert(isnan(measure_median(odd, 0)));
+  ck_assert_double_eq(bench_measure_median(odd, 3), 2);
+  ck_assert_double_eq(bench_measure_median(even, 4), 2.5);
+  ck_assert(isnan(bench_measure_median(odd, 0)));
 }
 END_TEST
 

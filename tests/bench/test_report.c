@@ -6,40 +6,40 @@
 #include "bench/bench.h"
 #include "bench/tune_space.h"
 
-static const report_column columns[] = {{"name", "product", REPORT_TEXT},
-                                        {"path", "path", REPORT_TEXT},
-                                        REPORT_TIMING_COLUMNS,
-                                        REPORT_RATE_COLUMNS};
+static const bench_report_column columns[] = {{"name", "product", BENCH_REPORT_TEXT},
+                                              {"path", "path", BENCH_REPORT_TEXT},
+                                              BENCH_REPORT_TIMING_COLUMNS,
+                                              BENCH_REPORT_RATE_COLUMNS};
 
-static void add_row(report *r, const char *backend, const char *name, const char *path,
+static void add_row(bench_report *r, const char *backend, const char *name, const char *path,
                     double seconds)
 {
-  report_use_backend(r, backend);
-  report_use_table(r, "gemm", "products", columns, sizeof columns / sizeof columns[0]);
-  report_add_row(r);
-  report_text(r, "name", name);
-  report_text(r, "path", path);
-  report_number(r, "median_s", seconds);
-  report_number(r, "min_s", seconds / 2);
+  bench_report_use_backend(r, backend);
+  bench_report_use_table(r, "gemm", "products", columns, sizeof columns / sizeof columns[0]);
+  bench_report_add_row(r);
+  bench_report_text(r, "name", name);
+  bench_report_text(r, "path", path);
+  bench_report_number(r, "median_s", seconds);
+  bench_report_number(r, "min_s", seconds / 2);
 }
 
-static void make_report(report *r)
+static void make_report(bench_report *r)
 {
-  report_begin(r);
-  report_fact(r, "version", "0");
+  bench_report_begin(r);
+  bench_report_fact(r, "version", "0");
   add_row(r, "cpu", "up", "native", 1);
   add_row(r, "cpu", "down", "native", 2);
   add_row(r, "opencl:1", "down", "composed", 4);
   add_row(r, "opencl:1", "more", "native", 8);
 }
 
-static char *written(const report *r, const char *format)
+static char *written(const bench_report *r, const char *format)
 {
   char *text = NULL;
   size_t bytes = 0;
   FILE *f = open_memstream(&text, &bytes);
   ck_assert_ptr_nonnull(f);
-  ck_assert_int_eq(report_write(r, format, f), CDL_STATUS_OK);
+  ck_assert_int_eq(bench_report_write(r, format, f), CDL_STATUS_OK);
   ck_assert_int_eq(fclose(f), 0);
   return text;
 }
@@ -61,7 +61,7 @@ static const char *line_of(const char *text, const char *start, char line[256])
 
 START_TEST(side_by_side)
 {
-  report r;
+  bench_report r;
   char line[256];
   make_report(&r);
   char *text = written(&r, "text");
@@ -88,27 +88,27 @@ START_TEST(side_by_side)
   ck_assert_ptr_nonnull(strstr(text, "| down | native | 2.000 s | composed | 4.000 s |\n"));
   ck_assert_ptr_nonnull(strstr(text, "| more |  |  | native | 8.000 s |\n"));
   free(text);
-  report_release(&r);
+  bench_report_release(&r);
 }
 END_TEST
 
 START_TEST(one_backend_has_one_table)
 {
-  report r;
-  report_begin(&r);
+  bench_report r;
+  bench_report_begin(&r);
   add_row(&r, "cpu", "up", "native", 1);
   char *text = written(&r, "text");
   ck_assert_ptr_nonnull(strstr(text, "\nproducts\n"));
   ck_assert_ptr_null(strstr(text, "on cpu"));
   ck_assert_ptr_nonnull(strstr(text, "500.0 ms"));
   free(text);
-  report_release(&r);
+  bench_report_release(&r);
 }
 END_TEST
 
 START_TEST(for_programs)
 {
-  report r;
+  bench_report r;
   make_report(&r);
   char *text = written(&r, "csv");
   ck_assert_int_eq(strncmp(text, "table,backend,name,path,n,min_s,median_s,", 41), 0);
@@ -122,7 +122,7 @@ START_TEST(for_programs)
                    "opencl:1");
   json_decref(root);
   free(text);
-  report_release(&r);
+  bench_report_release(&r);
 }
 END_TEST
 
@@ -160,15 +160,15 @@ END_TEST
  * differ in few places. */
 START_TEST(points_are_valid)
 {
-  static const tune_space *const spaces[] = {&tune_xgemm, &tune_direct};
+  static const bench_tune_space *const spaces[] = {&bench_tune_xgemm, &bench_tune_direct};
   cdl_random random = cdl_random_start(3, CDL_RANDOM_TEST, 7, 0);
   for (int s = 0; s < 2; s++) {
-    const tune_space *space = spaces[s];
+    const bench_tune_space *space = spaces[s];
     for (size_t i = 0; i < space->start_count; i++)
       ck_assert_msg(space->valid(&space->starts[i]), "%s: start %zu", space->kernel, i);
-    tune_point p = tune_draw(space, &random);
+    bench_tune_point p = bench_tune_draw(space, &random);
     for (int round = 0; round < 200; round++) {
-      const tune_point near = tune_neighbour(space, &p, &random);
+      const bench_tune_point near = bench_tune_neighbour(space, &p, &random);
       size_t differ = 0;
       ck_assert(space->valid(&near));
       for (size_t i = 0; i < space->axis_count; i++) {
@@ -188,9 +188,9 @@ END_TEST
 /* The form that backends/opencl/tuning.h reads. */
 START_TEST(lines_of_parameters)
 {
-  static const tune_point p = {{2, 8, 8, 8, 8, 1, 1, 4, 4, 32}};
+  static const bench_tune_point p = {{2, 8, 8, 8, 8, 1, 1, 4, 4, 32}};
   char line[512];
-  tune_line(&tune_direct, &p, line, sizeof line);
+  bench_tune_line(&bench_tune_direct, &p, line, sizeof line);
   ck_assert_str_eq(line, "XgemmDirect 32 KWID=2 MDIMAD=8 MDIMCD=8 NDIMBD=8 NDIMCD=8 PADA=1 PADB=1 "
                          "VWMD=4 VWND=4 WGD=32");
 }

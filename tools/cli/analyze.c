@@ -12,7 +12,7 @@
 
 /* ---- Options ---- */
 
-static cdl_status check(const analyze_kind *kind, const analyze_options *o)
+static cdl_status check(const cli_analyze_kind *kind, const cli_analyze_options *o)
 {
   if (o->settings.model == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "analyze needs --model: the encoder that was adapted");
@@ -24,12 +24,12 @@ static cdl_status check(const analyze_kind *kind, const analyze_options *o)
   return kind->check != NULL ? kind->check(o) : CDL_STATUS_OK;
 }
 
-bool analyze_wants_side(const analyze_options *o, analysis_side side)
+bool cli_analyze_wants_side(const cli_analyze_options *o, analysis_side side)
 {
   return o->side == ANALYSIS_SIDE_COUNT || o->side == (int)side;
 }
 
-const char *analyze_form_name(const analyze_options *o)
+const char *cli_analyze_form_name(const cli_analyze_options *o)
 {
   return o->form == ADAPTER_ORIENTATION_PAPER ? "paper" : "reference";
 }
@@ -68,7 +68,7 @@ static cdl_status read_layers(const char *text, chosen_lists *s)
   return status;
 }
 
-static cdl_status read_lists(const analyze_options *o, chosen_lists *s)
+static cdl_status read_lists(const cli_analyze_options *o, chosen_lists *s)
 {
   *s = (chosen_lists){0};
   cdl_status status = CDL_STATUS_OK;
@@ -85,19 +85,19 @@ static cdl_status read_lists(const analyze_options *o, chosen_lists *s)
 
 /* ---- Running one ---- */
 
-static cdl_status run_opened(const analyze_kind *kind, const analyze_input *input,
+static cdl_status run_opened(const cli_analyze_kind *kind, const cli_analyze_input *input,
                              console_notices *notices)
 {
-  const analyze_options *o = input->options;
-  analyze_output out;
+  const cli_analyze_options *o = input->options;
+  cli_analyze_output out;
   void *result = calloc(1, kind->result_bytes);
-  cdl_status status = result != NULL ? analyze_output_begin(o, &out)
+  cdl_status status = result != NULL ? cli_analyze_output_begin(o, &out)
                                      : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", kind->name);
   if (status == CDL_STATUS_OK) {
     status = kind->compute(input, result);
     if (status == CDL_STATUS_OK)
       status = kind->write(o, &out, result);
-    status = analyze_output_finish(&out, status);
+    status = cli_analyze_output_finish(&out, status);
     if (status == CDL_STATUS_OK) {
       console_notices_release(notices);
       kind->print(o, result);
@@ -108,7 +108,7 @@ static cdl_status run_opened(const analyze_kind *kind, const analyze_input *inpu
   return status;
 }
 
-static cdl_status choose_layers(const analyze_kind *kind, analyze_input *input)
+static cdl_status choose_layers(const cli_analyze_kind *kind, cli_analyze_input *input)
 {
   model_encoder *encoder = input->model->encoder;
   if (kind->bare)
@@ -118,11 +118,11 @@ static cdl_status choose_layers(const analyze_kind *kind, analyze_input *input)
       input->options->settings.adapter);
 }
 
-static cdl_status open_and_run(const analyze_kind *kind, const analyze_options *o,
+static cdl_status open_and_run(const cli_analyze_kind *kind, const cli_analyze_options *o,
                                const analysis_selection *selection, console_notices *notices)
 {
   inference_model model;
-  analyze_input input = {.options = o, .selection = selection, .model = &model};
+  cli_analyze_input input = {.options = o, .selection = selection, .model = &model};
   CDL_TRY(inference_open(&model, &o->settings));
   cdl_status status = choose_layers(kind, &input);
   if (status == CDL_STATUS_OK) {
@@ -134,8 +134,8 @@ static cdl_status open_and_run(const analyze_kind *kind, const analyze_options *
 }
 
 typedef struct {
-  const analyze_kind *kind;
-  analyze_options *options;
+  const cli_analyze_kind *kind;
+  cli_analyze_options *options;
 } analysis;
 
 static cdl_status run(void *command, console_notices *notices)
@@ -149,8 +149,8 @@ static cdl_status run(void *command, console_notices *notices)
   return status;
 }
 
-cdl_status analyze_run(const analyze_kind *kind, const base_command_line *line, int count,
-                       char **arguments, analyze_options *o)
+cdl_status cli_analyze_run(const cli_analyze_kind *kind, const base_command_line *line, int count,
+                           char **arguments, cli_analyze_options *o)
 {
   analysis a = {kind, o};
   o->settings.part = kind->bare ? INFERENCE_OPEN_BODY : INFERENCE_OPEN_ADAPTED;
@@ -160,13 +160,14 @@ cdl_status analyze_run(const analyze_kind *kind, const base_command_line *line, 
 /* ---- The command ---- */
 
 static const cli_subcommand analyses[] = {
-    {"conversion", analyze_conversion,
+    {"conversion", cli_analyze_conversion,
      "compare the conversion matrices of pairs of layers (Figure 1)"},
-    {"similarity", analyze_similarity,
+    {"similarity", cli_analyze_similarity,
      "compare two adapters of one base, layer by layer (Table 3)"},
-    {"correlation", analyze_correlation, "compare updates with the frozen weights (Section 2)"},
-    {"matrices", analyze_matrices, "spectra of the conversion matrices, and what the layers share"},
-    {"layers", analyze_layers, "compare pairs of layers of a fully fine-tuned model"},
+    {"correlation", cli_analyze_correlation, "compare updates with the frozen weights (Section 2)"},
+    {"matrices", cli_analyze_matrices,
+     "spectra of the conversion matrices, and what the layers share"},
+    {"layers", cli_analyze_layers, "compare pairs of layers of a fully fine-tuned model"},
 };
 enum { ANALYSES = sizeof analyses / sizeof analyses[0] };
 

@@ -15,7 +15,7 @@ static void print_row(const char *layer, const analysis_correlation_value *value
   putchar('\n');
 }
 
-static void print_table(const analyze_options *o, const void *result)
+static void print_table(const cli_analyze_options *o, const void *result)
 {
   const analysis_correlation *c = result;
   printf("similarity of W and B A, i = %lld, j = %lld\n", (long long)o->i, (long long)o->j);
@@ -23,7 +23,7 @@ static void print_table(const analyze_options *o, const void *result)
     const analysis_correlation_target *target = &c->targets[t];
     printf("\n%s\n  %-8s", target->target->name, "layer");
     for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++)
-      if (analyze_wants_side(o, side))
+      if (cli_analyze_wants_side(o, side))
         printf("  %8s %8s %9s", analysis_side_name(side), "random", "expected");
     putchar('\n');
     for (int l = 0; l < target->target->count; l++) {
@@ -49,7 +49,7 @@ static json_t *values_json(const analysis_correlation_value *values)
   return object;
 }
 
-static json_t *whole_json(const analysis_correlation *c, const analyze_options *o)
+static json_t *whole_json(const analysis_correlation *c, const cli_analyze_options *o)
 {
   json_t *targets = json_array();
   for (size_t t = 0; t < c->count; t++) {
@@ -68,10 +68,10 @@ static json_t *whole_json(const analysis_correlation *c, const analyze_options *
                    "seed", (json_int_t)o->seed, "targets", targets);
 }
 
-static cdl_status write_csv(const analysis_correlation *c, const analyze_output *out)
+static cdl_status write_csv(const analysis_correlation *c, const cli_analyze_output *out)
 {
   base_output *file;
-  CDL_TRY(analyze_file_begin(out, "correlation.csv", &file));
+  CDL_TRY(cli_analyze_file_begin(out, "correlation.csv", &file));
   if (file == NULL)
     return CDL_STATUS_OK;
   base_output_printf(file, "target,layer,vectors,phi,random,expected\n");
@@ -84,27 +84,28 @@ static cdl_status write_csv(const analysis_correlation *c, const analyze_output 
                              c->targets[t].target->layers[l].number, analysis_side_name(side),
                              v->phi, v->random, v->expected);
       }
-  return analyze_file_commit(file);
+  return cli_analyze_file_commit(file);
 }
 
 /* ---- The command ---- */
 
-static cdl_status compute(const analyze_input *input, void *result)
+static cdl_status compute(const cli_analyze_input *input, void *result)
 {
-  const analyze_options *o = input->options;
+  const cli_analyze_options *o = input->options;
   const analysis_correlation_settings settings = {
       .i = o->i,
       .j = o->j,
-      .sides = {analyze_wants_side(o, ANALYSIS_SIDE_LEFT),
-                analyze_wants_side(o, ANALYSIS_SIDE_RIGHT)},
+      .sides = {cli_analyze_wants_side(o, ANALYSIS_SIDE_LEFT),
+                cli_analyze_wants_side(o, ANALYSIS_SIDE_RIGHT)},
       .seed = (uint64_t)o->seed};
   return analysis_correlation_compute(input->model->queue, &input->adapted, &settings, result);
 }
 
-static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
+static cdl_status write(const cli_analyze_options *o, const cli_analyze_output *out,
+                        const void *result)
 {
   CDL_TRY(write_csv(result, out));
-  return analyze_json(out, "correlation.json", whole_json(result, o));
+  return cli_analyze_json(out, "correlation.json", whole_json(result, o));
 }
 
 static void release(void *result)
@@ -112,21 +113,21 @@ static void release(void *result)
   analysis_correlation_free(result);
 }
 
-cdl_status analyze_correlation(int count, char **arguments)
+cdl_status cli_analyze_correlation(int count, char **arguments)
 {
-  static const analyze_kind kind = {"correlation", false, sizeof(analysis_correlation),
-                                    compute,       write, print_table,
-                                    release,       NULL};
-  analyze_options o = ANALYZE_DEFAULTS;
+  static const cli_analyze_kind kind = {"correlation", false, sizeof(analysis_correlation),
+                                        compute,       write, print_table,
+                                        release,       NULL};
+  cli_analyze_options o = CLI_ANALYZE_DEFAULTS;
   o.side = ANALYSIS_SIDE_COUNT;
-  const base_option options[] = {ANALYZE_MODEL_OPTION(o),   ANALYZE_ADAPTER_OPTIONS(o),
-                                 ANALYZE_CHOICE_OPTIONS(o), ANALYZE_SIDE_OPTION(o, "both"),
-                                 ANALYZE_VECTOR_OPTIONS(o), ANALYZE_SEED_OPTION(o),
-                                 ANALYZE_OUTPUT_OPTIONS(o)};
+  const base_option options[] = {CLI_ANALYZE_MODEL_OPTION(o),   CLI_ANALYZE_ADAPTER_OPTIONS(o),
+                                 CLI_ANALYZE_CHOICE_OPTIONS(o), CLI_ANALYZE_SIDE_OPTION(o, "both"),
+                                 CLI_ANALYZE_VECTOR_OPTIONS(o), CLI_ANALYZE_SEED_OPTION(o),
+                                 CLI_ANALYZE_OUTPUT_OPTIONS(o)};
   const base_command_line line = {
       .usage = "condlora analyze correlation --model DIR --adapter DIR [--output DIR]",
       .summary = "Compares the leading singular vectors of each frozen weight W with those of its "
                  "update B A, and with random vectors (Section 2).",
       .options = BASE_OPTIONS(options)};
-  return analyze_run(&kind, &line, count, arguments, &o);
+  return cli_analyze_run(&kind, &line, count, arguments, &o);
 }

@@ -11,8 +11,8 @@
 #include "train/examples.h"
 
 typedef struct {
-  analyze_options common; /* first: shared functions receive a pointer to it */
-  const char *tuned;      /* folder of the fully fine-tuned model */
+  cli_analyze_options common; /* first: shared functions receive a pointer to it */
+  const char *tuned;          /* folder of the fully fine-tuned model */
   cli_example_source source;
   int64_t examples; /* most examples to use */
 } layers_options;
@@ -24,7 +24,7 @@ typedef struct {
   analysis_grid before, after; /* CKA of the blocks' outputs for the examples' first tokens */
 } layers_result;
 
-static const layers_options *own(const analyze_options *o)
+static const layers_options *own(const cli_analyze_options *o)
 {
   return (const layers_options *)(const void *)o;
 }
@@ -56,7 +56,7 @@ static const analysis_grid *states_of(const layers_result *r, int which)
   return which == 0 ? &r->before : &r->after;
 }
 
-static void print_table(const analyze_options *o, const void *result)
+static void print_table(const cli_analyze_options *o, const void *result)
 {
   const layers_result *r = result;
   const analysis_layer_similarity *s = &r->weights;
@@ -67,12 +67,12 @@ static void print_table(const analyze_options *o, const void *result)
     for (int g = 0; g < GRIDS; g++) {
       const analysis_grid *grid = grid_of(&s->targets[t], g);
       printf("%-24s %-16s %14s %10s\n", s->targets[t].target->name, grids[g].title,
-             analyze_cell_of(grid->upper).text, analyze_cell_of(grid->all).text);
+             cli_analyze_cell_of(grid->upper).text, cli_analyze_cell_of(grid->all).text);
     }
   for (int g = 0; g < STATES && r->examples > 0; g++) {
     const analysis_grid *grid = states_of(r, g);
     printf("%-24s %-16s %14s %10s\n", "hidden states", states[g].title,
-           analyze_cell_of(grid->upper).text, analyze_cell_of(grid->all).text);
+           cli_analyze_cell_of(grid->upper).text, cli_analyze_cell_of(grid->all).text);
   }
 }
 
@@ -80,7 +80,7 @@ static void print_table(const analyze_options *o, const void *result)
 
 static json_t *described_grid(const analysis_grid *grid)
 {
-  return json_pack("{so so so}", "values", analyze_grid_json(grid), "mean_above_diagonal",
+  return json_pack("{so so so}", "values", cli_analyze_grid_json(grid), "mean_above_diagonal",
                    base_json_number(grid->upper), "mean_all_pairs", base_json_number(grid->all));
 }
 
@@ -94,13 +94,13 @@ static json_t *states_json(const layers_result *r)
   return object;
 }
 
-static json_t *whole_json(const layers_result *r, const analyze_options *o)
+static json_t *whole_json(const layers_result *r, const cli_analyze_options *o)
 {
   const analysis_layer_similarity *s = &r->weights;
   json_t *targets = json_array();
   for (size_t t = 0; t < s->count; t++) {
     json_t *target = json_pack("{ss so}", "target", s->targets[t].target->name, "layers",
-                               analyze_layers_json(s->targets[t].target));
+                               cli_analyze_layers_json(s->targets[t].target));
     for (int g = 0; g < GRIDS; g++)
       base_json_set(&target, grids[g].name, described_grid(grid_of(&s->targets[t], g)));
     base_json_append(&targets, target);
@@ -110,10 +110,10 @@ static json_t *whole_json(const layers_result *r, const analyze_options *o)
                    targets, "states", states_json(r));
 }
 
-static cdl_status write_csv(const analysis_layer_similarity *s, const analyze_output *out)
+static cdl_status write_csv(const analysis_layer_similarity *s, const cli_analyze_output *out)
 {
   base_output *file;
-  CDL_TRY(analyze_file_begin(out, "layers.csv", &file));
+  CDL_TRY(cli_analyze_file_begin(out, "layers.csv", &file));
   if (file == NULL)
     return CDL_STATUS_OK;
   base_output_printf(file, "target,layer,other_layer,weight,tuned,update,conversion,"
@@ -130,44 +130,46 @@ static cdl_status write_csv(const analysis_layer_similarity *s, const analyze_ou
         base_output_printf(file, "\n");
       }
   }
-  return analyze_file_commit(file);
+  return cli_analyze_file_commit(file);
 }
 
-static cdl_status write_states(const layers_result *r, const analyze_output *out)
+static cdl_status write_states(const layers_result *r, const cli_analyze_output *out)
 {
   base_output *file;
-  CDL_TRY(analyze_file_begin(out, "states.csv", &file));
+  CDL_TRY(cli_analyze_file_begin(out, "states.csv", &file));
   if (file != NULL)
     base_output_printf(file, "layer,other_layer,before,after\n");
   const int layers = r->before.layers;
   for (int i = 0; i < layers * layers && file != NULL; i++)
     base_output_printf(file, "%d,%d,%.12g,%.12g\n", i / layers, i % layers, r->before.values[i],
                        r->after.values[i]);
-  CDL_TRY(analyze_file_commit(file));
+  CDL_TRY(cli_analyze_file_commit(file));
   for (int g = 0; g < STATES; g++) {
     char name[64], title[64];
     snprintf(name, sizeof name, "states.%s", states[g].name);
     snprintf(title, sizeof title, "hidden states, %s", states[g].title);
-    CDL_TRY(analyze_map(out, name, title, states_of(r, g), NULL, 0));
+    CDL_TRY(cli_analyze_map(out, name, title, states_of(r, g), NULL, 0));
   }
   return CDL_STATUS_OK;
 }
 
-static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
+static cdl_status write(const cli_analyze_options *o, const cli_analyze_output *out,
+                        const void *result)
 {
   const layers_result *r = result;
   const analysis_layer_similarity *s = &r->weights;
   CDL_TRY(write_csv(s, out));
-  CDL_TRY(analyze_json(out, "layers.json", whole_json(r, o)));
+  CDL_TRY(cli_analyze_json(out, "layers.json", whole_json(r, o)));
   if (r->examples > 0)
     CDL_TRY(write_states(r, out));
   for (size_t t = 0; t < s->count; t++)
     for (int g = 0; g < GRIDS; g++) {
       char name[MODEL_NAME_BYTES + 32], title[MODEL_NAME_BYTES + 64];
       snprintf(name, sizeof name, "%s.%s", s->targets[t].target->name, grids[g].name);
-      snprintf(title, sizeof title, "%s, %s", analyze_short_name(s->targets[t].target->name),
+      snprintf(title, sizeof title, "%s, %s", cli_analyze_short_name(s->targets[t].target->name),
                grids[g].title);
-      CDL_TRY(analyze_map(out, name, title, grid_of(&s->targets[t], g), s->targets[t].target, 0));
+      CDL_TRY(
+          cli_analyze_map(out, name, title, grid_of(&s->targets[t], g), s->targets[t].target, 0));
     }
   return CDL_STATUS_OK;
 }
@@ -241,10 +243,10 @@ static cdl_status check_tables(const model_encoder *base, const model_encoder *t
              : cdl_fail(CDL_STATUS_DATA, "the models read different tokens");
 }
 
-static cdl_status compute_weights(const analyze_input *input, model_encoder *tuned,
+static cdl_status compute_weights(const cli_analyze_input *input, model_encoder *tuned,
                                   analysis_layer_similarity *result)
 {
-  const analyze_options *o = input->options;
+  const cli_analyze_options *o = input->options;
   analysis_adapted chosen;
   CDL_TRY(analysis_adapted_modules(tuned, input->selection, &chosen));
   const cdl_status status = analysis_layer_similarity_compute(input->model->queue, &input->adapted,
@@ -253,7 +255,7 @@ static cdl_status compute_weights(const analyze_input *input, model_encoder *tun
   return status;
 }
 
-static cdl_status compute(const analyze_input *input, void *result)
+static cdl_status compute(const cli_analyze_input *input, void *result)
 {
   const layers_options *o = own(input->options);
   const encoder_load_options options = {.labels = 1, .fresh_head = true};
@@ -285,7 +287,7 @@ static void release(void *result)
   analysis_grid_free(&r->after);
 }
 
-static cdl_status check(const analyze_options *common)
+static cdl_status check(const cli_analyze_options *common)
 {
   const layers_options *o = own(common);
   if (o->tuned == NULL)
@@ -295,11 +297,12 @@ static cdl_status check(const analyze_options *common)
   return wants_examples(o) ? cli_examples_check(&o->source) : CDL_STATUS_OK;
 }
 
-cdl_status analyze_layers(int count, char **arguments)
+cdl_status cli_analyze_layers(int count, char **arguments)
 {
-  static const analyze_kind kind = {
+  static const cli_analyze_kind kind = {
       "layers", true, sizeof(layers_result), compute, write, print_table, release, check};
-  layers_options o = {.common = ANALYZE_DEFAULTS, .source = CLI_EXAMPLE_DEFAULTS, .examples = 1000};
+  layers_options o = {
+      .common = CLI_ANALYZE_DEFAULTS, .source = CLI_EXAMPLE_DEFAULTS, .examples = 1000};
   const base_option options[] = {
       BASE_SECTION("The models"),
       BASE_OPTION(STRING, "model", &o.common.settings.model, "DIR",
@@ -311,12 +314,12 @@ cdl_status analyze_layers(int count, char **arguments)
                   "kinds of layers, named by the end of their paths in a block [query,value, or "
                   "the family's names for them]"),
       BASE_OPTION(STRING, "layers", &o.common.layers, "N,N", "blocks, counted from 0 [all]"),
-      ANALYZE_VECTOR_OPTIONS(o.common),
+      CLI_ANALYZE_VECTOR_OPTIONS(o.common),
       CLI_EXAMPLE_OPTIONS(o.source),
       BASE_OPTION(INT, "examples", &o.examples, "N", "use at most the first N examples [1000]"),
       BASE_OPTION(INT, "max_length", &o.common.settings.max_length, "N",
                   "most tokens of an example; longer ones are cut [512, or the model's limit]"),
-      ANALYZE_OUTPUT_OPTIONS(o.common)};
+      CLI_ANALYZE_OUTPUT_OPTIONS(o.common)};
   const base_command_line line = {
       .usage = "condlora analyze layers --model DIR --model2 DIR [--task NAME --data DIR] "
                "[--output DIR]",
@@ -325,5 +328,5 @@ cdl_status analyze_layers(int count, char **arguments)
                  "similarity of the conversion matrices. With examples, it also computes linear "
                  "CKA of the hidden states before and after fine-tuning.",
       .options = BASE_OPTIONS(options)};
-  return analyze_run(&kind, &line, count, arguments, &o.common);
+  return cli_analyze_run(&kind, &line, count, arguments, &o.common);
 }

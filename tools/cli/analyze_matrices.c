@@ -12,8 +12,8 @@ static void print_figure(const analysis_sharing_target *t, analysis_conversion_k
   const analysis_sharing_figure *f = &t->figures[kind];
   printf(
       "  C_%-3s explained by one matrix: %s, with norms of 1 and a factor each %s; random %.4f\n",
-      analysis_conversion_name(kind), analyze_cell_of(f->same).text,
-      analyze_cell_of(f->scaled).text, f->expected);
+      analysis_conversion_name(kind), cli_analyze_cell_of(f->same).text,
+      cli_analyze_cell_of(f->scaled).text, f->expected);
   printf("  %-6s %10s %11s %5s %15s\n", "layer", "norm", "largest", "rank", "effective rank");
   for (int l = 0; l < t->target->count; l++) {
     const analysis_sharing_layer *layer = &f->layers[l];
@@ -23,10 +23,10 @@ static void print_figure(const analysis_sharing_target *t, analysis_conversion_k
   }
 }
 
-static void print_table(const analyze_options *o, const void *result)
+static void print_table(const cli_analyze_options *o, const void *result)
 {
   const analysis_sharing *s = result;
-  printf("conversion matrices, form %s\n", analyze_form_name(o));
+  printf("conversion matrices, form %s\n", cli_analyze_form_name(o));
   for (size_t t = 0; t < s->count; t++) {
     printf("\n%s\n", s->targets[t].target->name);
     for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
@@ -58,28 +58,29 @@ static json_t *target_json(const analysis_sharing_target *t)
       base_json_append(&layers, layer_json(&f->layers[l], t->target->layers[l].number));
     base_json_set(&matrices, analysis_conversion_name(k),
                   json_pack("{so so so so so}", "layers", layers, "cosines",
-                            analyze_grid_json(&f->cosines), "shared", base_json_number(f->same),
+                            cli_analyze_grid_json(&f->cosines), "shared", base_json_number(f->same),
                             "shared_with_factors", base_json_number(f->scaled), "expected",
                             base_json_number(f->expected)));
   }
   return json_pack("{ss so so so}", "target", t->target->name, "layers",
-                   analyze_layers_json(t->target), "condition", conditions, "matrices", matrices);
+                   cli_analyze_layers_json(t->target), "condition", conditions, "matrices",
+                   matrices);
 }
 
-static json_t *whole_json(const analysis_sharing *s, const analyze_options *o)
+static json_t *whole_json(const analysis_sharing *s, const cli_analyze_options *o)
 {
   json_t *targets = json_array();
   for (size_t t = 0; t < s->count; t++)
     base_json_append(&targets, target_json(&s->targets[t]));
   return json_pack("{ss ss ss ss so}", "analysis", "matrices", "model", o->settings.model,
-                   "adapter", o->settings.adapter, "form", analyze_form_name(o), "targets",
+                   "adapter", o->settings.adapter, "form", cli_analyze_form_name(o), "targets",
                    targets);
 }
 
-static cdl_status write_csv(const analysis_sharing *s, const analyze_output *out)
+static cdl_status write_csv(const analysis_sharing *s, const cli_analyze_output *out)
 {
   base_output *file;
-  CDL_TRY(analyze_file_begin(out, "matrices.csv", &file));
+  CDL_TRY(cli_analyze_file_begin(out, "matrices.csv", &file));
   if (file == NULL)
     return CDL_STATUS_OK;
   base_output_printf(file, "target,matrix,layer,norm,rank,effective_rank,singular_values\n");
@@ -94,35 +95,36 @@ static cdl_status write_csv(const analysis_sharing *s, const analyze_output *out
           base_output_printf(file, "%s%.12g", i > 0 ? " " : "", layer->sigma.values[i]);
         base_output_printf(file, "\n");
       }
-  return analyze_file_commit(file);
+  return cli_analyze_file_commit(file);
 }
 
-static cdl_status write_maps(const analysis_sharing *s, const analyze_output *out)
+static cdl_status write_maps(const analysis_sharing *s, const cli_analyze_output *out)
 {
   for (size_t t = 0; t < s->count; t++)
     for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
       char name[MODEL_NAME_BYTES + 32], title[MODEL_NAME_BYTES + 64];
       const char *target = s->targets[t].target->name, *kind = analysis_conversion_name(k);
       snprintf(name, sizeof name, "%s.%s.cosines", target, kind);
-      snprintf(title, sizeof title, "%s, cosines of C_%s", analyze_short_name(target), kind);
-      CDL_TRY(analyze_map(out, name, title, &s->targets[t].figures[k].cosines, s->targets[t].target,
-                          -1));
+      snprintf(title, sizeof title, "%s, cosines of C_%s", cli_analyze_short_name(target), kind);
+      CDL_TRY(cli_analyze_map(out, name, title, &s->targets[t].figures[k].cosines,
+                              s->targets[t].target, -1));
     }
   return CDL_STATUS_OK;
 }
 
 /* ---- The command ---- */
 
-static cdl_status compute(const analyze_input *input, void *result)
+static cdl_status compute(const cli_analyze_input *input, void *result)
 {
   return analysis_sharing_compute(input->model->queue, &input->adapted,
                                   (adapter_orientation)input->options->form, result);
 }
 
-static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
+static cdl_status write(const cli_analyze_options *o, const cli_analyze_output *out,
+                        const void *result)
 {
   CDL_TRY(write_csv(result, out));
-  CDL_TRY(analyze_json(out, "matrices.json", whole_json(result, o)));
+  CDL_TRY(cli_analyze_json(out, "matrices.json", whole_json(result, o)));
   return write_maps(result, out);
 }
 
@@ -131,18 +133,18 @@ static void release(void *result)
   analysis_sharing_free(result);
 }
 
-cdl_status analyze_matrices(int count, char **arguments)
+cdl_status cli_analyze_matrices(int count, char **arguments)
 {
-  static const analyze_kind kind = {
+  static const cli_analyze_kind kind = {
       "matrices", false, sizeof(analysis_sharing), compute, write, print_table, release, NULL};
-  analyze_options o = ANALYZE_DEFAULTS;
-  const base_option options[] = {ANALYZE_MODEL_OPTION(o), ANALYZE_ADAPTER_OPTIONS(o),
-                                 ANALYZE_CHOICE_OPTIONS(o), ANALYZE_FORM_OPTION(o),
-                                 ANALYZE_OUTPUT_OPTIONS(o)};
+  cli_analyze_options o = CLI_ANALYZE_DEFAULTS;
+  const base_option options[] = {CLI_ANALYZE_MODEL_OPTION(o), CLI_ANALYZE_ADAPTER_OPTIONS(o),
+                                 CLI_ANALYZE_CHOICE_OPTIONS(o), CLI_ANALYZE_FORM_OPTION(o),
+                                 CLI_ANALYZE_OUTPUT_OPTIONS(o)};
   const base_command_line line = {
       .usage = "condlora analyze matrices --model DIR --adapter DIR [--output DIR]",
       .summary = "Describes each conversion matrix: its singular values, its effective rank, and "
                  "how much of it a single matrix shared by all layers explains.",
       .options = BASE_OPTIONS(options)};
-  return analyze_run(&kind, &line, count, arguments, &o);
+  return cli_analyze_run(&kind, &line, count, arguments, &o);
 }

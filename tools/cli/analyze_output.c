@@ -23,9 +23,9 @@ static cdl_status read_plots(const char *text, base_list *plots)
   return CDL_STATUS_OK;
 }
 
-cdl_status analyze_output_begin(const analyze_options *o, analyze_output *out)
+cdl_status cli_analyze_output_begin(const cli_analyze_options *o, cli_analyze_output *out)
 {
-  *out = (analyze_output){.path = o->output};
+  *out = (cli_analyze_output){.path = o->output};
   cdl_status status = read_plots(o->plots, &out->plots);
   if (status == CDL_STATUS_OK && out->plots.count > 0 && o->output != NULL)
     status = plot_open();
@@ -41,7 +41,7 @@ cdl_status analyze_output_begin(const analyze_options *o, analyze_output *out)
   return status;
 }
 
-cdl_status analyze_output_finish(analyze_output *out, cdl_status status)
+cdl_status cli_analyze_output_finish(cli_analyze_output *out, cdl_status status)
 {
   base_list_release(&out->plots);
   return out->path != NULL ? base_new_folder_finish(&out->folder, status) : status;
@@ -49,13 +49,14 @@ cdl_status analyze_output_finish(analyze_output *out, cdl_status status)
 
 /* ---- Files ---- */
 
-static cdl_status path_of(const analyze_output *out, const char *name, char **path)
+static cdl_status path_of(const cli_analyze_output *out, const char *name, char **path)
 {
   *path = base_path_join(out->folder.temporary, name);
   return *path != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", name);
 }
 
-cdl_status analyze_file_begin(const analyze_output *out, const char *name, base_output **file)
+cdl_status cli_analyze_file_begin(const cli_analyze_output *out, const char *name,
+                                  base_output **file)
 {
   char *path;
   *file = NULL;
@@ -67,12 +68,12 @@ cdl_status analyze_file_begin(const analyze_output *out, const char *name, base_
   return status;
 }
 
-cdl_status analyze_file_commit(base_output *file)
+cdl_status cli_analyze_file_commit(base_output *file)
 {
   return file != NULL ? base_output_commit(file) : CDL_STATUS_OK;
 }
 
-cdl_status analyze_json(const analyze_output *out, const char *name, json_t *object)
+cdl_status cli_analyze_json(const cli_analyze_output *out, const char *name, json_t *object)
 {
   char *path = NULL;
   cdl_status status =
@@ -87,8 +88,9 @@ cdl_status analyze_json(const analyze_output *out, const char *name, json_t *obj
   return status;
 }
 
-cdl_status analyze_map(const analyze_output *out, const char *name, const char *title,
-                       const analysis_grid *grid, const analysis_adapted_target *layers, double low)
+cdl_status cli_analyze_map(const cli_analyze_output *out, const char *name, const char *title,
+                           const analysis_grid *grid, const analysis_adapted_target *layers,
+                           double low)
 {
   int *numbers = NULL;
   if (layers != NULL && out->path != NULL && (numbers = analysis_layer_numbers(layers)) == NULL)
@@ -122,21 +124,21 @@ cdl_status analyze_map(const analyze_output *out, const char *name, const char *
 
 /* ---- Texts ---- */
 
-const char *analyze_short_name(const char *target)
+const char *cli_analyze_short_name(const char *target)
 {
   static const char prefix[] = "attention.self.";
   return strncmp(target, prefix, sizeof prefix - 1) == 0 ? target + sizeof prefix - 1 : target;
 }
 
-analyze_cell analyze_cell_of(double value)
+cli_analyze_cell cli_analyze_cell_of(double value)
 {
-  analyze_cell cell = {"-"};
+  cli_analyze_cell cell = {"-"};
   if (!isnan(value))
     snprintf(cell.text, sizeof cell.text, "%.4f", value);
   return cell;
 }
 
-json_t *analyze_grid_json(const analysis_grid *grid)
+json_t *cli_analyze_grid_json(const analysis_grid *grid)
 {
   json_t *rows = json_array();
   for (int l = 0; l < grid->layers; l++) {
@@ -148,7 +150,7 @@ json_t *analyze_grid_json(const analysis_grid *grid)
   return rows;
 }
 
-json_t *analyze_layers_json(const analysis_adapted_target *target)
+json_t *cli_analyze_layers_json(const analysis_adapted_target *target)
 {
   json_t *numbers = json_array();
   for (int l = 0; l < target->count; l++)

@@ -8,11 +8,11 @@
 
 /* The shared options and the second adapter. */
 typedef struct {
-  analyze_options common; /* first: shared functions receive a pointer to it */
+  cli_analyze_options common; /* first: shared functions receive a pointer to it */
   const char *second;
 } similarity_options;
 
-static const char *second_of(const analyze_options *o)
+static const char *second_of(const cli_analyze_options *o)
 {
   return ((const similarity_options *)(const void *)o)->second;
 }
@@ -27,7 +27,7 @@ static void print_row(const char *layer, const double *phi, const double *random
   putchar('\n');
 }
 
-static void print_table(const analyze_options *o, const void *result)
+static void print_table(const cli_analyze_options *o, const void *result)
 {
   const analysis_similarity *s = result;
   printf("similarity of two adapters, i = %lld, j = %lld: A by right, B and BA by left vectors\n",
@@ -73,7 +73,7 @@ static json_t *target_json(const analysis_similarity_target *t)
                    values_json(t->phi, t->random), "expected", expected);
 }
 
-static json_t *whole_json(const analysis_similarity *s, const analyze_options *o)
+static json_t *whole_json(const analysis_similarity *s, const cli_analyze_options *o)
 {
   json_t *targets = json_array();
   for (size_t t = 0; t < s->count; t++)
@@ -84,10 +84,10 @@ static json_t *whole_json(const analysis_similarity *s, const analyze_options *o
                    values_json(s->phi, s->random), "targets", targets);
 }
 
-static cdl_status write_csv(const analysis_similarity *s, const analyze_output *out)
+static cdl_status write_csv(const analysis_similarity *s, const cli_analyze_output *out)
 {
   base_output *file;
-  CDL_TRY(analyze_file_begin(out, "similarity.csv", &file));
+  CDL_TRY(cli_analyze_file_begin(out, "similarity.csv", &file));
   if (file == NULL)
     return CDL_STATUS_OK;
   base_output_printf(file, "target,layer,matrix,phi,random\n");
@@ -98,14 +98,14 @@ static cdl_status write_csv(const analysis_similarity *s, const analyze_output *
         base_output_printf(file, "%s,%d,%s,%.12g,%.12g\n", s->targets[t].name, layer->number,
                            analysis_similarity_name(k), layer->phi[k], layer->random[k]);
       }
-  return analyze_file_commit(file);
+  return cli_analyze_file_commit(file);
 }
 
 /* ---- The command ---- */
 
-static cdl_status compute(const analyze_input *input, void *result)
+static cdl_status compute(const cli_analyze_input *input, void *result)
 {
-  const analyze_options *o = input->options;
+  const cli_analyze_options *o = input->options;
   const analysis_similarity_settings settings = {o->i, o->j, (uint64_t)o->seed};
   inference_settings other = o->settings;
   analysis_adapted adapted;
@@ -125,10 +125,11 @@ static cdl_status compute(const analyze_input *input, void *result)
   return status;
 }
 
-static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
+static cdl_status write(const cli_analyze_options *o, const cli_analyze_output *out,
+                        const void *result)
 {
   CDL_TRY(write_csv(result, out));
-  return analyze_json(out, "similarity.json", whole_json(result, o));
+  return cli_analyze_json(out, "similarity.json", whole_json(result, o));
 }
 
 static void release(void *result)
@@ -136,7 +137,7 @@ static void release(void *result)
   analysis_similarity_free(result);
 }
 
-static cdl_status check(const analyze_options *o)
+static cdl_status check(const cli_analyze_options *o)
 {
   return second_of(o) != NULL
              ? CDL_STATUS_OK
@@ -144,20 +145,20 @@ static cdl_status check(const analyze_options *o)
                         "analyze similarity needs --adapter2: the adapter to compare with");
 }
 
-cdl_status analyze_similarity(int count, char **arguments)
+cdl_status cli_analyze_similarity(int count, char **arguments)
 {
-  static const analyze_kind kind = {"similarity", false, sizeof(analysis_similarity),
-                                    compute,      write, print_table,
-                                    release,      check};
-  similarity_options o = {.common = ANALYZE_DEFAULTS};
-  const base_option options[] = {ANALYZE_MODEL_OPTION(o.common),
-                                 ANALYZE_ADAPTER_OPTIONS(o.common),
+  static const cli_analyze_kind kind = {"similarity", false, sizeof(analysis_similarity),
+                                        compute,      write, print_table,
+                                        release,      check};
+  similarity_options o = {.common = CLI_ANALYZE_DEFAULTS};
+  const base_option options[] = {CLI_ANALYZE_MODEL_OPTION(o.common),
+                                 CLI_ANALYZE_ADAPTER_OPTIONS(o.common),
                                  BASE_OPTION(STRING, "adapter2", &o.second, "DIR",
                                              "the second adapter, made for the same base"),
-                                 ANALYZE_CHOICE_OPTIONS(o.common),
-                                 ANALYZE_VECTOR_OPTIONS(o.common),
-                                 ANALYZE_SEED_OPTION(o.common),
-                                 ANALYZE_OUTPUT_OPTIONS(o.common)};
+                                 CLI_ANALYZE_CHOICE_OPTIONS(o.common),
+                                 CLI_ANALYZE_VECTOR_OPTIONS(o.common),
+                                 CLI_ANALYZE_SEED_OPTION(o.common),
+                                 CLI_ANALYZE_OUTPUT_OPTIONS(o.common)};
   const base_command_line line = {
       .usage = "condlora analyze similarity --model DIR --adapter DIR --adapter2 DIR "
                "[--output DIR]",
@@ -165,5 +166,5 @@ cdl_status analyze_similarity(int count, char **arguments)
                  "B and B A by their left singular vectors. The first adapter is also compared "
                  "with random vectors.",
       .options = BASE_OPTIONS(options)};
-  return analyze_run(&kind, &line, count, arguments, &o.common);
+  return cli_analyze_run(&kind, &line, count, arguments, &o.common);
 }
