@@ -8,7 +8,7 @@
 #include "base/nearest.h"
 #include "base/number.h"
 #include "tools/cli/command.h"
-#include "tools/cli/examples.h"
+#include "tools/study/examples.h"
 
 /* ---- Options ---- */
 

@@ -6,7 +6,7 @@
 #include "model/inference/evaluation.h"
 #include "tools/analysis/layer_similarity.h"
 #include "tools/cli/analyze.h"
-#include "tools/cli/examples.h"
+#include "tools/study/examples.h"
 #include "tools/console/signals.h"
 #include "train/examples.h"
 

@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "tools/cli/command.h"
-#include "tools/cli/examples.h"
+#include "tools/study/examples.h"
 #include "tools/console/output.h"
 #include "train/class_json.h"
 #include "train/run_files.h"

@@ -5,7 +5,7 @@
 #include "base/visible.h"
 #include "model/inference/logit_check.h"
 #include "tools/cli/command.h"
-#include "tools/cli/examples.h"
+#include "tools/study/examples.h"
 
 /* ---- The request ---- */
 

@@ -8,7 +8,7 @@
 #include "base/process.h"
 #include "model/inference/evaluation.h"
 #include "tools/cli/command.h"
-#include "tools/cli/windows.h"
+#include "tools/study/windows.h"
 #include "tools/console/output.h"
 #include "tools/console/signals.h"
 #include "train/data/submission.h"

@@ -3,7 +3,7 @@
 
 #include "base/process.h"
 #include "tools/cli/command.h"
-#include "tools/cli/windows.h"
+#include "tools/study/windows.h"
 #include "tools/console/output.h"
 #include "tools/console/signals.h"
 

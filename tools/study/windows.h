@@ -1,9 +1,9 @@
 /* The examples of predict and tokenize, read a window at a time. A user's file is read as it
  * arrives, whatever its length; a task is read whole. */
-#ifndef CONDLORA_TOOLS_CLI_WINDOWS_H
-#define CONDLORA_TOOLS_CLI_WINDOWS_H
+#ifndef CONDLORA_TOOLS_STUDY_WINDOWS_H
+#define CONDLORA_TOOLS_STUDY_WINDOWS_H
 
-#include "tools/cli/examples.h"
+#include "tools/study/examples.h"
 #include "train/data/dataset_windows.h"
 
 typedef struct {

@@ -1,7 +1,7 @@
 /* The examples that a command reads and the model that it applies to them, shared by eval, predict,
  * tokenize and analyze layers. */
-#ifndef CONDLORA_TOOLS_CLI_EXAMPLES_H
-#define CONDLORA_TOOLS_CLI_EXAMPLES_H
+#ifndef CONDLORA_TOOLS_STUDY_EXAMPLES_H
+#define CONDLORA_TOOLS_STUDY_EXAMPLES_H
 
 #include <math.h>
 

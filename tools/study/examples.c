@@ -1,4 +1,4 @@
-#include "tools/cli/examples.h"
+#include "tools/study/examples.h"
 
 #include <inttypes.h>
 #include <math.h>

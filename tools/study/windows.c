@@ -1,4 +1,4 @@
-#include "tools/cli/windows.h"
+#include "tools/study/windows.h"
 
 #include <stdlib.h>
 
