@@ -8,7 +8,6 @@
 #include "base/nearest.h"
 #include "base/number.h"
 #include "tools/cli/command.h"
-#include "tools/study/examples.h"
 
 /* ---- Options ---- */
 

@@ -6,14 +6,14 @@
 #include "model/inference/evaluation.h"
 #include "tools/analysis/layer_similarity.h"
 #include "tools/cli/analyze.h"
-#include "tools/study/examples.h"
+#include "tools/cli/example_options.h"
 #include "tools/console/signals.h"
 #include "train/examples.h"
 
 typedef struct {
   cli_analyze_options common; /* first: shared functions receive a pointer to it */
   const char *tuned;          /* folder of the fully fine-tuned model */
-  cli_example_source source;
+  study_example_source source;
   int64_t examples; /* most examples to use */
 } layers_options;
 
@@ -182,20 +182,20 @@ static bool wants_examples(const layers_options *o)
 }
 
 /* Reads the first --examples examples and tokenizes them with the base's tokenizer. */
-static cdl_status read_examples(const layers_options *o, inference_model *model, cli_examples *e)
+static cdl_status read_examples(const layers_options *o, inference_model *model, study_examples *e)
 {
   CDL_TRY(inference_open_tokenizer(model, o->common.settings.model));
-  CDL_TRY(cli_examples_read(&o->source, CLI_LABELS_IGNORED, NULL, e));
+  CDL_TRY(study_examples_read(&o->source, STUDY_LABELS_IGNORED, NULL, e));
   const cdl_status status = train_tokenize(model, e->dataset);
   if (status != CDL_STATUS_OK)
-    cli_examples_close(e);
+    study_examples_close(e);
   else if (e->count > (size_t)o->examples)
     e->count = (size_t)o->examples;
   return status;
 }
 
 static cdl_status compare_states(const inference_model *model, model_encoder *encoder,
-                                 const cli_examples *e, analysis_grid *grid)
+                                 const study_examples *e, analysis_grid *grid)
 {
   const model_config *c = encoder_config(encoder);
   const size_t total = cdl_dataset_count(e->dataset);
@@ -221,7 +221,7 @@ static cdl_status compare_states(const inference_model *model, model_encoder *en
 }
 
 static cdl_status compute_states(const inference_model *model, model_encoder *tuned,
-                                 const cli_examples *e, layers_result *r)
+                                 const study_examples *e, layers_result *r)
 {
   console_signals_defer();
   CDL_TRY(compare_states(model, model->encoder, e, &r->before));
@@ -262,7 +262,7 @@ static cdl_status compute(const cli_analyze_input *input, void *result)
   layers_result *r = result;
   model_encoder *tuned;
   encoder_load_report report;
-  cli_examples examples = {0};
+  study_examples examples = {0};
   CDL_TRY(encoder_load(input->model->queue, o->tuned, &options, &tuned, &report));
   cdl_status status = CDL_STATUS_OK;
   if (wants_examples(o)) {
@@ -274,7 +274,7 @@ static cdl_status compute(const cli_analyze_input *input, void *result)
     status = cdl_context(compute_weights(input, tuned, &r->weights), "%s", o->tuned);
   if (status == CDL_STATUS_OK && wants_examples(o))
     status = compute_states(input->model, tuned, &examples, r);
-  cli_examples_close(&examples);
+  study_examples_close(&examples);
   encoder_destroy(tuned);
   return status;
 }
@@ -294,7 +294,7 @@ static cdl_status check(const cli_analyze_options *common)
     return cdl_fail(CDL_STATUS_USAGE, "analyze layers needs --model2: the fully fine-tuned model");
   if (o->examples < 2)
     return cdl_fail(CDL_STATUS_USAGE, "--examples must be at least 2");
-  return wants_examples(o) ? cli_examples_check(&o->source) : CDL_STATUS_OK;
+  return wants_examples(o) ? study_examples_check(&o->source) : CDL_STATUS_OK;
 }
 
 cdl_status cli_analyze_layers(int count, char **arguments)
@@ -302,7 +302,7 @@ cdl_status cli_analyze_layers(int count, char **arguments)
   static const cli_analyze_kind kind = {
       "layers", true, sizeof(layers_result), compute, write, print_table, release, check};
   layers_options o = {
-      .common = CLI_ANALYZE_DEFAULTS, .source = CLI_EXAMPLE_DEFAULTS, .examples = 1000};
+      .common = CLI_ANALYZE_DEFAULTS, .source = STUDY_EXAMPLE_DEFAULTS, .examples = 1000};
   const base_option options[] = {
       BASE_SECTION("The models"),
       BASE_OPTION(STRING, "model", &o.common.settings.model, "DIR",

@@ -5,18 +5,19 @@
 
 #include "base/json.h"
 #include "tools/cli/command.h"
-#include "tools/study/examples.h"
+#include "tools/cli/example_options.h"
 #include "tools/console/output.h"
+#include "tools/console/signals.h"
 #include "train/class_json.h"
 #include "train/run_files.h"
 
 typedef struct {
   inference_settings model;
-  cli_example_source source;
+  study_example_source source;
 } measurement;
 
 /* Returns {"split": …, "accuracy": …, "per_class": …}, which the caller releases. */
-static json_t *measure(const inference_model *model, const cli_examples *e, const float *logits,
+static json_t *measure(const inference_model *model, const study_examples *e, const float *logits,
                        cdl_status *status)
 {
   train_class_details details;
@@ -34,7 +35,7 @@ static json_t *measure(const inference_model *model, const cli_examples *e, cons
 }
 
 /* Adds the metrics of each part of a split of several files, as MNLI's dev is. */
-static cdl_status add_parts(json_t **object, const inference_model *model, const cli_examples *e,
+static cdl_status add_parts(json_t **object, const inference_model *model, const study_examples *e,
                             const float *logits)
 {
   const size_t parts = cdl_dataset_part_count(e->dataset);
@@ -54,11 +55,12 @@ static cdl_status run(void *command, console_notices *notices)
 {
   const measurement *m = command;
   inference_model model;
-  cli_examples examples;
-  CDL_TRY(cli_open_for_inference(&m->model, &m->source, CLI_LABELS_REQUIRED, &model, &examples));
+  study_examples examples;
+  CDL_TRY(study_examples_open(&m->model, &m->source, STUDY_LABELS_REQUIRED, &model, &examples));
   console_notices_release(notices);
   float *logits;
-  cdl_status status = cli_logits(&model, &examples, &logits);
+  console_signals_defer();
+  cdl_status status = study_examples_logits(&model, &examples, console_signals_flag(), &logits);
   json_t *object = status == CDL_STATUS_OK ? measure(&model, &examples, logits, &status) : NULL;
   if (status == CDL_STATUS_OK)
     status = add_parts(&object, &model, &examples, logits);
@@ -66,7 +68,7 @@ static cdl_status run(void *command, console_notices *notices)
     status = console_stdout_json(json_incref(object));
   json_decref(object);
   free(logits);
-  cli_examples_close(&examples);
+  study_examples_close(&examples);
   inference_close(&model);
   return status;
 }
@@ -74,7 +76,7 @@ static cdl_status run(void *command, console_notices *notices)
 cdl_status cli_eval(int count, char **arguments)
 {
   measurement m = {.model = {.backend = "auto", .precision = "fp32"},
-                   .source = CLI_EXAMPLE_DEFAULTS};
+                   .source = STUDY_EXAMPLE_DEFAULTS};
   const base_option options[] = {CLI_MODEL_OPTIONS(m.model), CLI_EXAMPLE_OPTIONS(m.source),
                                  CLI_LABEL_OPTIONS(m.source)};
   const base_command_line line = {

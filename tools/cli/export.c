@@ -5,7 +5,7 @@
 #include "base/visible.h"
 #include "model/inference/logit_check.h"
 #include "tools/cli/command.h"
-#include "tools/study/examples.h"
+#include "tools/cli/example_options.h"
 
 /* ---- The request ---- */
 

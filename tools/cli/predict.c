@@ -8,9 +8,10 @@
 #include "base/process.h"
 #include "model/inference/evaluation.h"
 #include "tools/cli/command.h"
-#include "tools/study/windows.h"
+#include "tools/cli/example_options.h"
 #include "tools/console/output.h"
 #include "tools/console/signals.h"
+#include "tools/study/windows.h"
 #include "train/data/submission.h"
 #include "train/examples.h"
 
@@ -22,7 +23,7 @@ typedef enum { FORMAT_JSONL, FORMAT_GLUE } prediction_format;
 
 typedef struct {
   inference_settings model;
-  cli_example_source source;
+  study_example_source source;
   const char *output;
   int format; /* prediction_format */
 } prediction;
@@ -75,10 +76,10 @@ static void write_line(line_writer *w, const inference_model *model, uint64_t in
 
 /* Writes a line for each example of the window. If an output is not finite, it writes the lines
  * before it and fails. */
-static cdl_status write_window(line_writer *writer, inference_model *model, cli_windows *w)
+static cdl_status write_window(line_writer *writer, inference_model *model, study_windows *w)
 {
   float *logits;
-  cdl_status status = cli_windows_logits(w, model, &logits);
+  cdl_status status = study_windows_logits(w, model, &logits);
   for (size_t i = 0; status == CDL_STATUS_OK && i < w->count; i++) {
     const float *row = logits + (size_t)w->rows[i] * (size_t)model->labels;
     status = train_check_finite(model, w->all.dataset, w->all.split, w->rows[i],
@@ -91,13 +92,13 @@ static cdl_status write_window(line_writer *writer, inference_model *model, cli_
   return status == CDL_STATUS_OK ? flushed : status;
 }
 
-static cdl_status write_windows(line_writer *writer, inference_model *model, cli_windows *w,
+static cdl_status write_windows(line_writer *writer, inference_model *model, study_windows *w,
                                 console_notices *notices)
 {
-  CDL_TRY(cli_windows_plan(model));
+  CDL_TRY(study_windows_plan(model));
   CDL_TRY(encoder_merge(model->encoder, model->queue));
   for (;;) {
-    CDL_TRY(cli_windows_next(w));
+    CDL_TRY(study_windows_next(w));
     console_notices_release(notices);
     if (w->count == 0)
       return CDL_STATUS_OK;
@@ -105,7 +106,7 @@ static cdl_status write_windows(line_writer *writer, inference_model *model, cli
   }
 }
 
-static cdl_status write_lines(const prediction *p, inference_model *model, cli_windows *w,
+static cdl_status write_lines(const prediction *p, inference_model *model, study_windows *w,
                               console_notices *notices)
 {
   line_writer writer = {.probabilities = calloc((size_t)model->labels, sizeof(double)),
@@ -125,7 +126,7 @@ static cdl_status write_lines(const prediction *p, inference_model *model, cli_w
 /* ---- Submissions ---- */
 
 static cdl_status write_submission(const char *path, const inference_model *model,
-                                   const cli_examples *e, cdl_dataset_part part,
+                                   const study_examples *e, cdl_dataset_part part,
                                    const float *logits)
 {
   int32_t *classes = calloc(part.count + 1, sizeof *classes);
@@ -157,7 +158,7 @@ static cdl_status write_submission(const char *path, const inference_model *mode
 
 /* Writes --output as a file or, for a split of two files (MNLI), as a folder of two files. */
 static cdl_status write_submissions(const prediction *p, const inference_model *model,
-                                    const cli_examples *e, const float *logits)
+                                    const study_examples *e, const float *logits)
 {
   const size_t parts = cdl_dataset_part_count(e->dataset);
   if (parts == 1)
@@ -204,19 +205,19 @@ static cdl_status check_ids(const void *model, const cdl_dataset *dataset)
 static cdl_status predict_lines(const prediction *p, console_notices *notices)
 {
   inference_model model;
-  cli_windows windows;
-  CDL_TRY(cli_open_model(&p->model, &p->source, &model));
+  study_windows windows;
+  CDL_TRY(study_examples_open_model(&p->model, &p->source, &model));
   console_signals_defer();
   const data_window_tokenizer tokenizer = {.tokenizer = model.tokenizer,
                                            .max_length = model.max_length,
                                            .threads = base_process_processors(),
                                            .check = check_ids,
                                            .user = &model};
-  cdl_status status =
-      cli_windows_open(&p->source, CLI_LABELS_OPTIONAL, &model, &tokenizer, WINDOW, &windows);
+  cdl_status status = study_windows_open(&p->source, STUDY_LABELS_OPTIONAL, &model, &tokenizer,
+                                         WINDOW, console_signals_flag(), &windows);
   if (status == CDL_STATUS_OK) {
     status = write_lines(p, &model, &windows, notices);
-    cli_windows_close(&windows);
+    study_windows_close(&windows);
   }
   inference_close(&model);
   return status;
@@ -225,15 +226,16 @@ static cdl_status predict_lines(const prediction *p, console_notices *notices)
 static cdl_status predict_submission(const prediction *p, console_notices *notices)
 {
   inference_model model;
-  cli_examples examples;
-  CDL_TRY(cli_open_for_inference(&p->model, &p->source, CLI_LABELS_OPTIONAL, &model, &examples));
+  study_examples examples;
+  CDL_TRY(study_examples_open(&p->model, &p->source, STUDY_LABELS_OPTIONAL, &model, &examples));
   console_notices_release(notices);
   float *logits;
-  cdl_status status = cli_logits(&model, &examples, &logits);
+  console_signals_defer();
+  cdl_status status = study_examples_logits(&model, &examples, console_signals_flag(), &logits);
   if (status == CDL_STATUS_OK)
     status = write_submissions(p, &model, &examples, logits);
   free(logits);
-  cli_examples_close(&examples);
+  study_examples_close(&examples);
   inference_close(&model);
   return status;
 }
@@ -248,7 +250,7 @@ static cdl_status run(void *command, console_notices *notices)
 cdl_status cli_predict(int count, char **arguments)
 {
   prediction p = {.model = {.backend = "auto", .precision = "fp32"},
-                  .source = CLI_EXAMPLE_DEFAULTS};
+                  .source = STUDY_EXAMPLE_DEFAULTS};
   const base_option options[] = {
       CLI_MODEL_OPTIONS(p.model),
       CLI_EXAMPLE_OPTIONS(p.source),

@@ -3,9 +3,10 @@
 
 #include "base/process.h"
 #include "tools/cli/command.h"
-#include "tools/study/windows.h"
+#include "tools/cli/example_options.h"
 #include "tools/console/output.h"
 #include "tools/console/signals.h"
+#include "tools/study/windows.h"
 
 /* Most examples of a window: enough work for several threads. */
 enum { WINDOW = 8192 };
@@ -13,7 +14,7 @@ enum { WINDOW = 8192 };
 typedef struct {
   const char *model, *output;
   int64_t max_length;
-  cli_example_source source;
+  study_example_source source;
 } tokenization;
 
 static cdl_status find_length(const tokenization *t, size_t *length)
@@ -38,10 +39,10 @@ static void write_line(console_output *output, const cdl_tokens *tokens, uint32_
   console_output_printf(output, "]}\n");
 }
 
-static cdl_status write_windows(console_output *output, cli_windows *w, console_notices *notices)
+static cdl_status write_windows(console_output *output, study_windows *w, console_notices *notices)
 {
   for (;;) {
-    CDL_TRY(cli_windows_next(w));
+    CDL_TRY(study_windows_next(w));
     console_notices_release(notices);
     if (w->count == 0)
       return CDL_STATUS_OK;
@@ -59,7 +60,7 @@ static cdl_status run(void *command, console_notices *notices)
   const tokenization *t = command;
   if (t->model == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "tokenize needs --model: the folder with the tokenizer");
-  CDL_TRY(cli_examples_check(&t->source));
+  CDL_TRY(study_examples_check(&t->source));
   CDL_TRY(console_output_check(t->output, t->source.input));
   size_t length = 0;
   CDL_TRY(find_length(t, &length));
@@ -68,15 +69,15 @@ static cdl_status run(void *command, console_notices *notices)
   console_signals_defer();
   const data_window_tokenizer of_windows = {
       .tokenizer = tokenizer, .max_length = length, .threads = base_process_processors()};
-  cli_windows windows;
+  study_windows windows;
   console_output output;
-  cdl_status status =
-      cli_windows_open(&t->source, CLI_LABELS_IGNORED, NULL, &of_windows, WINDOW, &windows);
+  cdl_status status = study_windows_open(&t->source, STUDY_LABELS_IGNORED, NULL, &of_windows,
+                                         WINDOW, console_signals_flag(), &windows);
   if (status == CDL_STATUS_OK) {
     status = console_output_begin(&output, t->output);
     if (status == CDL_STATUS_OK)
       status = console_output_finish(&output, write_windows(&output, &windows, notices));
-    cli_windows_close(&windows);
+    study_windows_close(&windows);
   }
   cdl_tokenizer_close(tokenizer);
   return status;
@@ -84,7 +85,7 @@ static cdl_status run(void *command, console_notices *notices)
 
 cdl_status cli_tokenize(int count, char **arguments)
 {
-  tokenization t = {.source = CLI_EXAMPLE_DEFAULTS};
+  tokenization t = {.source = STUDY_EXAMPLE_DEFAULTS};
   const base_option options[] = {
       BASE_SECTION("The tokenizer"),
       BASE_OPTION(STRING, "model", &t.model, "DIR",

@@ -8,12 +8,11 @@
 #include <strings.h>
 
 #include "condlora/log.h"
-#include "tools/console/signals.h"
 #include "train/data/split.h"
 #include "train/data/table_kind.h"
 #include "train/examples.h"
 
-cdl_status cli_examples_check(const cli_example_source *s)
+cdl_status study_examples_check(const study_example_source *s)
 {
   if ((s->task != NULL) == (s->input != NULL))
     return cdl_fail(CDL_STATUS_USAGE, "expected --task with --data, or --input with a file");
@@ -87,8 +86,8 @@ static cdl_status fit_task(inference_model *model, const cdl_task *task)
 /* Takes the examples that training held out, in their order, as the adapter records it. An adapter
  * that names its task but no held-out part comes from a version that had the reference's split
  * only. Every other adapter, and a whole model, counts as trained with train's defaults. */
-static cdl_status take_held_out(const cli_example_source *s, const inference_model *model,
-                                cli_examples *e)
+static cdl_status take_held_out(const study_example_source *s, const inference_model *model,
+                                study_examples *e)
 {
   const double usual = 0.1;
   adapter_held_out held_out = {.fraction = usual,
@@ -122,8 +121,8 @@ static cdl_status take_held_out(const cli_example_source *s, const inference_mod
                         held_out.fraction, cdl_dataset_count(e->dataset));
 }
 
-static cdl_status read_task(const cli_example_source *s, cli_label_need need,
-                            inference_model *model, cli_examples *e)
+static cdl_status read_task(const study_example_source *s, study_label_need need,
+                            inference_model *model, study_examples *e)
 {
   e->split = s->split != NULL ? s->split : "dev";
   const bool held_out = strcmp(e->split, "valid") == 0;
@@ -131,7 +130,7 @@ static cdl_status read_task(const cli_example_source *s, cli_label_need need,
   if (model != NULL)
     CDL_TRY(fit_task(model, e->task));
   CDL_TRY(cdl_dataset_read_task(e->task, s->data, held_out ? "train" : e->split, &e->dataset));
-  if (need == CLI_LABELS_REQUIRED && !cdl_dataset_has_labels(e->dataset))
+  if (need == STUDY_LABELS_REQUIRED && !cdl_dataset_has_labels(e->dataset))
     return cdl_fail(CDL_STATUS_DATA,
                     "%s: the examples have no labels, which eval needs; use predict",
                     cdl_dataset_get_part(e->dataset, 0).path);
@@ -155,7 +154,7 @@ static cdl_status find_way(const char *path, reading_way *way)
 }
 
 /* Describes the file; columns that the command line does not name are those of training. */
-static cdl_status describe_source(const cli_example_source *s, cli_label_need need,
+static cdl_status describe_source(const study_example_source *s, study_label_need need,
                                   const inference_model *model, const base_list *columns,
                                   cdl_dataset_source *source)
 {
@@ -164,10 +163,10 @@ static cdl_status describe_source(const cli_example_source *s, cli_label_need ne
   size_t count = columns->count;
   *source = (cdl_dataset_source){.size = sizeof(cdl_dataset_source),
                                  .path = s->input,
-                                 .label_optional = need == CLI_LABELS_OPTIONAL};
+                                 .label_optional = need == STUDY_LABELS_OPTIONAL};
   if (s->text_columns == NULL) {
     reading_way way = READ_TABLE;
-    if (need != CLI_LABELS_REQUIRED)
+    if (need != STUDY_LABELS_REQUIRED)
       CDL_TRY(find_way(s->input, &way));
     source->plain_lines = way != READ_TABLE;
     source->format = way == READ_LINES ? CDL_DATA_TSV : CDL_DATA_BY_NAME;
@@ -180,10 +179,10 @@ static cdl_status describe_source(const cli_example_source *s, cli_label_need ne
                     "--text-columns: expected one column, or two for pairs, not %zu", count);
   for (size_t i = 0; i < count; i++)
     source->text_column[i] = names[i];
-  if (need == CLI_LABELS_IGNORED)
+  if (need == STUDY_LABELS_IGNORED)
     return CDL_STATUS_OK;
   source->label_column = s->label_column;
-  if (need == CLI_LABELS_REQUIRED && s->label_column == NULL) {
+  if (need == STUDY_LABELS_REQUIRED && s->label_column == NULL) {
     source->label_column = trained->label_column;
     source->unnamed =
         s->text_columns == NULL ? "--text-columns and --label-column" : "--label-column";
@@ -199,36 +198,36 @@ static cdl_status describe_source(const cli_example_source *s, cli_label_need ne
   return CDL_STATUS_OK;
 }
 
-cdl_status cli_own_file_describe(const cli_example_source *s, cli_label_need need,
-                                 const inference_model *model, cli_own_file *file)
+cdl_status study_user_file_describe(const study_example_source *s, study_label_need need,
+                                    const inference_model *model, study_user_file *file)
 {
-  *file = (cli_own_file){0};
+  *file = (study_user_file){0};
   if (s->text_columns != NULL)
     CDL_TRY(base_list_split("--text-columns", s->text_columns, &file->columns));
   const cdl_status status = describe_source(s, need, model, &file->columns, &file->source);
   if (status != CDL_STATUS_OK)
-    cli_own_file_release(file);
+    study_user_file_release(file);
   return status;
 }
 
-void cli_own_file_release(cli_own_file *file)
+void study_user_file_release(study_user_file *file)
 {
   base_list_release(&file->columns);
-  *file = (cli_own_file){0};
+  *file = (study_user_file){0};
 }
 
-static cdl_status read_own_file(const cli_example_source *s, cli_label_need need,
-                                const inference_model *model, cli_examples *e)
+static cdl_status read_user_file(const study_example_source *s, study_label_need need,
+                                 const inference_model *model, study_examples *e)
 {
-  cli_own_file file;
+  study_user_file file;
   e->split = s->input;
-  CDL_TRY(cli_own_file_describe(s, need, model, &file));
+  CDL_TRY(study_user_file_describe(s, need, model, &file));
   const cdl_status status = cdl_dataset_read_file(&file.source, &e->dataset);
-  cli_own_file_release(&file);
+  study_user_file_release(&file);
   return status;
 }
 
-cdl_status cli_examples_check_pairs(const inference_model *model, const cdl_dataset *dataset)
+cdl_status study_examples_check_pairs(const inference_model *model, const cdl_dataset *dataset)
 {
   const base_list *trained = &model->adapter_config.text_columns;
   const bool pair = cdl_dataset_is_pair(dataset);
@@ -243,14 +242,14 @@ cdl_status cli_examples_check_pairs(const inference_model *model, const cdl_data
                          path, trained->item[0], trained->item[1]);
 }
 
-cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need,
-                             inference_model *model, cli_examples *e)
+cdl_status study_examples_read(const study_example_source *source, study_label_need need,
+                               inference_model *model, study_examples *e)
 {
-  *e = (cli_examples){0};
+  *e = (study_examples){0};
   cdl_status status = source->task != NULL ? read_task(source, need, model, e)
-                                           : read_own_file(source, need, model, e);
+                                           : read_user_file(source, need, model, e);
   if (status == CDL_STATUS_OK && model != NULL)
-    status = cli_examples_check_pairs(model, e->dataset);
+    status = study_examples_check_pairs(model, e->dataset);
   if (status == CDL_STATUS_OK && e->rows == NULL) {
     e->count = cdl_dataset_count(e->dataset);
     e->rows = train_all_rows(e->count);
@@ -258,62 +257,46 @@ cdl_status cli_examples_read(const cli_example_source *source, cli_label_need ne
       status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu examples", e->count);
   }
   if (status != CDL_STATUS_OK)
-    cli_examples_close(e);
+    study_examples_close(e);
   return status;
 }
 
-void cli_examples_close(cli_examples *e)
+void study_examples_close(study_examples *e)
 {
   cdl_dataset_close(e->dataset);
   free(e->rows);
-  *e = (cli_examples){0};
+  *e = (study_examples){0};
 }
 
 /* ---- Inference ---- */
 
-cdl_status cli_open_adapted(const inference_settings *settings, cdl_model **model)
-{
-  cdl_model_options options = cdl_model_options_init();
-  options.backend = settings->backend;
-  options.threads = (int)settings->threads;
-  options.no_fallback = settings->no_fallback;
-  options.max_length = (size_t)settings->max_length;
-  options.rank = settings->rank;
-  CDL_TRY(cdl_precision_find(settings->precision, &options.precision));
-  if (settings->adapter == NULL)
-    return cdl_model_open(settings->model, &options, model);
-  options.base = settings->model;
-  return cdl_model_open(settings->adapter, &options, model);
-}
-
-cdl_status cli_open_model(const inference_settings *settings, const cli_example_source *source,
-                          inference_model *model)
+cdl_status study_examples_open_model(const inference_settings *settings,
+                                     const study_example_source *source, inference_model *model)
 {
   if (settings->model == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "expected --model: the folder of the encoder");
-  CDL_TRY(cli_examples_check(source));
+  CDL_TRY(study_examples_check(source));
   return inference_open(model, settings);
 }
 
-cdl_status cli_open_for_inference(const inference_settings *settings,
-                                  const cli_example_source *source, cli_label_need need,
-                                  inference_model *model, cli_examples *examples)
+cdl_status study_examples_open(const inference_settings *settings,
+                               const study_example_source *source, study_label_need need,
+                               inference_model *model, study_examples *examples)
 {
-  CDL_TRY(cli_open_model(settings, source, model));
-  cdl_status status = cli_examples_read(source, need, model, examples);
+  CDL_TRY(study_examples_open_model(settings, source, model));
+  cdl_status status = study_examples_read(source, need, model, examples);
   if (status == CDL_STATUS_OK) {
     status = train_tokenize(model, examples->dataset);
     if (status != CDL_STATUS_OK)
-      cli_examples_close(examples);
+      study_examples_close(examples);
   }
   if (status != CDL_STATUS_OK)
     inference_close(model);
   return status;
 }
 
-cdl_status cli_logits(inference_model *model, const cli_examples *e, float **logits)
+cdl_status study_examples_logits(inference_model *model, const study_examples *e,
+                                 const volatile int *stop, float **logits)
 {
-  console_signals_defer();
-  return train_logits(model, e->dataset, e->split, e->rows, e->count, console_signals_flag(),
-                      logits);
+  return train_logits(model, e->dataset, e->split, e->rows, e->count, stop, logits);
 }

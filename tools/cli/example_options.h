@@ -1,0 +1,61 @@
+/* Rows of option tables: the examples that a command reads, and the model that it applies. */
+#ifndef CONDLORA_TOOLS_CLI_EXAMPLE_OPTIONS_H
+#define CONDLORA_TOOLS_CLI_EXAMPLE_OPTIONS_H
+
+#include "condlora/model.h"
+#include "tools/cli/options.h"
+#include "tools/study/examples.h"
+
+/* `source` is a study_example_source. Commands that read labels add CLI_LABEL_OPTIONS. */
+#define CLI_EXAMPLE_OPTIONS(source)                                                           \
+  BASE_SECTION("Examples"),                                                                   \
+      BASE_OPTION(STRING, "task", &(source).task, "NAME",                                     \
+                  "a GLUE task: CoLA, SST-2, MRPC, QQP, STS-B, MNLI, QNLI, RTE, WNLI"),       \
+      BASE_OPTION(STRING, "data", &(source).data, "DIR",                                      \
+                  "folder with one folder for each GLUE task (DIR/RTE/dev.tsv)"),             \
+      BASE_OPTION(STRING, "split", &(source).split, "NAME",                                   \
+                  "train, valid (the held-out part of train), dev or test; for MNLI also "    \
+                  "dev_matched, dev_mismatched, test_matched, test_mismatched [dev]"),        \
+      BASE_OPTION(                                                                            \
+          FLOAT, "dev_fraction", &(source).dev_fraction, "P",                                 \
+          "fraction of train that forms valid [the fraction held out in training, or 0.1]"),  \
+      BASE_OPTION(STRING, "input", &(source).input, "FILE",                                   \
+                  "a file of examples: TSV, CSV or JSONL by its extension; .txt: one text a " \
+                  "line, or two separated by a tab; -: standard input, as lines or JSONL"),   \
+      BASE_OPTION(STRING, "text_columns", &(source).text_columns, "A[,B]",                    \
+                  "column with the text, or two columns with a pair of texts [those of training]")
+#define CLI_LABEL_OPTIONS(source)                                  \
+  BASE_OPTION(STRING, "label_column", &(source).label_column, "Y", \
+              "column with the label [the column of training]"),   \
+      BASE_OPTION(STRING, "skip_label", &(source).skip_label, "L", \
+                  "skip rows that have this label, for example -1")
+
+/* The model for inference; `settings` is an inference_settings. */
+#define CLI_MODEL_OPTIONS(settings)                                                              \
+  BASE_SECTION("The model"),                                                                     \
+      BASE_OPTION(STRING, "model", &(settings).model, "DIR",                                     \
+                  "Hugging Face folder of the encoder"),                                         \
+      BASE_OPTION(STRING, "adapter", &(settings).adapter, "DIR",                                 \
+                  "adapter to apply: an adapter of condlora (or the folder of its run) or of "   \
+                  "PEFT; none for a fully fine-tuned model"),                                    \
+      BASE_OPTION(INT, "rank", &(settings).rank, "B",                                            \
+                  "rank at which to use an adapter that DyLoRA trained [the adapter's rank]"),   \
+      BASE_OPTION(INT, "max_length", &(settings).max_length, "N",                                \
+                  "most tokens of an example; longer ones are cut [512, or the model's limit]"), \
+      BASE_SECTION("Backend"),                                                                   \
+      BASE_OPTION(STRING, "backend", &(settings).backend, "NAME",                                \
+                  "auto, cpu, or a plug-in with a device: opencl:0 [auto]"),                     \
+      BASE_OPTION(                                                                               \
+          STRING, "precision", &(settings).precision, "P",                                       \
+          "precision of matrix products: fp32, or tf32 or bf16 if the backend has it [fp32]"),   \
+      BASE_OPTION(INT, "threads", &(settings).threads, "N",                                      \
+                  "number of CPU threads [every core]; the result does not depend on it",        \
+                  .high = CLI_THREADS_MOST),                                                     \
+      BASE_OPTION(FLAG, "no_fallback", &(settings).no_fallback, NULL,                            \
+                  "fail if an op would fall back to the host")
+
+/* Opens the model of these options by the library's API: the adapter with its base, or a whole
+ * model. Close with cdl_model_close. */
+CDL_MUST_USE cdl_status cli_open_adapted(const inference_settings *settings, cdl_model **model);
+
+#endif
