@@ -30,8 +30,7 @@ typedef struct {
 #define CLI_ANALYZE_ADAPTER_OPTIONS(o)                                         \
   BASE_OPTION(STRING, "adapter", &(o).settings.adapter, "DIR",                 \
               "low-rank adapter, made by condlora, PEFT or the paper's code"), \
-      BASE_OPTION(INT, "rank", &(o).settings.rank, "B",                        \
-                  "use this rank of an adapter that DyLoRA trained [the adapter's own]")
+      CLI_RANK_OPTION((o).settings)
 #define CLI_ANALYZE_CHOICE_OPTIONS(o)                                                    \
   BASE_SECTION("Comparison"),                                                            \
       BASE_OPTION(STRING, "targets", &(o).targets, "A,B",                                \
@@ -59,12 +58,7 @@ typedef struct {
           "new folder for the numbers as CSV and JSON, and for heat maps [print the table only]"), \
       BASE_OPTION(STRING, "plots", &(o).plots, "LIST",                                             \
                   "file formats of the heat maps: svg, png, pdf, or none [svg]"),                  \
-      BASE_OPTION(STRING, "backend", &(o).settings.backend, "NAME",                                \
-                  "auto, cpu, or a plug-in with a device: opencl:0 [auto]"),                       \
-      BASE_OPTION(INT, "threads", &(o).settings.threads, "N",                                      \
-                  "number of CPU threads [every core]", .high = CLI_THREADS_MOST),                 \
-      BASE_OPTION(FLAG, "no_fallback", &(o).settings.no_fallback, NULL,                            \
-                  "fail if an op would fall back to the host")
+      CLI_BACKEND_OPTION((o).settings), CLI_THREADS_OPTIONS((o).settings)
 
 /* Returns whether --side selects `side`. */
 bool cli_analyze_wants_side(const cli_analyze_options *o, analysis_side side);

@@ -317,8 +317,7 @@ cdl_status cli_analyze_layers(int count, char **arguments)
       CLI_ANALYZE_VECTOR_OPTIONS(o.common),
       CLI_EXAMPLE_OPTIONS(o.source),
       BASE_OPTION(INT, "examples", &o.examples, "N", "use at most the first N examples [1000]"),
-      BASE_OPTION(INT, "max_length", &o.common.settings.max_length, "N",
-                  "most tokens of an example; longer ones are cut [512, or the model's limit]"),
+      CLI_MAX_LENGTH_OPTION(o.common.settings),
       CLI_ANALYZE_OUTPUT_OPTIONS(o.common)};
   const base_command_line line = {
       .usage = "condlora analyze layers --model DIR --model2 DIR [--task NAME --data DIR] "

@@ -1,7 +1,21 @@
 #include "tools/cli/example_options.h"
 
-cdl_status cli_open_adapted(const inference_settings *settings, cdl_model **model)
+static cdl_status check_folders(const char *command, const inference_settings *settings,
+                                bool needs_adapter, const char *output)
 {
+  if (settings->model == NULL)
+    return cdl_fail(CDL_STATUS_USAGE, "%s needs --model: the encoder that the adapter is for",
+                    command);
+  if (settings->adapter == NULL && needs_adapter)
+    return cdl_fail(CDL_STATUS_USAGE, "%s needs --adapter: the adapter's folder", command);
+  return output != NULL ? CDL_STATUS_OK
+                        : cdl_fail(CDL_STATUS_USAGE, "%s needs --output: the new folder", command);
+}
+
+cdl_status cli_open_adapted(const char *command, const inference_settings *settings,
+                            bool needs_adapter, const char *output, cdl_model **model)
+{
+  CDL_TRY(check_folders(command, settings, needs_adapter, output));
   cdl_model_options options = cdl_model_options_init();
   options.backend = settings->backend;
   options.threads = (int)settings->threads;

@@ -31,31 +31,24 @@
                   "skip rows that have this label, for example -1")
 
 /* The model for inference; `settings` is an inference_settings. */
-#define CLI_MODEL_OPTIONS(settings)                                                              \
-  BASE_SECTION("The model"),                                                                     \
-      BASE_OPTION(STRING, "model", &(settings).model, "DIR",                                     \
-                  "Hugging Face folder of the encoder"),                                         \
-      BASE_OPTION(STRING, "adapter", &(settings).adapter, "DIR",                                 \
-                  "adapter to apply: an adapter of condlora (or the folder of its run) or of "   \
-                  "PEFT; none for a fully fine-tuned model"),                                    \
-      BASE_OPTION(INT, "rank", &(settings).rank, "B",                                            \
-                  "rank at which to use an adapter that DyLoRA trained [the adapter's rank]"),   \
-      BASE_OPTION(INT, "max_length", &(settings).max_length, "N",                                \
-                  "most tokens of an example; longer ones are cut [512, or the model's limit]"), \
-      BASE_SECTION("Backend"),                                                                   \
-      BASE_OPTION(STRING, "backend", &(settings).backend, "NAME",                                \
-                  "auto, cpu, or a plug-in with a device: opencl:0 [auto]"),                     \
-      BASE_OPTION(                                                                               \
-          STRING, "precision", &(settings).precision, "P",                                       \
-          "precision of matrix products: fp32, or tf32 or bf16 if the backend has it [fp32]"),   \
-      BASE_OPTION(INT, "threads", &(settings).threads, "N",                                      \
-                  "number of CPU threads [every core]; the result does not depend on it",        \
-                  .high = CLI_THREADS_MOST),                                                     \
-      BASE_OPTION(FLAG, "no_fallback", &(settings).no_fallback, NULL,                            \
-                  "fail if an op would fall back to the host")
+#define CLI_MODEL_OPTIONS(settings)                                                            \
+  BASE_SECTION("The model"),                                                                   \
+      BASE_OPTION(STRING, "model", &(settings).model, "DIR",                                   \
+                  "Hugging Face folder of the encoder"),                                       \
+      BASE_OPTION(STRING, "adapter", &(settings).adapter, "DIR",                               \
+                  "adapter to apply: an adapter of condlora (or the folder of its run) or of " \
+                  "PEFT; none for a fully fine-tuned model"),                                  \
+      CLI_RANK_OPTION(settings), CLI_MAX_LENGTH_OPTION(settings), BASE_SECTION("Backend"),     \
+      CLI_BACKEND_OPTION(settings),                                                            \
+      BASE_OPTION(                                                                             \
+          STRING, "precision", &(settings).precision, "P",                                     \
+          "precision of matrix products: fp32, or tf32 or bf16 if the backend has it [fp32]"), \
+      CLI_THREADS_OPTIONS(settings)
 
-/* Opens the model of these options by the library's API: the adapter with its base, or a whole
- * model. Close with cdl_model_close. */
-CDL_MUST_USE cdl_status cli_open_adapted(const inference_settings *settings, cdl_model **model);
+/* Checks that `command` has --model, --output and, if `needs_adapter`, --adapter, then opens the
+ * model by the library's API: the adapter with its base, or a whole model. Close with
+ * cdl_model_close. Errors: USAGE; those of cdl_model_open. */
+CDL_MUST_USE cdl_status cli_open_adapted(const char *command, const inference_settings *settings,
+                                         bool needs_adapter, const char *output, cdl_model **model);
 
 #endif

@@ -1,13 +1,10 @@
 /* condlora export */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/visible.h"
 #include "model/inference/logit_check.h"
 #include "tools/cli/command.h"
 #include "tools/cli/example_options.h"
-
-/* ---- The request ---- */
 
 typedef enum { FORMAT_PEFT, FORMAT_ONNX } request_format;
 
@@ -22,26 +19,12 @@ static bool is_onnx(const request *r)
   return r->format == FORMAT_ONNX;
 }
 
-static cdl_status check(const request *r)
-{
-  if (r->settings.model == NULL)
-    return cdl_fail(CDL_STATUS_USAGE,
-                    "export needs --model: the encoder that the adapter was trained for");
-  if (r->settings.adapter == NULL && !is_onnx(r))
-    return cdl_fail(CDL_STATUS_USAGE, "export needs --adapter: the adapter to export");
-  return r->output != NULL ? CDL_STATUS_OK
-                           : cdl_fail(CDL_STATUS_USAGE, "export needs --output: the new folder");
-}
-
-/* ---- The command ---- */
-
 static cdl_status run(void *command, console_notices *notices)
 {
   const request *r = command;
   cdl_model *model;
   double change;
-  CDL_TRY(check(r));
-  CDL_TRY(cli_open_adapted(&r->settings, &model));
+  CDL_TRY(cli_open_adapted("export", &r->settings, !is_onnx(r), r->output, &model));
   console_notices_release(notices);
   cdl_export_options options = cdl_export_options_init();
   options.format = is_onnx(r) ? CDL_EXPORT_ONNX : CDL_EXPORT_LORA;

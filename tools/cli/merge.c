@@ -11,24 +11,12 @@ typedef struct {
   const char *output;
 } merging;
 
-static cdl_status check(const merging *m)
-{
-  if (m->settings.model == NULL)
-    return cdl_fail(CDL_STATUS_USAGE,
-                    "merge needs --model: the encoder that the adapter was trained for");
-  if (m->settings.adapter == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "merge needs --adapter: the adapter to merge");
-  return m->output != NULL ? CDL_STATUS_OK
-                           : cdl_fail(CDL_STATUS_USAGE, "merge needs --output: the new folder");
-}
-
 static cdl_status run(void *command, console_notices *notices)
 {
   const merging *m = command;
   cdl_model *model;
   double change;
-  CDL_TRY(check(m));
-  CDL_TRY(cli_open_adapted(&m->settings, &model));
+  CDL_TRY(cli_open_adapted("merge", &m->settings, true, m->output, &model));
   console_notices_release(notices);
   const cdl_status status = cdl_model_merge(model, m->output, &change);
   cdl_model_close(model);

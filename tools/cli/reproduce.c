@@ -105,13 +105,8 @@ cdl_status cli_reproduce(int count, char **arguments)
           STRINGS, "setting", &c.settings, "KEY=VALUE",
           "any setting of condlora train, or METHOD:KEY=VALUE for one method; may be repeated"),
       BASE_SECTION("Backend"),
-      BASE_OPTION(STRING, "backend", &c.request.backend, "NAME",
-                  "auto, cpu, or a plug-in with a device: opencl:0 [auto]"),
-      BASE_OPTION(INT, "threads", &c.request.threads, "N",
-                  "number of CPU threads [every core]; the result does not depend on it",
-                  .high = CLI_THREADS_MOST),
-      BASE_OPTION(FLAG, "no_fallback", &c.request.no_fallback, NULL,
-                  "fail if an op would fall back to the host")};
+      CLI_BACKEND_OPTION(c.request),
+      CLI_THREADS_OPTIONS(c.request)};
   const base_command_line line = {
       .usage = "condlora reproduce table1|table2|table3|table4|figure1 --model DIR --data DIR "
                "--output DIR [OPTION …]",

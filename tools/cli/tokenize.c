@@ -90,8 +90,7 @@ cdl_status cli_tokenize(int count, char **arguments)
       BASE_SECTION("The tokenizer"),
       BASE_OPTION(STRING, "model", &t.model, "DIR",
                   "Hugging Face folder with the tokenizer and config.json"),
-      BASE_OPTION(INT, "max_length", &t.max_length, "N",
-                  "most tokens of an example; longer ones are cut [512, or the model's limit]"),
+      CLI_MAX_LENGTH_OPTION(t),
       CLI_EXAMPLE_OPTIONS(t.source),
       BASE_SECTION("Output"),
       BASE_OPTION(STRING, "output", &t.output, "FILE", "file for the results [standard output]")};
