@@ -84,7 +84,7 @@ def faults_of(linter, files):
         for name, content in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(content, encoding="utf-8")
-        return linter.Linter(root, not_yet=()).check()
+        return linter.Linter(root).check()
 
 
 def main():
