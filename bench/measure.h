@@ -40,7 +40,7 @@ typedef void (*bench_measure_work)(void *context);
 /* Runs `work` until three consecutive runs differ by less than 5 % or the warm-up time is over.
  * Then it times runs, each between two syncs, and between two events if the backend has them. Work
  * shorter than 100 µs is repeated within a run and the time divided, except with cold caches. `*m`
- * is overwritten; release it with the function below. */
+ * is overwritten; release it with bench_measure_release. */
 CDL_MUST_USE cdl_status bench_measure_run(cdl_queue *queue, const bench_measure_effort *effort,
                                           bench_measure_work work, void *context,
                                           bench_measurement *m);

@@ -88,8 +88,7 @@ typedef struct {
                       const void *result);
   void (*print)(const cli_analyze_options *o, const void *result);
   void (*release)(void *result);
-  cdl_status (*check)(
-      const cli_analyze_options *o); /* checks the options of this analysis alone; may be NULL */
+  cdl_status (*check)(const cli_analyze_options *o); /* of its own options; may be NULL */
 } cli_analyze_kind;
 
 /* Reads and checks the options, opens the model, computes, writes the files and prints the
