@@ -20,7 +20,8 @@ static const char *model(void)
 static const char *trained(const char *method, const char *targets)
 {
   const char *name = BASE, *out = scratch(text_of("%s-%s", method, targets));
-  const bool whole = strcmp(method, "full") == 0;
+  const bool whole = strcmp(method, "full") == 0,
+             low_rank = !whole && strcmp(method, "bitfit") != 0;
   if (!exists(out)) {
     const char *arguments[32] = {"train",
                                  "--model",
@@ -45,7 +46,7 @@ static const char *trained(const char *method, const char *targets)
                                  "4",
                                  "--targets",
                                  targets};
-    if (whole)
+    if (!low_rank)
       arguments[19] = NULL;
     check_done(program_run(NULL, arguments));
   }
