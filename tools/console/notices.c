@@ -13,6 +13,11 @@ static void print_line(console_notices *n, const char *line)
 
 static void hold(console_notices *n, char *line)
 {
+  enum { MOST = 1000 }; /* later ones are not remembered */
+  if (n->released && n->count >= MOST) {
+    free(line);
+    return;
+  }
   if (n->count == n->capacity) {
     const size_t capacity = 2 * n->capacity + 8;
     char **held = realloc(n->held, capacity * sizeof *held);
@@ -26,6 +31,15 @@ static void hold(console_notices *n, char *line)
   n->held[n->count++] = line;
 }
 
+/* Whether the same line was taken before: many runs say the same of their data. */
+static bool is_known(const console_notices *n, const char *line)
+{
+  for (size_t i = 0; i < n->count; i++)
+    if (strcmp(n->held[i], line) == 0)
+      return true;
+  return false;
+}
+
 static void take(void *user, cdl_log_level level, const char *text)
 {
   console_notices *n = user;
@@ -34,12 +48,13 @@ static void take(void *user, cdl_log_level level, const char *text)
   char *line = NULL;
   if (asprintf(&line, "%s: %s", level == CDL_LOG_WARNING ? "warning" : "note", text) < 0)
     return;
-  if (!n->released) {
-    hold(n, line);
+  if (is_known(n, line)) {
+    free(line);
     return;
   }
-  print_line(n, line);
-  free(line);
+  if (n->released)
+    print_line(n, line);
+  hold(n, line);
 }
 
 void console_notices_begin(console_notices *n)
@@ -61,7 +76,6 @@ void console_notices_release(console_notices *n)
 {
   for (size_t i = 0; i < n->count; i++)
     print_line(n, n->held[i]);
-  forget(n);
   n->released = true;
 }
 

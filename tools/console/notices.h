@@ -1,5 +1,5 @@
 /* Prints the library's log on stderr. Lines are held until all inputs have been checked, so that a
- * refused input leaves one line only. */
+ * refused input leaves one line only. A line that repeats an earlier one is left out. */
 #ifndef CONDLORA_TOOLS_CONSOLE_NOTICES_H
 #define CONDLORA_TOOLS_CONSOLE_NOTICES_H
 
@@ -9,7 +9,7 @@
 #include "condlora/log.h"
 
 typedef struct {
-  char **held;
+  char **held; /* [count] every line so far */
   size_t count, capacity;
   bool released;
   void (*before_line)(void *user); /* makes room on the terminal; may be NULL */
