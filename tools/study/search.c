@@ -177,6 +177,7 @@ const json_t *study_search_best(const json_t *trials)
 static cdl_status conclude(study_search *s, json_t **trials)
 {
   CDL_TRY(study_optuna_list(s, trials));
+  study_search_trials_tidy(s, *trials);
   const json_t *best = study_search_best(*trials);
   return best != NULL ? study_search_write_best(s, best)
                       : cdl_fail(CDL_STATUS_DATA, "%s: no trial was completed", s->settings.output);

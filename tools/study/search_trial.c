@@ -144,6 +144,21 @@ static void tidy(const study_search *s, int64_t number)
   free(folder);
 }
 
+static bool has_ended(const char *state)
+{
+  return strcmp(state, "running") != 0 && strcmp(state, "waiting") != 0;
+}
+
+void study_search_trials_tidy(const study_search *s, const json_t *trials)
+{
+  for (size_t i = 0; i < json_array_size(trials); i++) {
+    const json_t *trial = json_array_get(trials, i);
+    const char *state = json_string_value(json_object_get(trial, "state"));
+    if (json_is_true(json_object_get(trial, "mine")) && has_ended(state))
+      tidy(s, (int64_t)json_integer_value(json_object_get(trial, "number")));
+  }
+}
+
 /* ---- The end of a trial ---- */
 
 static cdl_status tell(const running_trial *r, const char *state, double value, const char *note)

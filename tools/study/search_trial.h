@@ -17,4 +17,8 @@ CDL_MUST_USE cdl_status study_search_trials_check(study_search *search);
 CDL_MUST_USE cdl_status study_search_trials_run(study_search *search, study_search_trial *trials,
                                                 size_t count);
 
+/* Removes what trials that have ended need no more. A search that was killed after it told the
+ * study of a trial may have left it. `trials` are those of study_optuna_list. */
+void study_search_trials_tidy(const study_search *search, const json_t *trials);
+
 #endif
