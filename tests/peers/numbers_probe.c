@@ -1,5 +1,6 @@
 /* Numbers of the library for split_parity.py, schedule_parity.py, metrics_parity.py and
- * statistics_parity.py, which hold them against NumPy, Transformers, scikit-learn and SciPy. One
+ * statistics_parity.py, which compare them with NumPy, Transformers, scikit-learn, SciPy and
+ * statsmodels. One
  * request a line on standard input, one answer a line on standard output:
  *   split SEED COUNT                      the permutation
  *   count FRACTION COUNT                  examples held out
@@ -13,7 +14,10 @@
  *   regression COUNT TRUTH… PREDICTED…    pearson spearman
  *   sample COUNT VALUES…                  mean, sample deviation
  *   student T FREEDOM                     two-sided p
- *   paired COUNT A… B…                    mean difference, its deviation, t, p */
+ *   paired COUNT A… B…                    mean difference, its deviation, t, p
+ *   interval LEVEL COUNT VALUES…          Student's interval for the mean
+ *   equivalence MARGIN COUNT A… B…        p of the two one-sided tests
+ *   holm COUNT P…                         corrected p */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +166,36 @@ static void answer_paired(void)
   free(values);
 }
 
+static void answer_interval(void)
+{
+  const double level = next_real();
+  const size_t count = next_count();
+  double *values = next_reals(count);
+  const report_interval interval = report_mean_interval(values, count, level);
+  printf("%.17g %.17g", interval.low, interval.high);
+  free(values);
+}
+
+static void answer_equivalence(void)
+{
+  const double margin = next_real();
+  const size_t count = next_count();
+  double *values = next_reals(2 * count);
+  printf("%.17g", report_paired_equivalence(values, values + count, count, margin));
+  free(values);
+}
+
+static void answer_holm(void)
+{
+  const size_t count = next_count();
+  double *p = next_reals(count), *adjusted = allocate(count, sizeof *adjusted);
+  report_holm(p, count, adjusted);
+  for (size_t i = 0; i < count; i++)
+    printf("%.17g ", adjusted[i]);
+  free(p);
+  free(adjusted);
+}
+
 int main(void)
 {
   char request[16];
@@ -188,6 +222,12 @@ int main(void)
       answer_student();
     } else if (strcmp(request, "paired") == 0) {
       answer_paired();
+    } else if (strcmp(request, "interval") == 0) {
+      answer_interval();
+    } else if (strcmp(request, "equivalence") == 0) {
+      answer_equivalence();
+    } else if (strcmp(request, "holm") == 0) {
+      answer_holm();
     } else {
       return 2;
     }

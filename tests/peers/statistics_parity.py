@@ -1,4 +1,5 @@
-"""Means, deviations, Student's distribution and the paired t-test against SciPy.
+"""Means, deviations, intervals, Student's distribution and the paired t-test against SciPy; tests of equivalence and Holm's correction
+against statsmodels.
 
     python statistics_parity.py PATH/TO/numbers-probe
 
@@ -10,6 +11,8 @@ import warnings
 
 import numpy as np
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
 
 from probe import ask, finish
 
@@ -57,6 +60,29 @@ for count in (2, 3, 5, 30, 277, 1043):
     t, p = stats.ttest_rel(right[0], right[1])
     add(f"paired {count} {join(right[0])} {join(right[1])}",
         [np.mean(right[0] - right[1]), np.std(right[0] - right[1], ddof=1), t, p], 1e-8)
+
+for count in (2, 3, 4, 10, 277):
+    for level in (0.5, 0.9, 0.95, 0.999):
+        values = random.normal(0.8, 0.02, count)
+        low, high = stats.t.interval(level, count - 1, loc=np.mean(values), scale=stats.sem(values))
+        add(f"interval {level} {count} {join(values)}", [low, high], 1e-9)
+    for margin in (0.001, 0.01, 0.05):
+        for shift in (-0.03, 0, 0.004, 0.2):
+            a = random.normal(0.8, 0.01, count)
+            b = a + shift + random.normal(0, 0.004, count)
+            add(f"equivalence {margin} {count} {join(a)} {join(b)}", [ttost_paired(a, b, -margin, margin)[0]], 1e-8)
+add("equivalence 0.01 1 0.5 0.5", [math.nan], 0)
+add("equivalence 0.01 3 1 2 3 1 2 3", [math.nan], 0)
+add("interval 0.95 1 0.5", [math.nan] * 2, 0)
+
+for count in (1, 2, 5, 20):
+    for scale in (0.001, 0.05, 1):
+        p = random.random(count) * scale
+        p[-1] = p[0]  # a tie
+        add(f"holm {count} {join(p)}", multipletests(p, method="holm")[1], 1e-14)
+        # Where there is no p, the others are the family.
+        holes = np.insert(p, [0, count], math.nan)
+        add(f"holm {count + 2} {join(holes)}", [math.nan, *multipletests(p, method="holm")[1], math.nan], 1e-14)
 
 # Degenerate: one pair, none, no difference, and one difference for all, of which SciPy says p = 0 with a warning that the result is
 # unreliable; here there is no p.

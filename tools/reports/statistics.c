@@ -76,6 +76,42 @@ double report_student_two_sided(double t, double freedom)
                                    : 1 - front * beta_fraction(b, a, y) / b;
 }
 
+double report_student_above(double t, double freedom)
+{
+  const double tail = report_student_two_sided(t, freedom) / 2;
+  return t < 0 ? 1 - tail : tail;
+}
+
+double report_student_critical(double p, double freedom)
+{
+  if (!(p > 0 && p <= 1) || !(freedom > 0))
+    return NAN;
+  /* The tail falls with t: bisection, first of the exponent, since with one degree of freedom the
+   * answer may be far out. */
+  double low = 0, high = 1;
+  while (report_student_two_sided(high, freedom) > p && high < DBL_MAX / 4) {
+    low = high;
+    high *= 2;
+  }
+  for (double middle = (low + high) / 2; low < middle && middle < high; middle = (low + high) / 2) {
+    if (report_student_two_sided(middle, freedom) > p)
+      low = middle;
+    else
+      high = middle;
+  }
+  return high;
+}
+
+report_interval report_mean_interval(const double *values, size_t count, double level)
+{
+  const double mean = report_mean(values, count), deviation = report_deviation(values, count);
+  if (count < 2)
+    return (report_interval){NAN, NAN};
+  const double half =
+      report_student_critical(1 - level, (double)(count - 1)) * deviation / sqrt((double)count);
+  return (report_interval){mean - half, mean + half};
+}
+
 /* Returns whether the differences vary by rounding only: by a few units in the last place of the
  * largest value. */
 static bool are_constant(const double *a, const double *b, size_t count)
@@ -104,4 +140,37 @@ report_paired_test report_paired_t_test(const double *a, const double *b, size_t
     test.p = report_student_two_sided(test.t, (double)(count - 1));
   }
   return test;
+}
+
+double report_paired_equivalence(const double *a, const double *b, size_t count, double margin)
+{
+  const report_paired_test test = report_paired_t_test(a, b, count);
+  if (isnan(test.t))
+    return NAN;
+  const double error = test.deviation / sqrt((double)count), freedom = (double)(count - 1);
+  return fmax(report_student_above((test.mean + margin) / error, freedom),
+              report_student_above((margin - test.mean) / error, freedom));
+}
+
+/* Tests whose p is smaller than that of test `i`, or equal and before it. */
+static size_t tests_before(const double *p, size_t count, size_t i)
+{
+  size_t before = 0;
+  for (size_t k = 0; k < count; k++)
+    before += (p[k] < p[i] || (p[k] == p[i] && k < i)) ? 1 : 0;
+  return before;
+}
+
+void report_holm(const double *p, size_t count, double *adjusted)
+{
+  size_t tests = 0;
+  for (size_t i = 0; i < count; i++)
+    tests += isnan(p[i]) ? 0 : 1;
+  for (size_t i = 0; i < count; i++) {
+    adjusted[i] = isnan(p[i]) ? NAN : 0;
+    for (size_t k = 0; k < count; k++)
+      if (p[k] <= p[i])
+        adjusted[i] =
+            fmax(adjusted[i], fmin(1, p[k] * (double)(tests - tests_before(p, count, k))));
+  }
 }
