@@ -139,6 +139,16 @@ cdl_status trainer_prepare(train_trainer *t)
   return CDL_STATUS_OK;
 }
 
+char *train_kernel_set(const cdl_backend *backend)
+{
+  char *kernels = strdup(cdl_backend_description(backend));
+  /* Remove ", 2 threads": the result does not depend on the number of threads. */
+  char *threads = kernels != NULL ? strrchr(kernels, ',') : NULL;
+  if (threads != NULL && strstr(threads, "thread") != NULL)
+    *threads = '\0';
+  return kernels;
+}
+
 /* Makes the state that a run carries from step to step and saves in its checkpoint. */
 static cdl_status make_state(train_trainer *t)
 {
@@ -152,14 +162,10 @@ static cdl_status make_state(train_trainer *t)
   t->state = (train_run_state){.best_value = NAN,
                                .evaluations = json_array(),
                                .settings = train_settings_json(t->settings, true),
-                               .kernels = strdup(cdl_backend_description(session->model.backend))};
+                               .kernels = train_kernel_set(session->model.backend)};
   if (t->moments == NULL || t->state.evaluations == NULL || t->state.settings == NULL ||
       t->state.kernels == NULL || !note_inputs(t, t->state.settings))
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the state of the run");
-  /* Remove ", 2 threads": the result does not depend on the number of threads. */
-  char *threads = strrchr(t->state.kernels, ',');
-  if (threads != NULL && strstr(threads, "thread") != NULL)
-    *threads = '\0';
   return CDL_STATUS_OK;
 }
 
@@ -551,6 +557,7 @@ cdl_status trainer_begin(train_trainer *t, train_summary *summary, bool *ended)
     if (t->settings->resume)
       CDL_TRY(load_checkpoint(t));
     plan->first_step = t->first_step = t->state.step;
+    plan->evaluations = t->state.evaluations;
     /* metrics.json is written last */
     plan->finished = t->state.finished && base_file_exists(t->files.metrics);
     *ended = plan->finished;

@@ -17,6 +17,8 @@ typedef struct {
   size_t longest_tokens, batch_tokens; /* tokens of the longest example; most tokens of a batch */
   size_t activation_bytes, model_bytes;
   bool finished; /* the run had finished before */
+  /* Evaluations before this call, as in metrics.json. Borrowed. */
+  const json_t *evaluations;
 } train_plan;
 
 typedef struct {
@@ -59,6 +61,10 @@ typedef struct {
  * set. */
 encoder_dropout_rates train_run_dropout(const train_session *session,
                                         const train_settings *settings);
+
+/* Returns the backend's description without its threads; the last digits of results depend on it.
+ * The caller frees it. NULL if memory is out. */
+char *train_kernel_set(const cdl_backend *backend);
 
 /* Trains according to `settings` with everything that `session` opened. Errors: NUMERIC if a loss
  * is not finite (nothing is saved after the last checkpoint); CANCELLED after `stop`, with the run

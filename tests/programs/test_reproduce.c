@@ -1,4 +1,5 @@
 /* reproduce: tables say what the runs say, and a call that was stopped ends in the same bytes. */
+#include <dirent.h>
 #include <math.h>
 #include <signal.h>
 
@@ -207,6 +208,124 @@ START_TEST(one_that_was_stopped_ends_in_the_same_report)
 }
 END_TEST
 
+/* ---- The verdict ---- */
+
+#define VERDICT(data, output, ...)                                                               \
+  "reproduce", "verdict", "--model", case_file("bert-condlora-paper", "model"), "--data", data,  \
+      "--output", output, "--epochs", "4", "--setting", "max_length=32", "--tasks", "RTE,STS-B", \
+      "--methods", "lora,condlora", "--threads", "2", __VA_ARGS__
+#define SMALL_VERDICT(data, output, ...) \
+  VERDICT(data, output, "--rates", "1e-3:1e-1:4", "--seeds", "2", __VA_ARGS__)
+
+/* Epochs that the runs of a role and method on a task were trained, all together. */
+static double epochs_of(const char *records, const char *task, const char *method, const char *role,
+                        int *runs)
+{
+  double epochs = 0;
+  *runs = 0;
+  DIR *folder = opendir(records);
+  ck_assert_ptr_nonnull(folder);
+  const char *prefix = text_of("%s-%s-%s-", task, method, role);
+  for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+    if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
+      continue;
+    json_t *record = parsed(read_text(joined(records, entry->d_name)));
+    json_t *evaluations = json_object_get(record, "evaluations");
+    epochs += number_at(json_array_get(evaluations, json_array_size(evaluations) - 1), "epoch");
+    ++*runs;
+  }
+  closedir(folder);
+  return epochs;
+}
+
+START_TEST(a_search_trains_by_halving_and_seeds_at_the_chosen_rate)
+{
+  const char *data = small_glue(), *out = scratch("out"), *records = joined(out, "records");
+  check_done(RUN(SMALL_VERDICT(data, out, NULL)));
+  static const char *const tasks[] = {"RTE", "STS-B"}, *const methods[] = {"lora", "condlora"};
+  for (int t = 0; t < 2; t++)
+    for (int m = 0; m < 2; m++) {
+      int runs;
+      /* Four rates for an epoch, two for another, one for two more. */
+      ck_assert_double_eq(epochs_of(records, tasks[t], methods[m], "search", &runs), 4 + 2 + 2);
+      ck_assert_int_eq(runs, 4);
+      ck_assert_double_eq(epochs_of(records, tasks[t], methods[m], "report", &runs), 2 * 4);
+      ck_assert_int_eq(runs, 2);
+    }
+  json_t *cells = json_object_get(parsed(read_text(joined(out, "verdict.json"))), "cells");
+  ck_assert_uint_eq(json_array_size(cells), 4);
+  for (size_t i = 0; i < 4; i++) {
+    json_t *cell = json_array_get(cells, i);
+    const double rate = number_at(cell, "rate");
+    for (int seed = 0; seed < 2; seed++) {
+      const char *run = text_of("runs/%s/%s/rate%g-seed%d/metrics.json",
+                                json_string_value(json_object_get(cell, "task")),
+                                json_string_value(json_object_get(cell, "method")), rate, seed);
+      json_t *dev = json_object_get(parsed(read_text(joined(out, run))), "dev");
+      ck_assert_double_eq(
+          json_number_value(json_array_get(json_object_get(cell, "scores"), (size_t)seed)),
+          number_at(dev, json_string_value(json_object_get(cell, "metric"))));
+    }
+  }
+  /* Records alone give the same bytes; of records alone, nothing is trained. */
+  const char *again = scratch("again");
+  check_done(RUN("reproduce", "verdict", "--records", records, "--output", again));
+  static const char *const files[] = {"verdict.md", "verdict.html", "verdict.json"};
+  for (size_t i = 0; i < 3; i++)
+    ck_assert_str_eq(read_text(joined(again, files[i])), read_text(joined(out, files[i])));
+  ck_assert(!exists(joined(again, "runs")));
+}
+END_TEST
+
+START_TEST(a_verdict_that_was_stopped_has_the_same_records)
+{
+  const char *data = small_glue(), *whole = scratch("whole"), *stopped = scratch("stopped");
+  check_done(RUN(SMALL_VERDICT(data, whole, NULL)));
+  const char *const arguments[] = {SMALL_VERDICT(data, stopped, NULL), NULL};
+  static const struct {
+    int signal;
+    const char *after;
+  } stops[] = {{SIGKILL, "runs/RTE/lora/rate0.001-seed1000/train.jsonl"},
+               {SIGTERM, "runs/RTE/condlora/rate0.1-seed1000/train.jsonl"},
+               {SIGKILL, "runs/STS-B/lora/rate0.00464-seed1000/train.jsonl"}};
+  for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++) {
+    const pid_t program = program_start(arguments);
+    await(joined(stopped, stops[i].after));
+    kill(program, stops[i].signal);
+    program_wait(program);
+  }
+  /* What is left of the runs is lost, too: another machine has the records alone. */
+  check_done(RUN("reproduce", "verdict", "--records", joined(stopped, "records"), "--output",
+                 scratch("partial")));
+  const char *const elsewhere[] = {
+      SMALL_VERDICT(data, scratch("elsewhere"), "--records", joined(stopped, "records")), NULL};
+  check_done(program_run(NULL, elsewhere));
+  ck_assert_str_eq(read_text(joined(scratch("elsewhere"), "verdict.json")),
+                   read_text(joined(whole, "verdict.json")));
+  const outcome again = program_run(NULL, elsewhere);
+  check_done(again);
+  ck_assert_ptr_null(strstr(again.err, "run 1 of"));
+}
+END_TEST
+
+START_TEST(bad_calls_of_the_verdict_say_what_is_wrong)
+{
+  const char *data = small_glue(), *out = scratch("out");
+  static const char *const bad_rates[] = {"1e-3",  "1e-2:1e-3:3", "0:1:3", "1:2:0",
+                                          "1:2:1", "1:2:99",      "1:2:3x"};
+  for (size_t i = 0; i < sizeof bad_rates / sizeof bad_rates[0]; i++)
+    check_refused(RUN(VERDICT(data, out, "--rates", bad_rates[i])), 2, "--rates", bad_rates[i]);
+  check_refused(RUN(VERDICT(data, out, "--lr", "0.1")), 2, "--lr");
+  check_refused(RUN(VERDICT(data, out, "--seeds", "1000,")), 2, "1000");
+  check_refused(RUN(VERDICT(data, out, "--setting", "dev_fraction=0")), 2, "dev_fraction");
+  check_refused(RUN("reproduce", "verdict", "--output", out), 1, "records");
+  check_refused(RUN("reproduce", "verdict", "--records", out), 2, "--output");
+  check_refused(RUN("reproduce", "table1", "--output", out, "--records", out), 2, "--records");
+  check_refused(RUN("reproduce", "table1", "--output", out, "--rates", "1:2:3"), 2, "--rates");
+  ck_assert(!exists(out));
+}
+END_TEST
+
 /* ---- What is refused ---- */
 
 START_TEST(anything_else_in_the_same_folder_is_refused)
@@ -300,6 +419,9 @@ int main(void)
   CASE(suite, tables_say_what_the_runs_say);
   CASE(suite, every_table_is_written);
   CASE(suite, one_that_was_stopped_ends_in_the_same_report);
+  CASE(suite, a_search_trains_by_halving_and_seeds_at_the_chosen_rate);
+  CASE(suite, a_verdict_that_was_stopped_has_the_same_records);
+  CASE(suite, bad_calls_of_the_verdict_say_what_is_wrong);
   CASE(suite, anything_else_in_the_same_folder_is_refused);
   CASE(suite, a_damaged_run_is_named);
   CASE(suite, bad_calls_say_what_is_wrong);

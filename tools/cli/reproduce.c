@@ -1,6 +1,8 @@
 /* condlora reproduce */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/visible.h"
 #include "tools/cli/command.h"
@@ -24,10 +26,20 @@ static void on_began(void *user)
   console_signals_defer();
 }
 
-static void on_run_began(void *user, const char *task, const char *method, int64_t seed)
+/* "run 17 of 96, about 3:40 left: RTE, lora, rate 0.0005, seed 0". */
+static void on_run_began(void *user, const study_run_begin *run)
 {
   (void)user;
-  fprintf(stderr, "%s, %s, seed %" PRId64 "\n", task, method, seed);
+  if (run->number > 0)
+    fprintf(stderr, "run %zu of %zu", run->number, run->of);
+  if (!isnan(run->seconds_left)) {
+    const long minutes = lround(run->seconds_left / 60);
+    fprintf(stderr, ", about %ld:%02ld left", minutes / 60, minutes % 60);
+  }
+  fprintf(stderr, "%s%s, %s", run->number > 0 ? ": " : "", run->task, run->method);
+  if (!isnan(run->rate))
+    fprintf(stderr, ", rate %g%s", run->rate, run->search ? " of the search" : "");
+  fprintf(stderr, ", seed %" PRId64 "\n", run->seed);
 }
 
 static void on_stepped(void *user, const train_step_report *report)
@@ -73,12 +85,13 @@ static cdl_status run(void *command, console_notices *notices)
   c->request.setting_count = c->settings.count;
   CDL_TRY(study_reproduce(&c->request, &events));
   const base_visible_text output = base_visible(c->request.output);
-  printf("%s/report.md\n%s/report.html\n", output.text, output.text);
+  const char *name = strcmp(c->request.table, "verdict") == 0 ? "verdict" : "report";
+  printf("%s/%s.md\n%s/%s.html\n", output.text, name, output.text, name);
   return CDL_STATUS_OK;
 }
 
-static const base_operand tables[] = {
-    {"table1", NULL}, {"table2", NULL}, {"table3", NULL}, {"table4", NULL}, {"figure1", NULL}};
+static const base_operand tables[] = {{"verdict", NULL}, {"table1", NULL}, {"table2", NULL},
+                                      {"table3", NULL},  {"table4", NULL}, {"figure1", NULL}};
 
 cdl_status cli_reproduce(int count, char **arguments)
 {
@@ -98,6 +111,12 @@ cdl_status cli_reproduce(int count, char **arguments)
       BASE_OPTION(
           STRING, "seeds", &c.request.seeds, "N",
           "number of seeds, counted from 0, or a list of seeds with commas: 0,7 [the table's]"),
+      BASE_OPTION(STRING, "rates", &c.request.rates, "LOW:HIGH:COUNT",
+                  "learning rates that verdict searches, evenly spaced in the logarithm "
+                  "[2e-4:2e-2:6]"),
+      BASE_OPTION(STRING, "records", &c.request.records, "DIR",
+                  "records of the runs of verdict; runs with a record are not repeated "
+                  "[OUTPUT/records]"),
       BASE_SECTION("Changes to the recipes"),
       BASE_OPTION(STRING, "epochs", &c.request.epochs, "N", "passes over the training examples"),
       BASE_OPTION(STRING, "lr", &c.request.lr, "RATE", "peak learning rate"),
@@ -108,10 +127,12 @@ cdl_status cli_reproduce(int count, char **arguments)
       CLI_BACKEND_OPTION(c.request),
       CLI_THREADS_OPTIONS(c.request)};
   const base_command_line line = {
-      .usage = "condlora reproduce table1|table2|table3|table4|figure1 --model DIR --data DIR "
-               "--output DIR [OPTION …]",
+      .usage = "condlora reproduce TABLE --model DIR --data DIR --output DIR [OPTION …]\n"
+               "condlora reproduce verdict --records DIR --output DIR",
       .summary = "Trains the runs that a table or figure of the CondLoRA paper compares, with the "
-                 "paper's recipes, and writes a report. To continue a stopped call, repeat it.",
+                 "paper's recipes, and writes a report. TABLE is table1, table2, table3, table4, "
+                 "figure1 or verdict, which compares methods, each at a learning rate that the "
+                 "same search chose for it. To continue a stopped call, repeat it.",
       .options = BASE_OPTIONS(options),
       .operands = &c.request.table,
       .operands_most = 1,

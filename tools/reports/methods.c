@@ -9,8 +9,10 @@
  * and CondAdaLoRA has no such form. */
 static const report_compared_method methods[] = {
     {"lora", "LoRA", NULL, "lora", true, ""},
-    {"condlora-reference", "CondLoRA", "orientation reference", "condlora", true, ""},
-    {"condlora", "CondLoRA", "orientation paper", "condlora", true, "orientation=paper"},
+    {"condlora-reference", "CondLoRA", "orientation reference", "condlora", true,
+     "method=condlora orientation=reference"},
+    {"condlora", "CondLoRA", "orientation paper", "condlora", true,
+     "method=condlora orientation=paper"},
     {"condlora-type1", "CondLoRA, input type1", "orientation reference", "condlora", true,
      "use_x=type1"},
     {"condlora-type2", "CondLoRA, input type2", "orientation reference", "condlora", true,

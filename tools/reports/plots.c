@@ -7,22 +7,22 @@
 #include "condlora/log.h"
 #include "tools/plot/plot.h"
 
-static cdl_status make_folder(const report_comparison *c)
+static cdl_status make_folder(const char *folder)
 {
-  char *plots = base_path_join(c->folder, "plots");
+  char *plots = base_path_join(folder, "plots");
   const cdl_status status = plots != NULL
                                 ? base_folder_make(plots)
-                                : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
+                                : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   if (status == CDL_STATUS_OK)
     base_folder_sweep(plots);
-  base_folder_sweep(c->folder);
+  base_folder_sweep(folder);
   free(plots);
   return status;
 }
 
-cdl_status report_plots_begin(const report_comparison *c)
+cdl_status report_plots_begin(const char *folder)
 {
-  CDL_TRY(make_folder(c));
+  CDL_TRY(make_folder(folder));
   const cdl_status status = plot_open();
   if (status != CDL_STATUS_ABSENT)
     return status;

@@ -13,6 +13,8 @@
 #include "tools/reports/tables.h"
 
 static const report_kind kinds[] = {
+    {"verdict", "Does a single linear layer yield task-adapted low-rank matrices?", REPORT_VERDICT,
+     "RTE,MRPC,STS-B,CoLA", "lora,condlora-reference,condlora", "3"},
     {"table1", "GLUE scores", REPORT_SCORES, "MNLI,SST-2,MRPC,CoLA,QNLI,QQP,RTE,STS-B",
      "lora,condlora-reference", "3"},
     {"table2", "Trained parameters and speed", REPORT_SPEED, "RTE", "lora,condlora-reference", "1"},
@@ -63,6 +65,7 @@ static cdl_status write_content(const report_source *source, report_document *to
     CDL_TRY(report_write_conversion(source, to));
     break;
   case REPORT_SCORES:
+  case REPORT_VERDICT:
     break;
   }
   report_write_scores(c, to);
@@ -75,7 +78,7 @@ cdl_status report_write(const report_source *source)
   const report_comparison *c = source->comparison;
   char *title;
   report_document *to;
-  CDL_TRY(report_plots_begin(c));
+  CDL_TRY(report_plots_begin(c->folder));
   CDL_TRY(report_write_tables(source));
   CDL_TRY(report_write_card(source));
   if (asprintf(&title, "%s (%s)", source->kind->title, source->kind->name) < 0)

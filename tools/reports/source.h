@@ -4,7 +4,13 @@
 
 #include "tools/reports/comparison.h"
 
-typedef enum { REPORT_SCORES, REPORT_SPEED, REPORT_SIMILARITY, REPORT_CONVERSION } report_content;
+typedef enum {
+  REPORT_SCORES,
+  REPORT_SPEED,
+  REPORT_SIMILARITY,
+  REPORT_CONVERSION,
+  REPORT_VERDICT /* written from records: tools/reports/verdict.h */
+} report_content;
 
 /* A table or figure of the paper, with its default tasks, methods and seeds. */
 typedef struct {

@@ -1,6 +1,7 @@
 #include "tools/study/reproduce.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "tools/study/reproduce_manifest.h"
 #include "tools/study/reproduce_run.h"
 #include "tools/study/reproduce_settings.h"
+#include "tools/study/verdict.h"
 
 /* ---- The lists ---- */
 
@@ -129,7 +131,14 @@ static cdl_status read_recipes(const study_reproduction *r, json_t **recipes)
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t m = 0; m < c->method_count; m++) {
       train_settings settings;
-      CDL_TRY(study_reproduce_settings(r, t, m, 0, true, &settings));
+      char folder[] = "run"; /* nothing is written */
+      const study_run run = {.task = t,
+                             .method = m,
+                             .seed = c->seeds[0],
+                             .rate = NAN,
+                             .folder = folder,
+                             .recipe_only = true};
+      CDL_TRY(study_reproduce_settings(r, &run, &settings));
       json_t *object = recipes[t * c->method_count + m] = train_settings_json(&settings, true);
       train_settings_release(&settings);
       if (object == NULL)
@@ -142,7 +151,8 @@ static cdl_status write_report(const study_reproduction *r)
 {
   const size_t count = r->comparison.task_count * r->comparison.method_count;
   json_t **recipes = calloc(count + 1, sizeof *recipes);
-  report_source source = {.comparison = &r->comparison,
+  report_source source = {.kind = r->kind,
+                          .comparison = &r->comparison,
                           .recipes = recipes,
                           .model = r->asked.model,
                           .backend = r->asked.backend,
@@ -150,8 +160,6 @@ static cdl_status write_report(const study_reproduction *r)
                           .no_fallback = r->asked.no_fallback};
   cdl_status status = recipes != NULL ? read_recipes(r, recipes)
                                       : cdl_fail(CDL_STATUS_MEMORY, "out of memory: recipes");
-  if (status == CDL_STATUS_OK)
-    status = report_kind_find(r->asked.table, &source.kind);
   if (status == CDL_STATUS_OK)
     status = report_write(&source);
   for (size_t i = 0; recipes != NULL && i < count; i++)
@@ -163,8 +171,7 @@ static cdl_status write_report(const study_reproduction *r)
 static cdl_status read_lists(study_reproduction *r)
 {
   const study_reproduce_request *given = &r->asked;
-  const report_kind *kind;
-  CDL_TRY(report_kind_find(r->asked.table, &kind));
+  const report_kind *kind = r->kind;
   CDL_TRY(base_list_split("--tasks", given->tasks != NULL ? given->tasks : kind->tasks, &r->tasks));
   CDL_TRY(base_list_split("--methods", given->methods != NULL ? given->methods : kind->methods,
                           &r->methods));
@@ -181,10 +188,25 @@ static cdl_status read_lists(study_reproduction *r)
   return CDL_STATUS_OK;
 }
 
+/* Options that only some of the reports have. */
+static cdl_status check_options(const study_reproduction *r)
+{
+  const study_reproduce_request *a = &r->asked;
+  if (r->kind->content != REPORT_VERDICT)
+    return a->rates == NULL && a->records == NULL
+               ? CDL_STATUS_OK
+               : cdl_fail(CDL_STATUS_USAGE, "%s is for verdict, not for %s",
+                          a->rates != NULL ? "--rates" : "--records", r->kind->name);
+  if (a->output == NULL)
+    return cdl_fail(CDL_STATUS_USAGE, "reproduce wants --output: the folder of the report");
+  return a->lr == NULL ? CDL_STATUS_OK
+                       : cdl_fail(CDL_STATUS_USAGE,
+                                  "--lr is not for verdict, which searches the rate; --rates says "
+                                  "among which");
+}
+
 static cdl_status check_places(const study_reproduction *r)
 {
-  if (r->asked.table == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "reproduce what? table1, table2, table3, table4 or figure1");
   if (r->asked.model == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "reproduce needs --model: the folder of the encoder");
   if (r->asked.data == NULL)
@@ -201,6 +223,8 @@ static cdl_status run_locked(study_reproduction *r)
   CDL_TRY(study_reproduce_manifest(r));
   if (r->events.began != NULL)
     r->events.began(r->events.user);
+  if (r->kind->content == REPORT_VERDICT)
+    return study_verdict_run(r);
   cdl_status status = run_all(r);
   if (status == CDL_STATUS_OK)
     status = report_comparison_read(&r->comparison);
@@ -213,10 +237,19 @@ static cdl_status run_locked(study_reproduction *r)
 static cdl_status run(study_reproduction *r)
 {
   base_lock *lock;
+  if (r->asked.table == NULL)
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "reproduce what? verdict, table1, table2, table3, table4 or figure1");
+  CDL_TRY(report_kind_find(r->asked.table, &r->kind));
+  CDL_TRY(check_options(r));
+  if (r->kind->content == REPORT_VERDICT && r->asked.model == NULL)
+    return study_verdict_report(r);
   CDL_TRY(check_places(r));
   CDL_TRY(read_lists(r));
   r->comparison.folder = r->asked.output;
   CDL_TRY(study_reproduce_check(r));
+  if (r->kind->content == REPORT_VERDICT)
+    CDL_TRY(study_verdict_check(r));
   CDL_TRY(base_lock_take(r->asked.output, &lock));
   const cdl_status status = run_locked(r);
   base_lock_release(lock);

@@ -72,7 +72,7 @@ static cdl_status compare_requests(const char *folder, const json_t *now, const 
 
 /* ---- Contents of model and data ---- */
 
-static cdl_status hash_model(const char *folder, uint64_t *hash)
+cdl_status study_hash_model(const char *folder, uint64_t *hash)
 {
   model_checkpoint *checkpoint;
   CDL_TRY(model_checkpoint_open(folder, &checkpoint));
@@ -94,8 +94,7 @@ static cdl_status hash_file(const char *folder, const char *name, uint64_t *hash
   return CDL_STATUS_OK;
 }
 
-/* Hashes the files that the task's runs read. */
-static cdl_status hash_task(const cdl_task *task, const char *data, uint64_t *hash)
+cdl_status study_hash_task(const cdl_task *task, const char *data, uint64_t *hash)
 {
   static const char *const splits[] = {"train", "dev"};
   char *folder = base_path_join(data, task->name);
@@ -125,10 +124,10 @@ static cdl_status read_contents(const study_reproduction *r, const json_t *befor
                                 json_t **contents)
 {
   uint64_t hash = 0;
-  CDL_TRY(hash_model(r->asked.model, &hash));
+  CDL_TRY(study_hash_model(r->asked.model, &hash));
   set_hash(contents, "model", hash);
   for (size_t t = 0; t < r->comparison.task_count; t++) {
-    CDL_TRY(hash_task(r->comparison.tasks[t], r->asked.data, &hash));
+    CDL_TRY(study_hash_task(r->comparison.tasks[t], r->asked.data, &hash));
     set_hash(contents, r->comparison.tasks[t]->name, hash);
   }
   const char *key;

@@ -9,4 +9,8 @@
  * since. */
 CDL_MUST_USE cdl_status study_reproduce_manifest(const study_reproduction *r);
 
+/* Hashes of the base model's weights, and of the files of a task that its runs read. */
+CDL_MUST_USE cdl_status study_hash_model(const char *folder, uint64_t *hash);
+CDL_MUST_USE cdl_status study_hash_task(const cdl_task *task, const char *data, uint64_t *hash);
+
 #endif

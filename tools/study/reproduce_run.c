@@ -1,12 +1,12 @@
 #include "tools/study/reproduce_run.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/path.h"
-#include "model/inference/inference.h"
+#include "tools/study/predict.h"
 #include "tools/study/reproduce_settings.h"
-#include "train/examples.h"
 
 static cdl_status train(const study_reproduction *r, train_settings *settings)
 {
@@ -24,53 +24,11 @@ static cdl_status train(const study_reproduction *r, train_settings *settings)
   return status;
 }
 
-/* ---- Predictions ---- */
-
-static cdl_status predict_dataset(const study_reproduction *r, inference_model *model,
-                                  cdl_dataset *dataset, const char *folder)
+static cdl_status write_predictions(void *user, const cdl_dataset *dataset, const float *logits,
+                                    int labels)
 {
-  CDL_TRY(train_tokenize(model, dataset));
-  const size_t count = cdl_dataset_count(dataset);
-  uint32_t *rows = train_all_rows(count);
-  float *logits = NULL;
-  cdl_status status = rows != NULL
-                          ? train_logits(model, dataset, cdl_dataset_get_part(dataset, 0).path,
-                                         rows, count, r->events.stop, &logits)
-                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu examples", count);
-  if (status == CDL_STATUS_OK)
-    status = report_predictions_write(folder, dataset, logits, model->labels);
-  free(rows);
-  free(logits);
-  return status;
-}
-
-/* Predicts with the adapter on disk, so that the run's result itself is measured. */
-static cdl_status predict(const study_reproduction *r, const train_settings *settings,
-                          const cdl_task *task)
-{
-  char *adapter = base_path_join(settings->output, "adapter");
-  if (adapter == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", settings->output);
-  const inference_settings inference = {.model = r->asked.model,
-                                        .adapter = adapter,
-                                        .backend = r->asked.backend,
-                                        .precision =
-                                            cdl_precision_name((cdl_precision)settings->precision),
-                                        .threads = r->asked.threads,
-                                        .no_fallback = r->asked.no_fallback,
-                                        .max_length = settings->max_length};
-  inference_model model;
-  cdl_dataset *dataset;
-  cdl_status status = inference_open(&model, &inference);
-  free(adapter);
-  CDL_TRY(status);
-  status = cdl_dataset_read_task(task, r->asked.data, "dev", &dataset);
-  if (status == CDL_STATUS_OK) {
-    status = predict_dataset(r, &model, dataset, settings->output);
-    cdl_dataset_close(dataset);
-  }
-  inference_close(&model);
-  return status;
+  const train_settings *settings = user;
+  return report_predictions_write(settings->output, dataset, logits, labels);
 }
 
 /* ---- The run ---- */
@@ -79,16 +37,26 @@ cdl_status study_reproduce_run(const study_reproduction *r, size_t task, size_t 
 {
   const report_comparison *c = &r->comparison;
   train_settings settings;
-  CDL_TRY(study_reproduce_settings(r, task, method, seed, false, &settings));
+  const study_run run = {.task = task,
+                         .method = method,
+                         .seed = c->seeds[seed],
+                         .rate = NAN,
+                         .folder = report_compared_run_folder(c, task, method, seed)};
+  cdl_status made = study_reproduce_settings(r, &run, &settings);
+  free(run.folder);
+  CDL_TRY(made);
   cdl_status status = CDL_STATUS_OK;
   if (!report_compared_run_finished(settings.output)) {
     if (r->events.run_began != NULL)
-      r->events.run_began(r->events.user, c->tasks[task]->name, c->methods[method]->name,
-                          c->seeds[seed]);
+      r->events.run_began(r->events.user, &(study_run_begin){.task = c->tasks[task]->name,
+                                                             .method = c->methods[method]->name,
+                                                             .rate = NAN,
+                                                             .seed = c->seeds[seed],
+                                                             .seconds_left = NAN});
     settings.resume = base_file_exists(settings.output);
     status = train(r, &settings);
     if (status == CDL_STATUS_OK)
-      status = predict(r, &settings, c->tasks[task]);
+      status = study_predict_dev(r, &settings, c->tasks[task], write_predictions, &settings);
   }
   if (status != CDL_STATUS_OK)
     status = status == CDL_STATUS_CANCELLED

@@ -1,5 +1,6 @@
 #include "tools/study/reproduce_settings.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,35 +114,51 @@ static cdl_status set_text(train_settings *settings, const char *key, const char
   return value != NULL ? assign(settings, key, value) : CDL_STATUS_OK;
 }
 
-static cdl_status make_settings(const study_reproduction *r, size_t task, size_t method,
-                                size_t seed, bool recipe_only, train_settings *settings)
+/* What the verdict has in place of a recipe's own: the same for all methods, and all of a run's
+ * seeds are its own. */
+static cdl_status unify(train_settings *settings)
+{
+  enum { EPOCHS = 20 };
+  settings->seed_data = settings->seed_dropout = -1;
+  free(settings->targets); /* query and value, by the names that the model has for them */
+  settings->targets = NULL;
+  settings->early_stopping = 0;
+  settings->epochs = EPOCHS;
+  return assign(settings, "compat", "none");
+}
+
+static cdl_status make_settings(const study_reproduction *r, const study_run *run,
+                                train_settings *settings)
 {
   const report_comparison *c = &r->comparison;
-  const report_compared_method *m = c->methods[method];
-  CDL_TRY(read_recipe(c->tasks[task], m->recipe, settings));
+  const report_compared_method *m = c->methods[run->method];
+  const bool verdict = r->kind->content == REPORT_VERDICT;
+  CDL_TRY(read_recipe(c->tasks[run->task], verdict ? "lora" : m->recipe, settings));
+  if (verdict)
+    CDL_TRY(unify(settings));
   CDL_TRY(assign_all(settings, m->settings));
   CDL_TRY(train_settings_drop_options(settings)); /* of the recipe of another method */
-  if (!recipe_only)
+  if (!run->recipe_only)
     CDL_TRY(assign_given(r, m->name, settings));
   CDL_TRY(set_text(settings, "model", r->asked.model));
   CDL_TRY(set_text(settings, "data", r->asked.data));
   CDL_TRY(set_text(settings, "backend", r->asked.backend));
-  char *folder = report_compared_run_folder(c, task, method, seed);
-  if (folder == NULL)
+  CDL_TRY(set_text(settings, "output", run->folder));
+  if (run->folder == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", r->asked.output);
-  free(settings->output);
-  settings->output = folder;
-  settings->seed = c->seeds[seed];
+  if (!isnan(run->rate))
+    settings->lr = run->rate;
+  settings->seed = run->seed;
   settings->threads = r->asked.threads;
   settings->no_fallback = r->asked.no_fallback;
   return train_settings_check(settings);
 }
 
-cdl_status study_reproduce_settings(const study_reproduction *r, size_t task, size_t method,
-                                    size_t seed, bool recipe_only, train_settings *settings)
+cdl_status study_reproduce_settings(const study_reproduction *r, const study_run *run,
+                                    train_settings *settings)
 {
   CDL_TRY(train_settings_init(settings));
-  const cdl_status status = make_settings(r, task, method, seed, recipe_only, settings);
+  const cdl_status status = make_settings(r, run, settings);
   if (status != CDL_STATUS_OK)
     train_settings_release(settings);
   return status;
@@ -194,7 +211,13 @@ static cdl_status check_run(const study_reproduction *r, const model_config *mod
 {
   train_settings settings;
   size_t length;
-  CDL_TRY(study_reproduce_settings(r, task, method, 0, false, &settings));
+  char folder[] = "run"; /* nothing is written */
+  const study_run run = {.task = task,
+                         .method = method,
+                         .seed = r->comparison.seeds[0],
+                         .rate = NAN,
+                         .folder = folder};
+  CDL_TRY(study_reproduce_settings(r, &run, &settings));
   const cdl_status status = inference_example_length(model, settings.max_length, &length);
   train_settings_release(&settings);
   return status;
