@@ -1,4 +1,4 @@
-"""Draws lora.svg, condlora.svg, dora.svg, dylora.svg, adalora.svg and condadalora.svg beside itself: schemes of the methods' matrices.
+"""Draws the figures of the low-rank methods beside itself: schemes of their matrices.
 
     python low_rank_figures.py
 """
@@ -51,6 +51,15 @@ def condlora():
         box(290, 70, 100, 26, DERIVED, "A l"),
         box(410, 30, 30, 100, DERIVED, "B l"), text(467, 88, "= W l ·"), box(496, 30, 36, 100, TRAINED, "θBᵀ"),
         text(280, 160, "all layers l of a group share one θA and one θB"), legend(150, 185),
+    )
+
+
+def shared():
+    svg(
+        "shared.svg", 560, 220,
+        box(20, 30, 100, 100, FROZEN, "W l"), text(150, 85, "+ s ·"), box(182, 30, 30, 100, TRAINED, "B"), text(228, 85, "·"),
+        box(244, 67, 100, 26, TRAINED, "A"), text(362, 85, "="), box(382, 30, 100, 100, DERIVED, "W l + s B A"),
+        text(280, 160, "all layers l of a group share one pair A, B"), legend(150, 185),
     )
 
 
@@ -114,6 +123,7 @@ def condadalora():
 if __name__ == "__main__":
     lora()
     condlora()
+    shared()
     dora()
     dylora()
     adalora()

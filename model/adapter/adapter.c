@@ -164,7 +164,8 @@ static int64_t lay_out_modules(model_adapter *a)
   return used + largest;
 }
 
-/* A_l, B_l and their gradients, for methods that derive them. */
+/* A_l, B_l and their gradients, for methods that derive them: those that share parameters without
+ * `materialize` use the parameters themselves. */
 static cdl_status allocate_derived(model_adapter *a, cdl_backend *backend, cdl_queue *q)
 {
   if (a->method->derives) {
@@ -172,7 +173,7 @@ static cdl_status allocate_derived(model_adapter *a, cdl_backend *backend, cdl_q
     if (a->derived == NULL)
       return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter of %zu layers",
                       a->module_count);
-  } else if (!a->method->shares || a->run_count == 0)
+  } else if (!a->method->shares || a->method->materialize == NULL || a->run_count == 0)
     return CDL_STATUS_OK;
   int64_t (*const lay_out)(model_adapter *) =
       a->method->derives ? lay_out_modules : lay_out_derived;

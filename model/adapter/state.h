@@ -100,8 +100,10 @@ typedef struct adapter_method {
   /* those of the reference's code, if they are not the model's usual ones */
   const char *reference_targets;
   bool oriented; /* the method has --orientation */
-  bool shares;   /* layers share parameters: A_l and B_l of each run are derived from them */
-  bool derives;  /* A_l and B_l of each module are derived into `derived` */
+  /* Layers share parameters. With `materialize`, A_l and B_l of each run are derived from them, in
+   * the memory that `runs` have. */
+  bool shares;
+  bool derives; /* A_l and B_l of each module are derived into `derived` */
 
   /* Lists the method's parameters with adapter_add_parameter; NULL: it has none. */
   cdl_status (*parameters)(model_adapter *adapter);

@@ -11,7 +11,7 @@
 #include "tests/required.h"
 #include "train/joint.h"
 
-enum { STEPS = 20, RUNS_MOST = 10, FIELDS_MOST = 12 };
+enum { STEPS = 20, RUNS_MOST = 16, FIELDS_MOST = 12 };
 
 static const char *cases_folder, *backend;
 static char scratch[4096];
@@ -376,6 +376,7 @@ static const mix methods = {
       0},
      {{"method=condlora", "use_x=type1", "dropout=0", "batch_size=3", "seed=5"}, 0},
      {{"method=vera", "rank=6", "adapter_dropout=0.1", "seed=6"}, 0},
+     {{"method=shared", "rank=4", "adapter_dropout=0.1", "seed=9"}, 0},
      {{"method=none", "dropout=0.3", "lr=1e-2", "seed=6"}, 0},
      {{"method=lora", "rank=4", "dylora_rank_min=1", "layers_to_transform=1", "seed=7"}, 0},
      {{"method=condadalora", "init_r=4", "target_r=2", "tinit=2", "tfinal=4", "delta_t=2",

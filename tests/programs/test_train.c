@@ -77,6 +77,7 @@ START_TEST(parameters_are_counted_as_the_formulas_say)
   } runs[] = {{"lora", 3 * 2 * 5 * (36 + 36), 3 * 2},
               {"condlora", 2 * 5 * (36 + 36), 0},
               {"vera", 3 * 2 * (5 + 36), 3 * 2},
+              {"shared", 2 * 5 * (36 + 36), 0},
               {"none", 0, 0}};
   for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
     const char *out = scratch(runs[i].method);

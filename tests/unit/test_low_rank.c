@@ -195,6 +195,7 @@ static const form forms[] = {
      "lora",
      {"query", "value"},
      .options = {{"use_dora", 1}, {"dylora_rank_min", 2}}},
+    {"shared", "shared", {"query", "value", "dense"}, .dropout = 0.2},
     {"vera", "vera", {"query", "value", "dense"}, .moved = 0.4},
     {"vera, dropout",
      "vera",
