@@ -22,7 +22,10 @@ typedef enum {
   CDL_RANDOM_DROPOUT_ADAPTER = 8,    /* input of an adapter; layer = number of the adapted module */
   CDL_RANDOM_TEST = 9,               /* generated weights and data of tests and benchmarks */
   CDL_RANDOM_DYLORA_RANK = 10,       /* rank that a DyLoRA step trains; from the seed of dropout */
-  CDL_RANDOM_ANALYSIS = 11           /* random matrices that an analysis compares with */
+  CDL_RANDOM_ANALYSIS = 11,          /* random matrices that an analysis compares with */
+  /* Rotations of CondLoRA's weights, from the seed of initial values; layer = 2 (block · modules of
+   * a block + kind) for the side of the output, one more for that of the input. */
+  CDL_RANDOM_CONDITION = 12
 } cdl_random_purpose;
 
 typedef struct {

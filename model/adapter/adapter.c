@@ -455,6 +455,7 @@ void adapter_trainable_parameters(const model_adapter *a, int64_t *adapter_numbe
 
 cdl_status adapter_initialize(model_adapter *a, cdl_queue *q, uint64_t seed)
 {
+  a->seed = seed;
   for (size_t i = 0; i < a->own_count; i++) {
     const cdl_tensor t = a->own_parameters[i].value;
     const int64_t count = cdl_tensor_elements(t);

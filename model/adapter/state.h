@@ -18,8 +18,10 @@ typedef struct {
   const size_t *numbers;    /* [count] indices among the adapter's modules */
   int count;
   int64_t rank;
-  int group;          /* the group of shared parameters that the run belongs to */
-  cdl_tensor weights; /* [count, out, in] */
+  int group; /* the group of shared parameters that the run belongs to */
+  /* [count, out, in], the modules' own: what shared parameters are applied to. CondLoRA may put
+   * other matrices in their place. */
+  cdl_tensor weights;
   /* [count, rank, in], [count, out, rank]: derived, for methods that share parameters. */
   cdl_tensor a, b;
   cdl_tensor d_a, d_b;
@@ -168,6 +170,7 @@ struct model_adapter {
   adapter_orientation orientation;
   double options[ADAPTER_OPTIONS_MAX]; /* in the order of the method's `options` */
   const json_t *config_extra;          /* only while the adapter is created */
+  uint64_t seed;                       /* of the initial values, once they are drawn */
   /* For an adapter from a folder, until its values are read. */
   const adapter_config *source;
   const cdl_safetensors *stored;

@@ -465,6 +465,34 @@ START_TEST(settings_that_a_method_lacks_are_refused)
                   refused[i].method);
   check_refused(RUN(START, "vera", "--rslora"), 2, "--rslora", "vera");
   check_done(RUN(START, "vera", "--rank", "4", "--adapter-dropout", "0.1"));
+  check_refused(RUN(START, "condlora", "--condition", "permuted", "--layers-to-transform", "1"), 2,
+                "condition permuted", "attention.self.query");
+  check_refused(RUN(START, "lora", "--condition", "random"), 2, "--condition", "lora");
+#undef START
+}
+END_TEST
+
+/* The seed of the matrices is the first run's, whatever the seed of a run that goes on from it; a folder
+ * that has lost it is refused. */
+START_TEST(a_random_condition_is_drawn_again_from_its_folder)
+{
+  const char *first = scratch("first"), *second = scratch("second");
+#define START "train", DATA("bert-lora"), "--text-columns", "sentence1", SMALL
+  check_done(RUN(START, "--condition", "random", "--seed", "7", "--output", first));
+  const char *path = joined(first, "adapter/adapter_config.json");
+  json_t *config = parsed(read_text(path));
+  ck_assert_str_eq(json_string_value(json_object_get(config, "condition")), "random");
+  ck_assert_int_eq((int)number_at(config, "condition_seed"), 7);
+  check_done(RUN(START, "--init-adapter", first, "--seed", "8", "--lr", "0", "--output", second));
+  json_t *saved = parsed(read_text(joined(second, "adapter/adapter_config.json")));
+  ck_assert_int_eq((int)number_at(saved, "condition_seed"), 7);
+  const outcome shown = RUN("inspect", second);
+  check_done(shown);
+  ck_assert_ptr_nonnull(strstr(shown.out, "random"));
+  json_object_del(config, "condition_seed");
+  ck_assert_int_eq(json_dump_file(config, path, 0), 0);
+  check_refused(RUN(START, "--init-adapter", first, "--output", scratch("third")), 1,
+                "condition_seed", first);
 #undef START
 }
 END_TEST
@@ -635,6 +663,7 @@ int main(void)
   CASE(suite, init_adapter_decides_and_is_not_contradicted);
   CASE(suite, settings_that_a_method_lacks_are_refused);
   CASE(suite, an_adapter_without_alpha_goes_on);
+  CASE(suite, a_random_condition_is_drawn_again_from_its_folder);
   CASE(suite, without_evaluation_the_last_adapter_is_kept);
   CASE(suite, patience_ends_a_run_and_the_best_stays);
   CASE(suite, keep_last_keeps_the_last);

@@ -143,6 +143,23 @@ static const form forms[] = {
     {"lora", "lora", {"query", "value", "dense"}, .dropout = 0.2},
     {"condlora", "condlora", {"query", "value", "dense"}, .dropout = 0.2},
     {"condlora, reference", "condlora", {"query", "value"}, .reference = true},
+    {"condlora, random",
+     "condlora",
+     {"query", "dense"},
+     .dropout = 0.2,
+     .options = {{"condition", 1}}},
+    {"condlora, random, reference, dora",
+     "condlora",
+     {"query", "value"},
+     .reference = true,
+     .options = {{"condition", 1}, {"use_dora", 1}}},
+    {"condlora, permuted", "condlora", {"query", "dense"}, .options = {{"condition", 2}}},
+    {"condlora, permuted, reference, type1",
+     "condlora",
+     {"query", "value"},
+     .dropout = 0.2,
+     .reference = true,
+     .options = {{"condition", 2}, {"use_x", 1}}},
     {"bitfit", "bitfit", .dropout = 0},
     {"full", "full", .dropout = 0},
     {"none", "none", .dropout = 0},
@@ -433,6 +450,140 @@ START_TEST(gains_are_magnitudes_over_norms)
 }
 END_TEST
 
+/* ---- What CondLoRA's layers are applied to ---- */
+
+static const encoder_module *adapted(size_t group, int layer, size_t layers)
+{
+  return adapter->modules[(size_t)layer * (adapter->module_count / layers) + group];
+}
+
+/* A_l = θA W_m and B_l = W_m θBᵀ, with m = l + ⌊n / 2⌋ among n layers, in float64. */
+START_TEST(a_permuted_condition_is_another_layer_s_weight)
+{
+  static const form f = {.title = "permuted",
+                         .method = "condlora",
+                         .targets = {"output.dense"},
+                         .options = {{"condition", 2}}};
+  enum { LAYERS = 5, KINDS = 2 };
+  start();
+  make_encoder(12, LAYERS);
+  make_moved_adapter(&f);
+  adapter_materialize(adapter, queue);
+  for (int layer = 0; layer < LAYERS; layer++)
+    for (size_t kind = 0; kind < KINDS; kind++) {
+      const encoder_module *module = adapted(kind, layer, LAYERS),
+                           *other = adapted(kind, (layer + LAYERS / 2) % LAYERS, LAYERS);
+      const int64_t out = module->weight.size[2], in = module->weight.size[3];
+      float *w = values_of(other->weight), *a = values_of(module->delta.low_rank.a),
+            *b = values_of(module->delta.low_rank.b),
+            *theta_a = values_of(adapter->own_parameters[2 * kind].value),
+            *theta_b = values_of(adapter->own_parameters[2 * kind + 1].value);
+      for (int64_t r = 0; r < RANK; r++) {
+        for (int64_t i = 0; i < in; i++) {
+          double sum = 0;
+          for (int64_t o = 0; o < out; o++)
+            sum += (double)theta_a[r * out + o] * (double)w[o * in + i];
+          ck_assert_double_eq_tol((double)a[r * in + i], sum, 1e-5);
+        }
+        for (int64_t o = 0; o < out; o++) {
+          double sum = 0;
+          for (int64_t i = 0; i < in; i++)
+            sum += (double)w[o * in + i] * (double)theta_b[r * in + i];
+          ck_assert_double_eq_tol((double)b[o * RANK + r], sum, 1e-5);
+        }
+      }
+      free(w);
+      free(a);
+      free(b);
+      free(theta_a);
+      free(theta_b);
+    }
+  stop();
+}
+END_TEST
+
+/* The singular values of a matrix, by LAPACK on the CPU. */
+static void singular_values(const float *values, int64_t rows, int64_t columns, float *sigma)
+{
+  cdl_backend *cpu;
+  cdl_queue *q;
+  cdl_buffer *buffer;
+  const int64_t elements = rows * columns, least = rows < columns ? rows : columns;
+  ok(cdl_backend_open("cpu", NULL, &cpu));
+  ok(cdl_queue_create(cpu, &q));
+  ok(cdl_buffer_create(cpu, (size_t)(elements + least) * sizeof(float), &buffer));
+  const cdl_tensor m = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, rows, columns),
+                   s = cdl_tensor_1d(buffer, CDL_DTYPE_F32, elements, least);
+  cdl_queue_upload(q, m, values, (size_t)elements * sizeof *values);
+  cdl_svd(q, CDL_ARGS(svd, .sigma = s, .a = m));
+  cdl_queue_download(q, sigma, s, (size_t)least * sizeof *sigma);
+  ok(cdl_queue_sync(q));
+  cdl_buffer_destroy(buffer);
+  cdl_queue_destroy(q);
+  ok(cdl_backend_close(cpu));
+}
+
+static double cosine(const float *x, const float *y, int64_t count)
+{
+  double xy = 0, xx = 0, yy = 0;
+  for (int64_t i = 0; i < count; i++) {
+    xy += (double)x[i] * (double)y[i];
+    xx += (double)x[i] * (double)x[i];
+    yy += (double)y[i] * (double)y[i];
+  }
+  return xy / sqrt(xx * yy);
+}
+
+/* Drawn from the seed for each layer, whatever else is adapted; neither the weight nor another layer's. */
+START_TEST(a_random_condition_has_the_weight_s_singular_values)
+{
+  static const form both = {.title = "random",
+                            .method = "condlora",
+                            .targets = {"value", "intermediate.dense"},
+                            .options = {{"condition", 1}}},
+                    alone = {.title = "random",
+                             .method = "condlora",
+                             .targets = {"intermediate.dense"},
+                             .options = {{"condition", 1}}};
+  enum { LAYERS = 2, WIDE = 17 };
+  float *drawn[2][LAYERS], sigma[WIDE], of_weight[WIDE];
+  start();
+  make_encoder(12, LAYERS);
+  ok(make_adapter(&both));
+  ok(adapter_initialize(adapter, queue, 3));
+  for (size_t r = 0; r < 2; r++)
+    for (int layer = 0; layer < LAYERS; layer++) {
+      const layer_batch *run = &adapter->runs[r];
+      const int64_t rows = run->weights.size[2], columns = run->weights.size[3];
+      const cdl_tensor matrix = adapter_of_layer(run->weights, layer);
+      float *weight = values_of(run->modules[layer]->weight);
+      drawn[r][layer] = values_of(matrix);
+      ck_assert_double_lt(fabs(cosine(weight, drawn[r][layer], rows * columns)), 0.4);
+      singular_values(weight, rows, columns, of_weight);
+      singular_values(drawn[r][layer], rows, columns, sigma);
+      for (int64_t i = 0; i < (rows < columns ? rows : columns); i++)
+        ck_assert_double_eq_tol((double)sigma[i], (double)of_weight[i], 2e-6);
+      free(weight);
+    }
+  ck_assert_double_lt(fabs(cosine(drawn[1][0], drawn[1][1], 12 * WIDE)), 0.4);
+  adapter_destroy(adapter);
+  for (uint64_t seed = 3; seed < 5; seed++) {
+    ok(make_adapter(&alone));
+    ok(adapter_initialize(adapter, queue, seed));
+    for (int layer = 0; layer < LAYERS; layer++) {
+      float *again = values_of(adapter_of_layer(adapter->runs[0].weights, layer));
+      ck_assert_int_eq(memcmp(again, drawn[1][layer], 12 * WIDE * sizeof *again) == 0, seed == 3);
+      free(again);
+    }
+    adapter_destroy(adapter);
+  }
+  adapter = NULL;
+  for (int i = 0; i < 2 * LAYERS; i++)
+    free(drawn[i / LAYERS][i % LAYERS]);
+  stop();
+}
+END_TEST
+
 /* ---- Counting and refusing ---- */
 
 START_TEST(conditioning_costs_what_the_paper_s_code_prints)
@@ -503,6 +654,8 @@ int main(int argc, char **argv)
   tcase_add_loop_test(slow, a_lower_rank_leaves_the_other_rows_out, 1, RANK + 1);
   tcase_add_test(slow, frozen_rows_have_no_gradient);
   tcase_add_test(slow, gains_are_magnitudes_over_norms);
+  tcase_add_test(slow, a_permuted_condition_is_another_layer_s_weight);
+  tcase_add_test(slow, a_random_condition_has_the_weight_s_singular_values);
   tcase_add_test(slow, conditioning_costs_what_the_paper_s_code_prints);
   tcase_add_test(slow, contradictions_are_refused);
   suite_add_tcase(suite, slow);

@@ -1,17 +1,23 @@
 /* CondLoRA (Kim et al. 2024). One pair of linear layers, shared by all blocks, computes A_l and B_l
  * of each layer from its frozen weight W_l. Options add conditioning on the input, by one more
- * layer that all modules share, and DoRA and DyLoRA. */
+ * layer that all modules share, another matrix in W_l's place, and DoRA and DyLoRA. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "model/adapter/methods/condition.h"
 #include "model/adapter/methods/low_rank.h"
 #include "model/files/family.h"
 
 #define X_SCALING 0.5 /* the value in the reference's scripts */
-enum { OPTION_USE_X = LOW_RANK_OPTIONS_COUNT, OPTION_X_SCALING };
+enum { OPTION_USE_X = LOW_RANK_OPTIONS_COUNT, OPTION_X_SCALING, OPTION_CONDITION };
 
 /* type1: y += s·x_scaling · B L x̃,            L [rank, in]
  * type2: y_t += s·x_scaling · ⟨x̃_t, x̃_0⟩ w,   w [out] */
 enum { X_NONE, X_TYPE1, X_TYPE2 };
+
+typedef struct {
+  condition condition;
+} condlora;
 
 static int use_x(const model_adapter *a)
 {
@@ -88,6 +94,11 @@ static cdl_status x_parameter(model_adapter *a)
 static cdl_status parameters(model_adapter *a)
 {
   int known = 0;
+  condlora *own = calloc(1, sizeof *own);
+  if (own == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter");
+  a->own_state = own;
+  own->condition.kind = (condition_kind)adapter_option_value(a, OPTION_CONDITION);
   CDL_TRY(low_rank_check_options(a));
   CDL_TRY(check_x(a));
   for (size_t i = 0; i < a->run_count; i++) {
@@ -139,6 +150,8 @@ static void attach_pair(const model_adapter *a, encoder_delta *delta)
 
 static cdl_status attach(model_adapter *a, cdl_queue *q)
 {
+  condlora *own = a->own_state;
+  CDL_TRY(condition_create(&own->condition, a, q));
   for (size_t r = 0; r < a->run_count; r++) {
     const layer_batch *run = &a->runs[r];
     for (int i = 0; i < run->count; i++) {
@@ -204,12 +217,31 @@ static void pull_back(model_adapter *a, cdl_queue *q)
 
 static cdl_status prepare_base(model_adapter *a, cdl_queue *q)
 {
+  condlora *own = a->own_state;
+  CDL_TRY(condition_begin(&own->condition, a, q));
   dora_initialize(a, q);
   return CDL_STATUS_OK;
 }
 
+static cdl_status restored(model_adapter *a, cdl_queue *q)
+{
+  condlora *own = a->own_state;
+  return condition_make(&own->condition, a, q);
+}
+
+static json_t *config_extra(const model_adapter *a, const struct adapter_snapshot *snapshot)
+{
+  const condlora *own = a->own_state;
+  (void)snapshot;
+  return condition_extra(&own->condition);
+}
+
 static void release(model_adapter *a)
 {
+  condlora *own = a->own_state;
+  if (own != NULL)
+    condition_release(&own->condition);
+  free(own);
   dora_release(a);
   dylora_release(a);
 }
@@ -228,13 +260,22 @@ static const base_option options[] = {
      .default_value = X_SCALING,
      .high = 1,
      .help = "of that layer's part"},
+    {.name = "condition",
+     .kind = BASE_OPTION_CHOICE,
+     .placeholder = CONDITION_WORDS,
+     .help = "what gives a layer's A and B: its own weight, a random matrix with that weight's "
+             "singular values, or the weight of another layer"},
     {0}};
+
+static const char *const extra_keys[] = {condition_seed_key, NULL};
 
 const adapter_method adapter_method_condlora = {.name = "condlora",
                                                 .peft_type = "CONDLORA",
                                                 .has = ADAPTER_HAS_ALL,
                                                 .takes_ratio = takes_ratio,
                                                 .options = options,
+                                                .config_extra_keys = extra_keys,
+                                                .config_extra = config_extra,
                                                 .initial_values = 1u << ADAPTER_INIT_GAUSSIAN,
                                                 .oriented = true,
                                                 .shares = true,
@@ -247,4 +288,5 @@ const adapter_method adapter_method_condlora = {.name = "condlora",
                                                 .prepare_base = prepare_base,
                                                 .begin_step = dylora_begin_step,
                                                 .after_step = dylora_after_step,
-                                                .varies = dylora_varies};
+                                                .varies = dylora_varies,
+                                                .restored = restored};
