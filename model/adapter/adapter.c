@@ -498,14 +498,22 @@ cdl_tensor adapter_repeated(cdl_tensor matrix, int count)
   return matrix;
 }
 
+cdl_tensor adapter_products(const model_adapter *a, cdl_queue *q, const layer_batch *run,
+                            int64_t columns, cdl_tensor x, bool transpose_x, bool transpose_weights)
+{
+  const cdl_tensor products = cdl_tensor_3d(a->scratch.buffer, CDL_DTYPE_F32, a->scratch.offset,
+                                            run->count, run->rank, columns);
+  cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = x, .b = run->weights, .transpose_a = transpose_x,
+                       .transpose_b = transpose_weights, .alpha = 1));
+  return products;
+}
+
 void adapter_add_products(const model_adapter *a, cdl_queue *q, const layer_batch *run,
                           cdl_tensor gradient, cdl_tensor x, bool transpose_x,
                           bool transpose_weights)
 {
-  const cdl_tensor products = cdl_tensor_3d(a->scratch.buffer, CDL_DTYPE_F32, a->scratch.offset,
-                                            run->count, run->rank, gradient.size[3]);
-  cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = x, .b = run->weights, .transpose_a = transpose_x,
-                       .transpose_b = transpose_weights, .alpha = 1));
+  const cdl_tensor products =
+      adapter_products(a, q, run, gradient.size[3], x, transpose_x, transpose_weights);
   cdl_reduce(q, CDL_ARGS(reduce, .out = gradient, .x = products, .function = CDL_REDUCE_SUM,
                          .axis = 1, .accumulate = true));
 }

@@ -126,7 +126,8 @@ START_TEST(kills_of_other_methods_leave_the_same_bytes)
               {"condlora", "roberta-condlora-type1", "adapter", "--use-x=type1"},
               {"condlora", "bert-condlora-type2", "adapter", "--use-x=type2"},
               {"condlora", "bert-lora", "adapter", "--condition=random"},
-              {"condlora", "bert-lora", "adapter", "--condition=permuted"}};
+              {"condlora", "bert-lora", "adapter", "--condition=permuted"},
+              {"condlora", "bert-lora", "adapter", "--gates"}};
   unsigned random = 7;
   for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
 #define METHOD_RUN                                                                           \

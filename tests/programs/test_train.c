@@ -472,8 +472,8 @@ START_TEST(settings_that_a_method_lacks_are_refused)
 }
 END_TEST
 
-/* The seed of the matrices is the first run's, whatever the seed of a run that goes on from it; a folder
- * that has lost it is refused. */
+/* The seed of the matrices is the first run's, whatever the seed of a run that goes on from it; a
+ * folder that has lost it is refused. */
 START_TEST(a_random_condition_is_drawn_again_from_its_folder)
 {
   const char *first = scratch("first"), *second = scratch("second");

@@ -160,6 +160,16 @@ static const form forms[] = {
      .dropout = 0.2,
      .reference = true,
      .options = {{"condition", 2}, {"use_x", 1}}},
+    {"condlora, gates", "condlora", {"query", "dense"}, .dropout = 0.2, .options = {{"gates", 1}}},
+    {"condlora, gates, reference, type1, random",
+     "condlora",
+     {"query", "value"},
+     .reference = true,
+     .options = {{"gates", 1}, {"use_x", 1}, {"condition", 1}}},
+    {"condlora, gates, dora, dylora",
+     "condlora",
+     {"query", "output.dense"},
+     .options = {{"gates", 1}, {"use_dora", 1}, {"dylora_rank_min", 2}}},
     {"bitfit", "bitfit", .dropout = 0},
     {"full", "full", .dropout = 0},
     {"none", "none", .dropout = 0},
@@ -534,7 +544,8 @@ static double cosine(const float *x, const float *y, int64_t count)
   return xy / sqrt(xx * yy);
 }
 
-/* Drawn from the seed for each layer, whatever else is adapted; neither the weight nor another layer's. */
+/* Drawn from the seed for each layer, whatever else is adapted; neither the weight nor another
+ * layer's. */
 START_TEST(a_random_condition_has_the_weight_s_singular_values)
 {
   static const form both = {.title = "random",
@@ -589,9 +600,9 @@ END_TEST
 START_TEST(conditioning_costs_what_the_paper_s_code_prints)
 {
   static const struct {
-    double use_x;
+    double use_x, gates;
     int64_t numbers;
-  } counted[] = {{0, 24576}, {1, 30720}, {2, 25344}};
+  } counted[] = {{0, 0, 24576}, {1, 0, 30720}, {2, 0, 25344}, {0, 1, 24576 + 2 * 8}};
   const char *const targets[] = {"query", "value"};
   start();
   make_encoder(768, 1);
@@ -601,7 +612,10 @@ START_TEST(conditioning_costs_what_the_paper_s_code_prints)
                           .alpha = 8,
                           .orientation = ADAPTER_ORIENTATION_REFERENCE,
                           .targets = {(char **)(uintptr_t)targets, 2}};
-    fill_options("condlora", (named_option[NAMED_OPTIONS]){{"use_x", counted[i].use_x}}, s.options);
+    fill_options(
+        "condlora",
+        (named_option[NAMED_OPTIONS]){{"use_x", counted[i].use_x}, {"gates", counted[i].gates}},
+        s.options);
     int64_t of_adapter, of_head;
     ok(adapter_create(queue, encoder, &s, &adapter));
     adapter_trainable_parameters(adapter, &of_adapter, &of_head);

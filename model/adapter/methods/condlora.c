@@ -1,15 +1,16 @@
 /* CondLoRA (Kim et al. 2024). One pair of linear layers, shared by all blocks, computes A_l and B_l
  * of each layer from its frozen weight W_l. Options add conditioning on the input, by one more
- * layer that all modules share, another matrix in W_l's place, and DoRA and DyLoRA. */
+ * layer that all modules share, another matrix in W_l's place, gates, and DoRA and DyLoRA. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/adapter/methods/condition.h"
+#include "model/adapter/methods/gates.h"
 #include "model/adapter/methods/low_rank.h"
 #include "model/files/family.h"
 
 #define X_SCALING 0.5 /* the value in the reference's scripts */
-enum { OPTION_USE_X = LOW_RANK_OPTIONS_COUNT, OPTION_X_SCALING, OPTION_CONDITION };
+enum { OPTION_USE_X = LOW_RANK_OPTIONS_COUNT, OPTION_X_SCALING, OPTION_CONDITION, OPTION_GATES };
 
 /* type1: y += s·x_scaling · B L x̃,            L [rank, in]
  * type2: y_t += s·x_scaling · ⟨x̃_t, x̃_0⟩ w,   w [out] */
@@ -17,6 +18,7 @@ enum { X_NONE, X_TYPE1, X_TYPE2 };
 
 typedef struct {
   condition condition;
+  gates gates;
 } condlora;
 
 static int use_x(const model_adapter *a)
@@ -30,7 +32,7 @@ static float x_scaling(const model_adapter *a)
 }
 
 /* Parameter 2 g is θA of group g, and 2 g + 1 is its θB. A group is named by its path inside the
- * block. L or w comes last. */
+ * block. L or w follows, then gates. */
 static const encoder_parameter *theta_a(const model_adapter *a, const layer_batch *run)
 {
   return &a->own_parameters[2 * run->group];
@@ -99,6 +101,7 @@ static cdl_status parameters(model_adapter *a)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter");
   a->own_state = own;
   own->condition.kind = (condition_kind)adapter_option_value(a, OPTION_CONDITION);
+  own->gates.on = adapter_option_value(a, OPTION_GATES) != 0;
   CDL_TRY(low_rank_check_options(a));
   CDL_TRY(check_x(a));
   for (size_t i = 0; i < a->run_count; i++) {
@@ -119,18 +122,20 @@ static cdl_status parameters(model_adapter *a)
         adapter_add_parameter(a, ENCODER_ROLE_WEIGHT, run->rank, in, "%s.condlora_B.weight", path));
   }
   CDL_TRY(x_parameter(a));
+  CDL_TRY(gates_parameters(&own->gates, a));
   return dora_parameters(a);
 }
 
-/* The layer of the input starts at zero, like θB. */
+/* The layer of the input starts at zero, like θB; gates start at one. */
 static void initialize(const model_adapter *a, size_t index, cdl_random *random, float *values,
                        int64_t count)
 {
-  const size_t pairs = 2 * (size_t)a->group_count;
-  if (index < pairs)
+  const condlora *own = a->own_state;
+  if (index < 2 * (size_t)a->group_count)
     adapter_initialize_pair(a, index, random, values, count);
   else
-    memset(values, 0, (size_t)count * sizeof *values);
+    for (int64_t i = 0; i < count; i++)
+      values[i] = gates_own(&own->gates, index) ? 1 : 0;
 }
 
 /* True for θB only. */
@@ -152,6 +157,7 @@ static cdl_status attach(model_adapter *a, cdl_queue *q)
 {
   condlora *own = a->own_state;
   CDL_TRY(condition_create(&own->condition, a, q));
+  CDL_TRY(gates_create(&own->gates, a, q, theta_a));
   for (size_t r = 0; r < a->run_count; r++) {
     const layer_batch *run = &a->runs[r];
     for (int i = 0; i < run->count; i++) {
@@ -173,16 +179,17 @@ static void materialize(model_adapter *a, cdl_queue *q)
 {
   const bool transposed = a->orientation == ADAPTER_ORIENTATION_REFERENCE;
   const bool type1 = use_x(a) == X_TYPE1;
+  const condlora *own = a->own_state;
   for (size_t r = 0; r < a->run_count; r++) {
     const layer_batch *run = &a->runs[r];
     if (type1)
       cdl_axpby(q,
                 CDL_ARGS(axpby, .out = run->a, .x = adapter_repeated(theta_x(a)->value, run->count),
                          .alpha = x_scaling(a)));
-    cdl_gemm(q,
-             CDL_ARGS(gemm, .out = run->a,
-                      .a = adapter_repeated(theta_a(a, run)->value, run->count), .b = run->weights,
-                      .transpose_b = transposed, .alpha = 1, .beta = type1 ? 1 : 0));
+    cdl_gemm(q, CDL_ARGS(gemm, .out = run->a,
+                         .a = gates_apply(&own->gates, a, q, r, theta_a(a, run)->value),
+                         .b = run->weights, .transpose_b = transposed, .alpha = 1,
+                         .beta = type1 ? 1 : 0));
     cdl_gemm(q, CDL_ARGS(gemm, .out = run->b, .a = run->weights,
                          .b = adapter_repeated(theta_b(a, run)->value, run->count),
                          .transpose_b = true, .alpha = 1));
@@ -200,14 +207,21 @@ static void add_x_gradient(const model_adapter *a, cdl_queue *q, const layer_bat
   cdl_axpby(q, CDL_ARGS(axpby, .out = gradient, .x = sum, .alpha = x_scaling(a), .beta = 1));
 }
 
-/* dθA += Σ_l dA_l W_lᵀ (paper) or dA_l W_l (reference),  dθB += Σ_l dB_lᵀ W_l */
+/* dθA += Σ_l dA_l W_lᵀ (paper) or dA_l W_l (reference), behind gates where there are some;
+ * dθB += Σ_l dB_lᵀ W_l */
 static void pull_back(model_adapter *a, cdl_queue *q)
 {
   const bool paper = a->orientation == ADAPTER_ORIENTATION_PAPER;
+  const condlora *own = a->own_state;
   dylora_pull_back(a, q);
   for (size_t r = 0; r < a->run_count; r++) {
     const layer_batch *run = &a->runs[r];
-    adapter_add_products(a, q, run, theta_a(a, run)->gradient, run->d_a, false, paper);
+    if (own->gates.on)
+      gates_pull_back(
+          &own->gates, a, q, r, theta_a(a, run),
+          adapter_products(a, q, run, theta_a(a, run)->value.size[3], run->d_a, false, paper));
+    else
+      adapter_add_products(a, q, run, theta_a(a, run)->gradient, run->d_a, false, paper);
     adapter_add_products(a, q, run, theta_b(a, run)->gradient, run->d_b, true, false);
     if (use_x(a) == X_TYPE1)
       add_x_gradient(a, q, run);
@@ -239,8 +253,10 @@ static json_t *config_extra(const model_adapter *a, const struct adapter_snapsho
 static void release(model_adapter *a)
 {
   condlora *own = a->own_state;
-  if (own != NULL)
+  if (own != NULL) {
     condition_release(&own->condition);
+    gates_release(&own->gates);
+  }
   free(own);
   dora_release(a);
   dylora_release(a);
@@ -265,6 +281,9 @@ static const base_option options[] = {
      .placeholder = CONDITION_WORDS,
      .help = "what gives a layer's A and B: its own weight, a random matrix with that weight's "
              "singular values, or the weight of another layer"},
+    {.name = "gates",
+     .kind = BASE_OPTION_FLAG,
+     .help = "train a factor for each layer and rank, too"},
     {0}};
 
 static const char *const extra_keys[] = {condition_seed_key, NULL};
