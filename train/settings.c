@@ -13,7 +13,7 @@
 #include "train/schedule.h"
 
 /* "condlora|lora|…", in the order of adapter_methods. */
-#define METHOD(name) "|" #name
+#define METHOD(name, word) "|" word
 static const char listed_methods[] =
 #include "model/adapter/methods.def"
     ;

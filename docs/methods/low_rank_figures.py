@@ -63,6 +63,26 @@ def shared():
     )
 
 
+def lora_xs():
+    svg(
+        "lora-xs.svg", 560, 220,
+        box(20, 30, 100, 100, FROZEN, "W l"), text(150, 85, "+ s ·"), box(182, 30, 30, 100, FROZEN, "U r"), text(226, 85, "·"),
+        box(240, 65, 30, 30, TRAINED, "R l"), text(284, 85, "·"), box(298, 67, 100, 26, FROZEN, "Σ r V rᵀ"),
+        text(416, 85, "="), box(434, 30, 100, 100, DERIVED, "W l + s B A"),
+        text(280, 160, "U r, Σ r and V r are of W l itself; every layer trains its own square R l"), legend(150, 185),
+    )
+
+
+def vera():
+    svg(
+        "vera.svg", 600, 220,
+        box(20, 30, 100, 100, FROZEN, "W l"), text(136, 85, "+"), box(150, 30, 26, 100, TRAINED, "b l"), text(188, 85, "∘"),
+        box(202, 30, 50, 100, FROZEN, "B"), text(266, 85, "·"), box(280, 57, 26, 46, TRAINED, "d l"), text(318, 85, "∘"),
+        box(332, 57, 100, 46, FROZEN, "A"), text(450, 85, "="), box(470, 30, 110, 100, DERIVED, "W l + B l A l"),
+        text(300, 160, "A and B are random and the same in all layers; every layer trains two vectors"), legend(165, 185),
+    )
+
+
 def dora():
     rows = "".join(
         f'<line x1="330" y1="130" x2="{330 + dx * g}" y2="{130 - dy * g}" stroke="#d2691e" stroke-width="4"/>'
@@ -124,6 +144,8 @@ if __name__ == "__main__":
     lora()
     condlora()
     shared()
+    lora_xs()
+    vera()
     dora()
     dylora()
     adalora()

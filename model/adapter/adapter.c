@@ -55,6 +55,27 @@ cdl_status adapter_add_vector(model_adapter *a, encoder_parameter_role role, int
   return status;
 }
 
+cdl_status adapter_add_frozen(model_adapter *a, int64_t rows, int64_t columns,
+                              const char *name_format, ...)
+{
+  if (a->frozen_count == a->frozen_capacity) {
+    const size_t capacity = a->frozen_capacity == 0 ? 16 : 2 * a->frozen_capacity;
+    adapter_frozen *grown = realloc(a->frozen, capacity * sizeof *grown);
+    if (grown == NULL)
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter of %zu frozen matrices",
+                      capacity);
+    a->frozen = grown;
+    a->frozen_capacity = capacity;
+  }
+  adapter_frozen *f = &a->frozen[a->frozen_count++];
+  f->value = cdl_tensor_2d(NULL, CDL_DTYPE_F32, 0, rows, columns);
+  va_list arguments;
+  va_start(arguments, name_format);
+  vsnprintf(f->name, sizeof f->name, name_format, arguments);
+  va_end(arguments);
+  return CDL_STATUS_OK;
+}
+
 void adapter_initialize_pair(const model_adapter *a, size_t index, cdl_random *random,
                              float *values, int64_t count)
 {
@@ -184,60 +205,56 @@ static cdl_status allocate_derived(model_adapter *a, cdl_backend *backend, cdl_q
   return CDL_STATUS_OK;
 }
 
-size_t adapter_frozen_count(const model_adapter *a)
-{
-  size_t count = 0;
-  while (a->method->frozen != NULL && a->method->frozen[count].name != NULL)
-    count++;
-  return count;
-}
-
 const cdl_stored_tensor *adapter_stored_frozen(const model_adapter *a, size_t index)
 {
-  return a->stored != NULL ? cdl_safetensors_find(a->stored, a->method->frozen[index].name) : NULL;
+  return a->stored != NULL ? cdl_safetensors_find(a->stored, a->frozen[index].name) : NULL;
 }
 
 static cdl_status draw_frozen(const model_adapter *a, cdl_queue *q, size_t index)
 {
-  const adapter_frozen *f = &a->method->frozen[index];
-  const int64_t count = cdl_tensor_elements(a->frozen[index]);
+  const adapter_frozen *f = &a->frozen[index];
+  const int64_t count = cdl_tensor_elements(f->value);
   float *values = malloc((size_t)count * sizeof *values);
   if (values == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", f->name);
-  f->draw(a, values, count);
-  cdl_queue_upload(q, a->frozen[index], values, (size_t)count * sizeof *values);
+  a->method->draw_frozen(a, index, values, count);
+  cdl_queue_upload(q, f->value, values, (size_t)count * sizeof *values);
   free(values);
   return cdl_queue_status(q);
 }
 
+/* The folder's matrix may be larger than needed if the method can draw it. */
+static cdl_status fit_stored(const model_adapter *a, size_t index)
+{
+  adapter_frozen *f = &a->frozen[index];
+  const cdl_stored_tensor *stored = adapter_stored_frozen(a, index);
+  const int64_t rows = f->value.size[2], columns = f->value.size[3];
+  if (stored == NULL || a->method->draw_frozen == NULL)
+    return CDL_STATUS_OK;
+  if (stored->rank != 2 || stored->shape[0] < rows || stored->shape[1] < columns)
+    return cdl_fail(CDL_STATUS_DATA, "tensor %s: expected at least [%lld, %lld]", f->name,
+                    (long long)rows, (long long)columns);
+  f->value = cdl_tensor_2d(NULL, CDL_DTYPE_F32, 0, stored->shape[0], stored->shape[1]);
+  return CDL_STATUS_OK;
+}
+
 /* All of them are in one buffer. Those in the folder are read with its other tensors; the others
- * are drawn. */
+ * are drawn, if the method can draw them. */
 static cdl_status allocate_frozen(model_adapter *a, cdl_backend *backend, cdl_queue *q)
 {
-  const size_t count = adapter_frozen_count(a);
-  if (count == 0)
+  if (a->method->frozen == NULL)
     return CDL_STATUS_OK;
-  a->frozen = calloc(count, sizeof *a->frozen);
-  if (a->frozen == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu frozen tensors", count);
+  CDL_TRY(a->method->frozen(a));
   int64_t used = 0;
-  for (size_t i = 0; i < count; i++) {
-    int64_t rows, columns;
-    a->method->frozen[i].shape(a, &rows, &columns);
-    const cdl_stored_tensor *stored = adapter_stored_frozen(a, i);
-    if (stored != NULL) { /* the folder's matrix may be larger than needed */
-      if (stored->rank != 2 || stored->shape[0] < rows || stored->shape[1] < columns)
-        return cdl_fail(CDL_STATUS_DATA, "tensor %s: expected at least [%lld, %lld]",
-                        a->method->frozen[i].name, (long long)rows, (long long)columns);
-      rows = stored->shape[0];
-      columns = stored->shape[1];
-    }
-    a->frozen[i] = take(&used, NULL, 1, rows, columns);
+  for (size_t i = 0; i < a->frozen_count; i++) {
+    CDL_TRY(fit_stored(a, i));
+    a->frozen[i].value =
+        take(&used, NULL, 1, a->frozen[i].value.size[2], a->frozen[i].value.size[3]);
   }
   CDL_TRY(cdl_buffer_create(backend, (size_t)used * sizeof(float), &a->frozen_buffer));
-  for (size_t i = 0; i < count; i++) {
-    a->frozen[i].buffer = a->frozen_buffer;
-    if (adapter_stored_frozen(a, i) == NULL)
+  for (size_t i = 0; i < a->frozen_count; i++) {
+    a->frozen[i].value.buffer = a->frozen_buffer;
+    if (a->method->draw_frozen != NULL && adapter_stored_frozen(a, i) == NULL)
       CDL_TRY(draw_frozen(a, q, i));
   }
   return CDL_STATUS_OK;

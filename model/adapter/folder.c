@@ -28,7 +28,7 @@ static bool has_prefix(const char *name)
 static bool may_be_named(const adapter_config *config, const char *name)
 {
   const adapter_method *method = adapter_method_find(config->settings.method);
-  return has_prefix(name) || (method != NULL && adapter_is_frozen(method, name));
+  return has_prefix(name) || (method != NULL && adapter_names_frozen(method, name));
 }
 
 static cdl_status check_names(const cdl_safetensors *tensors, const adapter_config *config,

@@ -36,15 +36,15 @@ static cdl_tensor state_tensor(const model_adapter *adapter, size_t index)
     if (states == index)
       return t;
   }
-  return index - states < adapter_frozen_count(a) ? a->frozen[index - states] : (cdl_tensor){0};
+  return index - states < a->frozen_count ? a->frozen[index - states].value : (cdl_tensor){0};
 }
 
 /* Returns the place of the frozen matrices in a snapshot. */
 static float *frozen_values(const model_adapter *a, const adapter_snapshot *snapshot)
 {
   float *values = snapshot->state + snapshot->state_count;
-  for (size_t i = 0; i < adapter_frozen_count(a); i++)
-    values -= cdl_tensor_elements(a->frozen[i]);
+  for (size_t i = 0; i < a->frozen_count; i++)
+    values -= cdl_tensor_elements(a->frozen[i].value);
   return values;
 }
 
@@ -156,9 +156,9 @@ static void collect_frozen(const model_adapter *a, const adapter_snapshot *snaps
                            adapter_tensors *t)
 {
   const float *next = frozen_values(a, snapshot);
-  for (size_t i = 0; i < adapter_frozen_count(a); i++) {
-    const cdl_tensor f = a->frozen[i];
-    t->tensors[t->parameters + i] = (cdl_stored_tensor){.name = a->method->frozen[i].name,
+  for (size_t i = 0; i < a->frozen_count; i++) {
+    const cdl_tensor f = a->frozen[i].value;
+    t->tensors[t->parameters + i] = (cdl_stored_tensor){.name = a->frozen[i].name,
                                                         .type = CDL_STORED_F32,
                                                         .rank = 2,
                                                         .shape = {f.size[2], f.size[3]},
@@ -214,7 +214,7 @@ cdl_status adapter_write(const model_adapter *adapter, const adapter_snapshot *s
                          const char *folder, const adapter_config *config)
 {
   const size_t parameters = adapter_parameter_count(adapter),
-               count = parameters + adapter_frozen_count(adapter);
+               count = parameters + adapter->frozen_count;
   adapter_tensors t = {.tensors = calloc(count + 1, sizeof *t.tensors),
                        .names = calloc(count + 1, sizeof *t.names),
                        .replaced = calloc(count + 1, sizeof *t.replaced),
@@ -254,13 +254,21 @@ static bool is_buffer(const char *name)
   return false;
 }
 
+static bool is_frozen(const model_adapter *adapter, const char *name)
+{
+  for (size_t i = 0; i < adapter->frozen_count; i++)
+    if (strcmp(adapter->frozen[i].name, name) == 0)
+      return true;
+  return false;
+}
+
 static cdl_status refuse_others(const model_adapter *adapter, const char *folder)
 {
   const cdl_safetensors *tensors = adapter->stored;
   for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
     const char *name = cdl_safetensors_get(tensors, i)->name;
     bool known = is_repeated(name) || is_buffer(name) || adapter_folds(adapter, name) ||
-                 adapter_is_frozen(adapter->method, name);
+                 is_frozen(adapter, name);
     for (size_t j = 0; j < adapter_parameter_count(adapter) && !known; j++)
       known =
           adapter_stored(adapter, adapter_parameter(adapter, j)) == cdl_safetensors_get(tensors, i);
@@ -304,6 +312,22 @@ static void report_missing(const reading *r)
             r->folder);
 }
 
+static cdl_status read_frozen(const model_adapter *adapter, const char *folder, float *values)
+{
+  for (size_t i = 0; i < adapter->frozen_count; i++) {
+    const adapter_frozen *f = &adapter->frozen[i];
+    const cdl_stored_tensor *t = adapter_stored_frozen(adapter, i);
+    const int64_t shape[] = {f->value.size[2], f->value.size[3]};
+    if (t != NULL)
+      CDL_TRY(cdl_safetensors_read(adapter->stored, t, 2, shape, values));
+    else if (adapter->method->draw_frozen == NULL)
+      return cdl_fail(CDL_STATUS_DATA, "%s: the adapter has no tensor %s; is it for another model?",
+                      folder, f->name);
+    values += cdl_tensor_elements(f->value);
+  }
+  return CDL_STATUS_OK;
+}
+
 static cdl_status read_values(model_adapter *adapter, cdl_queue *queue, const char *folder,
                               adapter_snapshot *snapshot)
 {
@@ -326,14 +350,7 @@ static cdl_status read_values(model_adapter *adapter, cdl_queue *queue, const ch
     CDL_TRY(adapter_fold(adapter, folder, p, next));
     next += elements_of(p);
   }
-  next = frozen_values(adapter, snapshot);
-  for (size_t i = 0; i < adapter_frozen_count(adapter); i++) {
-    const cdl_tensor f = adapter->frozen[i];
-    const cdl_stored_tensor *t = adapter_stored_frozen(adapter, i);
-    if (t != NULL)
-      CDL_TRY(cdl_safetensors_read(tensors, t, 2, (int64_t[]){f.size[2], f.size[3]}, next));
-    next += cdl_tensor_elements(f);
-  }
+  CDL_TRY(read_frozen(adapter, folder, frozen_values(adapter, snapshot)));
   CDL_TRY(refuse_others(adapter, folder));
   report_missing(&r);
   return adapter_snapshot_restore(snapshot, adapter, queue);

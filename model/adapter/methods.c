@@ -6,7 +6,7 @@
 #include "model/adapter/state.h"
 
 static const adapter_method *const methods[] = {
-#define METHOD(name) &adapter_method_##name,
+#define METHOD(name, word) &adapter_method_##name,
 #include "model/adapter/methods.def"
 #undef METHOD
 };
@@ -15,7 +15,7 @@ enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
 const char *const *adapter_methods(void)
 {
   static const char *const names[] = {
-#define METHOD(name) #name,
+#define METHOD(name, word) word,
 #include "model/adapter/methods.def"
 #undef METHOD
       NULL};
@@ -146,10 +146,10 @@ const adapter_keys *adapter_keys_of(const adapter_method *method)
   return method->keys != NULL ? method->keys : &of_lora;
 }
 
-bool adapter_is_frozen(const adapter_method *method, const char *name)
+bool adapter_names_frozen(const adapter_method *method, const char *name)
 {
-  for (const adapter_frozen *f = method->frozen; f != NULL && f->name != NULL; f++)
-    if (strcmp(f->name, name) == 0)
+  for (const char *const *n = method->frozen_names; n != NULL && *n != NULL; n++)
+    if (strcmp(*n, name) == 0)
       return true;
   return false;
 }

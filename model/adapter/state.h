@@ -56,11 +56,10 @@ typedef struct {
   const char *adapted_bias; /* value of "bias" for ADAPTER_BIAS_ADAPTED */
 } adapter_keys;
 
-/* A matrix that is drawn once, from the method's options alone, and is never trained. */
+/* A matrix that is never trained, and is stored with the adapter. */
 typedef struct {
-  const char *name; /* full name in the adapter's file: "base_model.vera_A" */
-  void (*shape)(const model_adapter *adapter, int64_t *rows, int64_t *columns);
-  void (*draw)(const model_adapter *adapter, float *values, int64_t count);
+  char name[MODEL_NAME_BYTES + 64]; /* full name in the adapter's file: "base_model.vera_A" */
+  cdl_tensor value;
 } adapter_frozen;
 
 /* The update in a folder for a target that no delta reaches; endings of tensor names. */
@@ -90,8 +89,9 @@ typedef struct adapter_method {
    * adapter's `config_extra`; ends with NULL. If a key is also a general setting (rank_pattern),
    * only the method reads it. */
   const char *const *config_extra_keys;
-  unsigned initial_values;      /* allowed values of adapter_init, as bits; kaiming always is */
-  const adapter_frozen *frozen; /* ends with a NULL name; NULL: none */
+  unsigned initial_values; /* allowed values of adapter_init, as bits; kaiming always is */
+  /* Names of frozen matrices that do not begin with ADAPTER_PREFIX; ends with NULL. */
+  const char *const *frozen_names;
   /* The ending of the one tensor that a folder has for each adapted module, whose first size is
    * the module's rank; NULL: modules share tensors, or there are none. */
   const char *module_ending;
@@ -109,6 +109,11 @@ typedef struct adapter_method {
 
   /* Lists the method's parameters with adapter_add_parameter; NULL: it has none. */
   cdl_status (*parameters)(model_adapter *adapter);
+  /* Lists matrices that are never trained with adapter_add_frozen; NULL: it has none. */
+  cdl_status (*frozen)(model_adapter *adapter);
+  /* Computes frozen matrix `index` from the method's options. A folder may then lack it, or have a
+   * larger one. NULL: prepare_base computes all of them. */
+  void (*draw_frozen)(const model_adapter *adapter, size_t index, float *values, int64_t count);
   /* Computes `count` initial values of the method's own parameter `index`. */
   void (*initialize)(const model_adapter *adapter, size_t index, cdl_random *random, float *values,
                      int64_t count);
@@ -196,7 +201,8 @@ struct model_adapter {
   encoder_parameter **trained; /* the method's own, then the encoder's */
   size_t trained_count;
 
-  cdl_tensor *frozen;             /* one per frozen matrix of the method, drawn or read */
+  adapter_frozen *frozen; /* [frozen_count] computed or read */
+  size_t frozen_count, frozen_capacity;
   encoder_low_rank_term *derived; /* [module_count], if the method derives them */
 
   cdl_buffer *value_buffer, *gradient_buffer, *derived_buffer, *frozen_buffer;
@@ -229,7 +235,9 @@ enum {
                     ADAPTER_HAS_ALPHA_PATTERN | ADAPTER_HAS_RSLORA | ADAPTER_HAS_DROPOUT
 };
 
-size_t adapter_frozen_count(const model_adapter *adapter);
+/* Adds a frozen matrix; `name` as formatted, in the adapter's file. Memory comes later. */
+cdl_status adapter_add_frozen(model_adapter *adapter, int64_t rows, int64_t columns,
+                              const char *name_format, ...) CDL_PRINTF(4, 5);
 /* Returns the folder's tensor for a frozen matrix while the adapter is read; or NULL. */
 const cdl_stored_tensor *adapter_stored_frozen(const model_adapter *adapter, size_t index);
 
@@ -261,8 +269,8 @@ void adapter_add_products(const model_adapter *adapter, cdl_queue *queue, const 
 const adapter_method *adapter_method_find(const char *name);
 /* Never NULL. */
 const adapter_keys *adapter_keys_of(const adapter_method *method);
-/* Returns whether a tensor of an adapter's file is one of the method's frozen matrices. */
-bool adapter_is_frozen(const adapter_method *method, const char *name);
+/* Returns whether the method's frozen_names have this name. */
+bool adapter_names_frozen(const adapter_method *method, const char *name);
 
 /* Returns alpha / rank, or alpha / √rank with rslora; 1 for a method without alpha. */
 float adapter_scale(const adapter_settings *settings, int64_t rank, double alpha);
@@ -283,7 +291,7 @@ CDL_MUST_USE cdl_status adapter_saved_modules(const model_adapter *adapter, cons
 /* Returns whether the folder's config says that a tensor of the model is in its file. */
 bool adapter_says_saved(const model_adapter *adapter, const char *name);
 
-#define METHOD(name) extern const adapter_method adapter_method_##name;
+#define METHOD(name, word) extern const adapter_method adapter_method_##name;
 #include "model/adapter/methods.def"
 #undef METHOD
 

@@ -378,6 +378,7 @@ static const mix methods = {
      {{"method=vera", "rank=6", "adapter_dropout=0.1", "seed=6"}, 0},
      {{"method=condlora", "condition=random", "adapter_dropout=0.1", "seed=10"}, 0},
      {{"method=condlora", "condition=permuted", "orientation=reference", "gates", "seed=11"}, 0},
+     {{"method=lora-xs", "rank=6", "adapter_dropout=0.1", "seed=12"}, 0},
      {{"method=shared", "rank=4", "adapter_dropout=0.1", "seed=9"}, 0},
      {{"method=none", "dropout=0.3", "lr=1e-2", "seed=6"}, 0},
      {{"method=lora", "rank=4", "dylora_rank_min=1", "layers_to_transform=1", "seed=7"}, 0},

@@ -120,6 +120,7 @@ START_TEST(kills_of_other_methods_leave_the_same_bytes)
               {"adalora", "bert-lora", "adapter", "--delta-t=2"},
               {"condadalora", "bert-lora", "adapter", "--tinit=5"},
               {"vera", "bert-lora", "adapter", "--projection-prng-key=3"},
+              {"lora-xs", "bert-lora", "adapter", "--rank=3"},
               {"shared", "bert-lora", "adapter", "--init=gaussian"},
               {"lora", "bert-lora", "adapter", "--use-dora"},
               {"lora", "bert-lora", "adapter", "--dylora-rank-min=2"},

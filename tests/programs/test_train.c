@@ -77,6 +77,7 @@ START_TEST(parameters_are_counted_as_the_formulas_say)
   } runs[] = {{"lora", 3 * 2 * 5 * (36 + 36), 3 * 2},
               {"condlora", 2 * 5 * (36 + 36), 0},
               {"vera", 3 * 2 * (5 + 36), 3 * 2},
+              {"lora-xs", 3 * 2 * 5 * 5, 3 * 2},
               {"shared", 2 * 5 * (36 + 36), 0},
               {"none", 0, 0}};
   for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
@@ -468,6 +469,7 @@ START_TEST(settings_that_a_method_lacks_are_refused)
   check_refused(RUN(START, "condlora", "--condition", "permuted", "--layers-to-transform", "1"), 2,
                 "condition permuted", "attention.self.query");
   check_refused(RUN(START, "lora", "--condition", "random"), 2, "--condition", "lora");
+  check_refused(RUN(START, "lora-xs", "--rank", "21"), 2, "has no rank 21", "attention.self.query");
 #undef START
 }
 END_TEST

@@ -15,7 +15,8 @@ typedef struct {
   const char *targets[4];
   named_option options[NAMED_OPTIONS];
   double dropout;
-  double moved; /* deviation of what is added to the initial values; 0: 0.2 */
+  double moved;  /* deviation of what is added to the initial values; 0: 0.2 */
+  double begins; /* how far from the model training begins; 0: 1e-5, rounding */
   bool hits_base, reference;
 } form;
 
@@ -222,6 +223,13 @@ static const form forms[] = {
      "lora",
      {"query", "value"},
      .options = {{"use_dora", 1}, {"dylora_rank_min", 2}}},
+    /* R begins with a deviation of 1e-5. */
+    {"lora-xs",
+     "lora-xs",
+     {"query", "value", "dense"},
+     .dropout = 0.2,
+     .moved = 0.4,
+     .begins = 3e-4},
     {"shared", "shared", {"query", "value", "dense"}, .dropout = 0.2},
     {"vera", "vera", {"query", "value", "dense"}, .moved = 0.4},
     {"vera, dropout",
@@ -314,7 +322,7 @@ START_TEST(training_begins_at_the_model)
   evaluate(bare);
   for (size_t i = 0; i < adapter->module_count; i++)
     adapter->modules[i]->delta = kept[i];
-  check_same(f->title, adapted, bare, 1e-5);
+  check_same(f->title, adapted, bare, f->begins > 0 ? f->begins : 1e-5);
   stop();
 }
 END_TEST
@@ -595,6 +603,63 @@ START_TEST(a_random_condition_has_the_weight_s_singular_values)
 }
 END_TEST
 
+/* ---- LoRA-XS ---- */
+
+/* Row r of A times row s of A, or column r of B times column s of B. */
+static double inner(const float *x, int64_t step, int64_t r_offset, int64_t s_offset, int64_t count)
+{
+  double sum = 0;
+  for (int64_t i = 0; i < count; i++)
+    sum += (double)x[r_offset + i * step] * (double)x[s_offset + i * step];
+  return sum;
+}
+
+/* With W = U Σ Vᵀ: B = U_r has orthonormal columns, A = Bᵀ W, and A's rows are orthogonal with the
+ * largest singular values for lengths: so they are Σ_r V_rᵀ. All in float64. */
+static void check_singular_pair(size_t module)
+{
+  const cdl_tensor weight = adapter->modules[module]->weight;
+  const int64_t out = weight.size[2], in = weight.size[3];
+  float *w = values_of(weight), *a = values_of(adapter->frozen[2 * module].value),
+        *b = values_of(adapter->frozen[2 * module + 1].value), sigma[17];
+  singular_values(w, out, in, sigma);
+  for (int64_t r = 0; r < RANK; r++) {
+    float largest = 0;
+    for (int64_t s = 0; s < RANK; s++) {
+      ck_assert_double_eq_tol(inner(b, RANK, r, s, out), r == s, 1e-5);
+      ck_assert_double_eq_tol(inner(a, 1, r * in, s * in, in),
+                              r == s ? (double)sigma[r] * (double)sigma[r] : 0, 1e-5);
+    }
+    for (int64_t i = 0; i < in; i++) {
+      double sum = 0;
+      for (int64_t o = 0; o < out; o++)
+        sum += (double)b[o * RANK + r] * (double)w[o * in + i];
+      ck_assert_double_eq_tol((double)a[r * in + i], sum, 1e-5);
+      largest = fabsf(a[r * in + i]) > fabsf(largest) ? a[r * in + i] : largest;
+    }
+    ck_assert_double_gt((double)largest, 0); /* the sign that a pair of vectors is given */
+  }
+  free(w);
+  free(a);
+  free(b);
+}
+
+START_TEST(frozen_pairs_are_the_largest_singular_vectors)
+{
+  static const form f = {.title = "lora-xs",
+                         .method = "lora-xs",
+                         .targets = {"query", "intermediate.dense", "output.dense"}};
+  start();
+  make_encoder(12, 2);
+  ok(make_adapter(&f));
+  ok(adapter_initialize(adapter, queue, 3));
+  ck_assert_uint_eq(adapter->frozen_count, 2 * adapter->module_count);
+  for (size_t i = 0; i < adapter->module_count; i++)
+    check_singular_pair(i);
+  stop();
+}
+END_TEST
+
 /* ---- Counting and refusing ---- */
 
 START_TEST(conditioning_costs_what_the_paper_s_code_prints)
@@ -670,6 +735,7 @@ int main(int argc, char **argv)
   tcase_add_test(slow, gains_are_magnitudes_over_norms);
   tcase_add_test(slow, a_permuted_condition_is_another_layer_s_weight);
   tcase_add_test(slow, a_random_condition_has_the_weight_s_singular_values);
+  tcase_add_test(slow, frozen_pairs_are_the_largest_singular_vectors);
   tcase_add_test(slow, conditioning_costs_what_the_paper_s_code_prints);
   tcase_add_test(slow, contradictions_are_refused);
   suite_add_tcase(suite, slow);

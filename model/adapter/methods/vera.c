@@ -53,16 +53,13 @@ static int64_t largest_size(const model_adapter *a, int dimension)
   return largest;
 }
 
-static void shape_of_a(const model_adapter *a, int64_t *rows, int64_t *columns)
-{
-  *rows = a->rank;
-  *columns = largest_size(a, 3);
-}
+static const char *const frozen_names[] = {
+    [FROZEN_A] = "base_model.vera_A", [FROZEN_B] = "base_model.vera_B", NULL};
 
-static void shape_of_b(const model_adapter *a, int64_t *rows, int64_t *columns)
+static cdl_status frozen(model_adapter *a)
 {
-  *rows = largest_size(a, 2);
-  *columns = a->rank;
+  CDL_TRY(adapter_add_frozen(a, a->rank, largest_size(a, 3), "%s", frozen_names[FROZEN_A]));
+  return adapter_add_frozen(a, largest_size(a, 2), a->rank, "%s", frozen_names[FROZEN_B]);
 }
 
 /* MT19937 (Matsumoto and Nishimura 1998), PyTorch's generator on the CPU. */
@@ -111,14 +108,12 @@ static void draw(const model_adapter *a, int64_t skipped, int64_t columns, float
         (float)((double)(twister_draw(&t) & 0xffffffu) / 0x1000000 * (double)width - (double)bound);
 }
 
-static void draw_a(const model_adapter *a, float *values, int64_t count)
+static void draw_frozen(const model_adapter *a, size_t index, float *values, int64_t count)
 {
-  draw(a, 0, largest_size(a, 3), values, count);
-}
-
-static void draw_b(const model_adapter *a, float *values, int64_t count)
-{
-  draw(a, a->rank * largest_size(a, 3), a->rank, values, count);
+  if (index == FROZEN_A)
+    draw(a, 0, largest_size(a, 3), values, count);
+  else
+    draw(a, a->rank * largest_size(a, 3), a->rank, values, count);
 }
 
 static cdl_tensor cut(cdl_tensor frozen, int64_t rows, int64_t columns)
@@ -128,12 +123,12 @@ static cdl_tensor cut(cdl_tensor frozen, int64_t rows, int64_t columns)
 
 static cdl_tensor a_of(const model_adapter *a, size_t i)
 {
-  return cut(a->frozen[FROZEN_A], a->per_module[i].rank, a->modules[i]->weight.size[3]);
+  return cut(a->frozen[FROZEN_A].value, a->per_module[i].rank, a->modules[i]->weight.size[3]);
 }
 
 static cdl_tensor b_of(const model_adapter *a, size_t i)
 {
-  return cut(a->frozen[FROZEN_B], a->modules[i]->weight.size[2], a->per_module[i].rank);
+  return cut(a->frozen[FROZEN_B].value, a->modules[i]->weight.size[2], a->per_module[i].rank);
 }
 
 /* ---- A and B of each layer ---- */
@@ -188,11 +183,6 @@ static const base_option options[] = {{.name = "d_initial",
                                        .help = "seed of the frozen A and B, as in PEFT"},
                                       {0}};
 
-static const adapter_frozen frozen[] = {
-    [FROZEN_A] = {.name = "base_model.vera_A", .shape = shape_of_a, .draw = draw_a},
-    [FROZEN_B] = {.name = "base_model.vera_B", .shape = shape_of_b, .draw = draw_b},
-    {0}};
-
 static const adapter_keys keys = {
     .rank = "r", .dropout = "vera_dropout", .adapted_bias = "vera_only"};
 static const char *const void_keys[] = {"init_weights", "save_projection", NULL};
@@ -205,7 +195,9 @@ const adapter_method adapter_method_vera = {.name = "vera",
                                             .void_keys = void_keys,
                                             .default_rank = 256,
                                             .options = options,
+                                            .frozen_names = frozen_names,
                                             .frozen = frozen,
+                                            .draw_frozen = draw_frozen,
                                             .module_ending = ".vera_lambda_d",
                                             .derives = true,
                                             .parameters = parameters,
