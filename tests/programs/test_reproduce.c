@@ -134,6 +134,11 @@ START_TEST(every_table_is_written)
       {"table2", "lora,condlora-reference", "examples/s"},
       {"table3", "lora,condlora-reference", "LoRA beside CondLoRA (orientation reference)"},
       {"table4", "condlora-reference,condlora-type1,condlora-type2", "input type2"},
+      {"table1", "condlora-random,condlora-permuted,shared",
+       "The paper has no settings for CondLoRA, random weights (orientation paper); those of "
+       "CondLoRA are used."},
+      {"table1", "lora-xs,vera,none",
+       "The paper has no settings for VeRA; those of LoRA are used."},
       {"figure1", "lora", plots_are_drawn() ? map : "Plots are left out: "}};
   const char *data = small_glue(), *out = scratch("out");
   for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {

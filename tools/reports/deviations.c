@@ -201,8 +201,9 @@ cdl_status report_write_deviations(const report_source *source, report_document 
   seed_items(c, to);
   for (size_t m = 0; m < c->method_count; m++)
     if (!c->methods[m]->has_recipe)
-      report_document_item(to, "The paper has no settings for %s; those of LoRA are used.",
-                           report_method_title(c->methods[m]).text);
+      report_document_item(to, "The paper has no settings for %s; those of %s are used.",
+                           report_method_title(c->methods[m]).text,
+                           strcmp(c->methods[m]->recipe, "lora") == 0 ? "LoRA" : "CondLoRA");
   setting_table(source, to);
   return CDL_STATUS_OK;
 }

@@ -19,7 +19,15 @@ static const report_compared_method methods[] = {
      "use_x=type2"},
     {"adalora", "AdaLoRA", NULL, "lora", false, "method=adalora compat=none"},
     {"condadalora", "CondAdaLoRA", "orientation paper", "lora", false,
-     "method=condadalora compat=none"}};
+     "method=condadalora compat=none"},
+    {"condlora-random", "CondLoRA, random weights", "orientation paper", "condlora", false,
+     "orientation=paper condition=random"},
+    {"condlora-permuted", "CondLoRA, permuted weights", "orientation paper", "condlora", false,
+     "orientation=paper condition=permuted"},
+    {"shared", "Shared LoRA", NULL, "lora", false, "method=shared"},
+    {"lora-xs", "LoRA-XS", NULL, "lora", false, "method=lora-xs"},
+    {"vera", "VeRA", NULL, "lora", false, "method=vera"},
+    {"none", "Head alone", NULL, "lora", false, "method=none"}};
 enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
 
 const report_compared_method *report_compared_methods(size_t *count)
