@@ -11,6 +11,8 @@ Conditioning on the input, x_0 the first token's, s = alpha / r, s_x the config'
     type1:      y += s s_x (x Lᵀ) Bᵀ            L [r, in]
     type2:      y_t += s s_x ⟨x_t, x_0⟩ w       w [out]
 
+In W's place there may be another matrix (torch_methods.py), and a gate g_l [r] of each layer may scale the rows of A.
+
 One θA and one θB serve every block: a group is all layers with the same path inside their block.
 The other methods train tensors of the base: `none` the head, `bitfit` every bias and the head, `full` everything.
 """
@@ -24,17 +26,19 @@ import re
 import dylora
 import torch
 import torch_adalora
+import torch_methods
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
-METHODS = ("lora", "condlora", "adalora", "condadalora", "none", "bitfit", "full")
+METHODS = ("lora", "condlora", "adalora", "condadalora", "vera", "lora-xs", "shared", "none", "bitfit", "full")
 DYLORA = ("dylora_rank_min", "dylora_frozen")
-FORMS = {"LORA": DYLORA, "CONDLORA": ("use_dora", "use_x", "lora_x_scaling", *DYLORA)}
+FORMS = {"LORA": DYLORA, "CONDLORA": ("use_dora", "use_x", "lora_x_scaling", "condition", "condition_seed", "gates", *DYLORA)}
 PEFT_PREFIX = "base_model.model."
 PEFT_SETTINGS = (
     "use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern", "exclude_modules", "bias", "init_lora_weights",
 )
+PEFT_KEYS = {"LORA": PEFT_SETTINGS, "VERA": ("d_initial", "projection_prng_key", "bias")}
 REPEATED = re.compile(r"\.original_module\.|\.modules_to_save\.")  # the head's bias again, which PEFT saves under bias "all"
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 DISTILBERT_DROPOUTS = ("dropout", "attention_dropout", "seq_classif_dropout")
@@ -96,11 +100,16 @@ class CondLoraLinear(nn.Module):
         self.use_x = settings.forms.get("use_x", "none")
         self.x_scale = settings.forms.get("lora_x_scaling", 0.5)
         self.magnitude = nn.Parameter(base.weight.detach().norm(dim=1)) if settings.forms.get("use_dora") else None
+        self.gate = nn.Parameter(torch.ones(settings.rank)) if settings.forms.get("gates") else None
+        self._condition = (base, None)  # the layer whose weight gives A and B, and its rotations
 
     def forward(self, x):
         group, weight = self._group[0], self.base.weight
-        down = group.condlora_A @ (weight if self.paper else weight.T)
-        up = weight @ group.condlora_B.T
+        condition = torch_methods.conditioned(self._condition[0].weight, self._condition[1])
+        down = group.condlora_A @ (condition if self.paper else condition.T)
+        up = condition @ group.condlora_B.T
+        if self.gate is not None:
+            down = self.gate[:, None] * down
         hidden = nn.functional.linear(x, down)
         if self.use_x == "type1":
             hidden = hidden + self.x_scale * nn.functional.linear(x, self._shared[0])
@@ -119,11 +128,12 @@ class CondLoraLinear(nn.Module):
 
 
 class Tuned(nn.Module):
-    """A base model with a method applied. `trained` maps names in the adapter's file to parameters; `allocation` has AdaLoRA's
-    penalty and allocator."""
+    """A base model with a method applied. `trained` maps names in the adapter's file to parameters, `frozen` to matrices that
+    the file holds too; `allocation` has AdaLoRA's penalty and allocator."""
 
-    def __init__(self, model, settings, trained, groups=None, allocation=None, nested=()):
+    def __init__(self, model, settings, trained, groups=None, allocation=None, nested=(), frozen=None):
         super().__init__()
+        self.frozen = frozen or {}
         self.nested = list(nested)  # DyLoRA's cuts
         self.model = model
         self.groups = nn.ModuleDict(groups or {})
@@ -140,17 +150,18 @@ class Tuned(nn.Module):
             cut.in_use = rank
 
     def load_tensors(self, tensors):
-        missing, unknown = set(self.trained) - set(tensors), set(tensors) - set(self.trained)
+        expected = self.trained | self.frozen
+        missing, unknown = set(expected) - set(tensors), set(tensors) - set(expected)
         if missing or unknown:
             raise ValueError(f"adapter tensors differ: missing {sorted(missing)}, unknown {sorted(unknown)}")
         with torch.no_grad():
-            for name, parameter in self.trained.items():
+            for name, parameter in expected.items():
                 if parameter.shape != tensors[name].shape:
                     raise ValueError(f"{name}: shape {list(tensors[name].shape)}, expected {list(parameter.shape)}")
                 parameter.copy_(tensors[name])
 
     def tensors(self):
-        return {name: parameter.detach().clone().contiguous() for name, parameter in self.trained.items()}
+        return {name: parameter.detach().clone().contiguous() for name, parameter in (self.trained | self.frozen).items()}
 
     def save(self, folder):
         """Writes the adapter's folder; for `full`, a whole Hugging Face folder."""
@@ -158,7 +169,7 @@ class Tuned(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         if self.settings.method == "full":
             self.model.save_pretrained(folder)
-        elif self.settings.method in ("lora", "adalora"):
+        elif self.settings.method in ("lora", "adalora", "vera"):
             self._save_lora(folder)
         else:
             (folder / "adapter_config.json").write_text(json.dumps(self._config(), indent=2) + "\n")
@@ -172,7 +183,7 @@ class Tuned(nn.Module):
         if self.settings.peft.get("bias") == "lora_only":  # PEFT 0.17 does not save these biases
             save_file(self.tensors(), path, metadata={"format": "pt"})
         saved = {name for name in load_file(path) if not REPEATED.search(name)}
-        if saved != set(self.trained):
+        if saved != set(self.trained | self.frozen):
             raise AssertionError(f"PEFT saves other tensors: {sorted(saved ^ set(self.trained))}")
         config = json.loads((folder / "adapter_config.json").read_text())
         for key in ("target_modules", "modules_to_save"):  # sets: PEFT's order changes from run to run
@@ -183,10 +194,11 @@ class Tuned(nn.Module):
 
     def _config(self):
         settings = self.settings
-        config = {"peft_type": settings.method.upper(), "task_type": "SEQ_CLS", "base_model_name_or_path": ""}
+        config = {"peft_type": settings.method.upper().replace("-", "_"), "task_type": "SEQ_CLS", "base_model_name_or_path": ""}
         if settings.method == "condlora":
+            config["orientation"] = settings.orientation
+        if settings.method in ("condlora", "lora-xs", "shared"):
             config |= {
-                "orientation": settings.orientation,
                 "r": settings.rank,
                 "lora_alpha": settings.alpha,
                 "lora_dropout": 0.0,
@@ -208,13 +220,13 @@ def read_settings(folder):
     config = json.loads((pathlib.Path(folder) / "adapter_config.json").read_text())
     saved = config.get("modules_to_save") or []
     return Settings(
-        method=config["peft_type"].lower(),
+        method=config["peft_type"].lower().replace("_", "-"),
         orientation=config.get("orientation", "paper"),
         rank=config.get("r", 8),
         alpha=config.get("lora_alpha", 8),
         targets=config.get("target_modules", []),
         modules_to_save=[module for module in saved if module not in ("classifier", "score")],
-        peft={key: config[key] for key in PEFT_SETTINGS if config["peft_type"] == "LORA" and config.get(key) not in (None, {}, [])},
+        peft={key: config[key] for key in PEFT_KEYS.get(config["peft_type"], ()) if config.get(key) not in (None, {}, [])},
         allocation={key: config[key] for key in torch_adalora.ALLOCATION if key in config},
         forms={key: config[key] for key in FORMS[config["peft_type"]] if key in config} if config["peft_type"] in FORMS else {},
         labels=config.get("labels"),
@@ -252,6 +264,13 @@ def apply(base, settings, fresh=()):
         return Tuned(model, settings, trained, allocation=allocation)
     if settings.method == "condadalora":
         return _apply_condadalora(base, settings)
+    if settings.method == "vera":
+        model, trained, frozen = torch_methods.apply_vera(base, settings)
+        return Tuned(model, settings, trained, frozen=frozen)
+    if settings.method == "shared":
+        return _apply_shared(base, settings)
+    if settings.method == "lora-xs":
+        return _apply_lora_xs(base, settings)
     return _apply_base_method(base, settings)
 
 
@@ -284,34 +303,79 @@ def name_in_file(name):
     return name.removesuffix(".weight") if name.endswith(".lora_magnitude_vector.weight") else name
 
 
+def _targets_in_blocks(base, settings):
+    """Paths inside a block with the paths of their layers, in order."""
+    groups = {}
+    for path, module in base.named_modules():
+        block = BLOCK_PATTERN.fullmatch(path)
+        if not isinstance(module, nn.Linear) or block is None or inside_any(path, settings.saved_modules):
+            continue
+        if matches_target(path, settings.targets):
+            groups.setdefault(block.group(1), []).append(path)
+    if not groups:
+        raise ValueError(f"targets {settings.targets} match no linear layer of a block")
+    return groups
+
+
+def _replace(base, path, module):
+    parent, _, leaf = path.rpartition(".")
+    setattr(base.get_submodule(parent), leaf, module)
+
+
 def _apply_condlora(base, settings):
     trained = _train_only(base, lambda path: inside_any(path, settings.saved_modules))
     groups, layers = {}, {}
     nested = [dylora.Nested(settings.rank)] if settings.forms.get("dylora_rank_min") else []
-    for path, linear in [(p, m) for p, m in base.named_modules() if isinstance(m, nn.Linear)]:
-        block = BLOCK_PATTERN.fullmatch(path)
-        if not matches_target(path, settings.targets) or inside_any(path, settings.saved_modules) or block is None:
-            continue
-        inner = block.group(1)
-        if settings.orientation == "reference" and linear.in_features != linear.out_features:
-            raise ValueError(f"{path}: orientation reference needs a square weight, found {list(linear.weight.shape)}")
-        if inner not in groups:
-            groups[inner] = CondLoraGroup(linear.out_features, linear.in_features, settings)
-        parent, _, leaf = path.rpartition(".")
-        layers[path] = CondLoraLinear(linear, groups[inner], settings)
+    paths = _targets_in_blocks(base, settings)
+    targets = {path for of_group in paths.values() for path in of_group}
+    linears = {path: module for path, module in base.named_modules() if path in targets}
+    conditions = torch_methods.conditions({path: linear.weight for path, linear in linears.items()}, paths, settings.forms)
+    for inner, of_group in paths.items():
+        out, columns = linears[of_group[0]].weight.shape
+        if settings.orientation == "reference" and out != columns:
+            raise ValueError(f"{inner}: orientation reference needs a square weight, found {[out, columns]}")
+        groups[inner] = CondLoraGroup(out, columns, settings)
+        trained[f"{PEFT_PREFIX}{inner}.condlora_A.weight"] = groups[inner].condlora_A
+        trained[f"{PEFT_PREFIX}{inner}.condlora_B.weight"] = groups[inner].condlora_B
+    for path in linears:
+        layers[path] = CondLoraLinear(linears[path], groups[BLOCK_PATTERN.fullmatch(path).group(1)], settings)
         layers[path].nested = nested[0] if nested else None
-        setattr(base.get_submodule(parent), leaf, layers[path])
-    if not groups:
-        raise ValueError(f"targets {settings.targets} match no linear layer of a block")
-    for inner, group in groups.items():
-        trained[f"{PEFT_PREFIX}{inner}.condlora_A.weight"] = group.condlora_A
-        trained[f"{PEFT_PREFIX}{inner}.condlora_B.weight"] = group.condlora_B
+        layers[path]._condition = (linears[conditions[path][0]], conditions[path][1])
+        _replace(base, path, layers[path])
     if settings.forms.get("use_x", "none") != "none":
         trained[f"{PEFT_PREFIX}condlora_x.weight"] = _share_x(layers, settings)
     for path, layer in layers.items():
+        if layer.gate is not None:
+            trained[f"{PEFT_PREFIX}{path}.condlora_gate"] = layer.gate
         if layer.magnitude is not None:
             trained[f"{PEFT_PREFIX}{path}.lora_magnitude_vector"] = layer.magnitude
     return Tuned(base, settings, trained, {inner.replace(".", "/"): group for inner, group in groups.items()}, nested=nested)
+
+
+def _apply_shared(base, settings):
+    trained = _train_only(base, lambda path: inside_any(path, settings.saved_modules))
+    groups = {}
+    for inner, paths in _targets_in_blocks(base, settings).items():
+        linears = [base.get_submodule(path) for path in paths]
+        groups[inner] = torch_methods.SharedGroup(linears[0].out_features, linears[0].in_features, settings)
+        for path, linear in zip(paths, linears):
+            _replace(base, path, torch_methods.SharedLinear(linear, groups[inner], settings))
+        trained[f"{PEFT_PREFIX}{inner}.shared_A.weight"] = groups[inner].shared_A
+        trained[f"{PEFT_PREFIX}{inner}.shared_B.weight"] = groups[inner].shared_B
+    return Tuned(base, settings, trained, {inner.replace(".", "/"): group for inner, group in groups.items()})
+
+
+def _apply_lora_xs(base, settings):
+    trained, frozen = _train_only(base, lambda path: inside_any(path, settings.saved_modules)), {}
+    linears = [(path, module) for path, module in base.named_modules() if isinstance(module, nn.Linear)]
+    for path, linear in linears:
+        if not matches_target(path, settings.targets) or inside_any(path, settings.saved_modules):
+            continue
+        layer = torch_methods.LoraXsLinear(linear, settings)
+        _replace(base, path, layer)
+        trained[f"{PEFT_PREFIX}{path}.lora_xs_R.weight"] = layer.lora_xs_R
+        frozen |= {f"{PEFT_PREFIX}{path}.lora_xs_{part}.weight": getattr(layer, f"lora_xs_{part}") for part in "AB"}
+    return Tuned(base, settings, trained, frozen=frozen)
 
 
 def _share_x(layers, settings):

@@ -21,6 +21,7 @@ import small_models
 import tokenizers
 import torch
 import torch_adalora
+import torch_methods
 import torch_model
 import transformers
 from peft import PeftModel
@@ -185,6 +186,20 @@ def committed_cases():
              adapter("lora", rank=5, alpha=4, forms={"dylora_rank_min": 2})),
         Case("roberta-condlora-dylora", "a rank from 1 to 4 drawn each step, of which the last row and column move",
              shape("roberta", 20, 4), adapter("condlora", rank=4, alpha=4, forms={"dylora_rank_min": 1, "dylora_frozen": True})),
+        Case("bert-condlora-random", "CondLoRA on random matrices with the singular values of the weights",
+             shape("bert", 20, 4, layers=3), adapter("condlora", ["query", *DENSE_TARGETS], rank=3, alpha=4,
+             forms={"condition": "random", "condition_seed": 7})),
+        Case("roberta-condlora-permuted", "the same on other layers' weights, with gates, as its paper's code computes it",
+             shape("roberta", 20, 4, layers=3), adapter("condlora", orientation="reference", rank=3, alpha=4,
+             forms={"condition": "permuted", "gates": True})),
+        Case("roberta-condlora-gates", "a factor for each layer and rank of A, beside type1's layer and DoRA",
+             shape("roberta", 20, 4), adapter("condlora", rank=3, alpha=4, forms={"gates": True, "use_x": "type1", "use_dora": True})),
+        Case("bert-shared", "LoRA with one pair for all layers of a group", shape("bert", 20, 4, layers=3),
+             adapter("shared", ["query", *DENSE_TARGETS], rank=3, alpha=5)),
+        Case("roberta-lora-xs", "a square matrix between the weights' singular vectors, outside square weights too",
+             shape("roberta", 20, 4, tokenizer="json"), adapter("lora-xs", ["query", "value", "dense"], rank=4, alpha=6)),
+        Case("bert-vera", "VeRA as PEFT has it, on layers of three shapes", shape("bert", 20, 4),
+             adapter("vera", ["query", *DENSE_TARGETS], rank=6, peft={"d_initial": 0.3, "projection_prng_key": 11}), lr=2e-2),
         Case("bert-condlora-fresh-pooler", "the model has no pooler: a fresh one is trained and saved",
              shape("bert", 20, 4, head=False, form="no-pooler"), adapter("condlora", rank=3, alpha=3)),
         Case("roberta-none", "the head alone, constant rate without warm-up; tensors in shards",
@@ -243,14 +258,14 @@ def committed_cases():
 def drawn_case(case, rng):
     """The same purpose with another shape, rank, rate and batch."""
     drawn = small_models.draw_shape(rng, case.shape["family"])
-    if isinstance(case.adapter.targets, str) or case.adapter.peft:
+    if isinstance(case.adapter.targets, str) or case.adapter.peft or case.adapter.forms.get("condition") == "permuted":
         drawn["layers"] = max(drawn["layers"], 2)
     drawn["form"] = case.shape["form"]
     drawn["sinusoidal"] = case.shape.get("sinusoidal", False)
     if case.adapter.method == "full" or drawn["form"] == "no-pooler":
         drawn["head"] = case.shape["head"]
     rank = rng.randint(1, 6)
-    if case.adapter.peft.get("init_lora_weights"):
+    if case.adapter.peft.get("init_lora_weights") or case.adapter.method == "lora-xs":
         rank = min(rank, drawn["hidden"])
     settings = dataclasses.replace(case.adapter, rank=rank, alpha=rng.choice([rank, 2 * rank, 3, 5]))
     changes = {"shape": drawn, "adapter": settings, "lr": case.lr * rng.choice([0.5, 1.0, 1.5])}
@@ -335,6 +350,8 @@ def write_adapter(tuned, folder, case, seed):
                 parameter.copy_(noise(parameter, 0.0 if case.zero_b else 0.2))
             elif ".classifier." in name:
                 parameter.copy_(noise(parameter, 0.2))
+            elif name.endswith(("lora_xs_R.weight", "vera_lambda_b", "vera_lambda_d", "condlora_gate")):
+                parameter.add_(noise(parameter, 0.3))
             elif tuned.allocation is not None and not name.endswith(("_P.weight", "_Q.weight")):
                 parameter.copy_(noise(parameter, 0.3))
             else:
@@ -505,7 +522,9 @@ def describe(case, truth, strayed, seed):
         "method": settings.method,
         "modules_to_save": settings.saved_modules,
     }
-    if settings.method in ("lora", "condlora"):
+    if settings.method == "vera":
+        description |= {"rank": settings.rank, "targets": settings.targets}
+    if settings.method in ("lora", "condlora", "lora-xs", "shared"):
         description |= {"rank": settings.rank, "alpha": settings.alpha, "targets": settings.targets}
     if settings.allocation:
         description |= {"alpha": settings.alpha, "targets": settings.targets}
@@ -558,10 +577,10 @@ def describe(case, truth, strayed, seed):
 
 
 def check_with_peft(model_folder, adapter_folder, case, examples, expected):
-    """PEFT itself must give the logits: it reads LoRA's folder, and CondLoRA's pairs, or triplets, written out."""
+    """PEFT itself must give the logits: it reads its own folders, and others' pairs, or triplets, written out."""
     outputs = len(case.labels) if case.labels else 1
     base, _ = torch_model.read_base(model_folder, outputs, attention="eager")
-    if case.adapter.method in ("lora", "adalora"):
+    if case.adapter.method in ("lora", "adalora", "vera"):
         model = PeftModel.from_pretrained(base, adapter_folder, is_trainable=case.adapter.method == "adalora")
     elif case.adapter.method == "condadalora":
         model = torch_adalora.written_out(base, load_file(adapter_folder / "adapter_model.safetensors"), case.adapter)
@@ -590,27 +609,43 @@ def written_out_targets(case):
 
 
 def written_out(model_folder, adapter_folder, case, lora):
-    """CondLoRA's A_l and B_l of every layer, in float64, as LoRA tensors."""
+    """A_l and B_l of every layer, in float64, as LoRA tensors."""
     base, _ = torch_model.read_base(model_folder, len(case.labels) if case.labels else 1, attention="eager")
-    weights = {name: p.detach().double() for name, p in base.named_parameters()}
-    adapter_tensors = {name: t.double() for name, t in load_file(adapter_folder / "adapter_model.safetensors").items()}
+    weights = {name.removesuffix(".weight"): p.detach().double() for name, p in base.named_parameters()}
+    adapter_tensors = {
+        name.removeprefix(torch_model.PEFT_PREFIX): t.double()
+        for name, t in load_file(adapter_folder / "adapter_model.safetensors").items()
+    }
     lora.double()
-    tensors = {}
+    tensors, groups = {}, {}
     for name in lora.trained:
-        if ".lora_" not in name or name.endswith(".lora_magnitude_vector"):
-            tensors[name] = adapter_tensors[name]
-            continue
-        path, _, kind = name.removeprefix(torch_model.PEFT_PREFIX).partition(".lora_")
-        weight = weights[path + ".weight"]
-        inner = torch_model.BLOCK_PATTERN.fullmatch(path).group(1)
-        theta = adapter_tensors[f"{torch_model.PEFT_PREFIX}{inner}.condlora_{kind}"]
-        if kind == "A.weight":
-            tensors[name] = theta @ (weight if case.adapter.orientation == "paper" else weight.T)
-            if case.adapter.forms.get("use_x") == "type1":
-                tensors[name] += case.adapter.forms.get("lora_x_scaling", 0.5) * adapter_tensors[f"{torch_model.PEFT_PREFIX}condlora_x.weight"]
-        else:
-            tensors[name] = weight @ theta.T
+        path, is_adapted, _ = name.removeprefix(torch_model.PEFT_PREFIX).partition(".lora_")
+        if is_adapted and name.endswith("_A.weight"):
+            groups.setdefault(torch_model.BLOCK_PATTERN.fullmatch(path).group(1), []).append(path)
+        if not is_adapted or name.endswith(".lora_magnitude_vector"):
+            tensors[name] = adapter_tensors[name.removeprefix(torch_model.PEFT_PREFIX)]
+    conditions = torch_methods.conditions(weights, groups, case.adapter.forms)
+    for inner, paths in groups.items():
+        for path in paths:
+            pair = written_out_pair(case.adapter, adapter_tensors, inner, path, weights, conditions)
+            for letter, matrix in zip("AB", pair):
+                tensors[f"{torch_model.PEFT_PREFIX}{path}.lora_{letter}.weight"] = matrix
     return tensors
+
+
+def written_out_pair(settings, tensors, inner, path, weights, conditions):
+    if settings.method == "shared":
+        return tensors[f"{inner}.shared_A.weight"], tensors[f"{inner}.shared_B.weight"]
+    if settings.method == "lora-xs":
+        return tensors[f"{path}.lora_xs_R.weight"] @ tensors[f"{path}.lora_xs_A.weight"], tensors[f"{path}.lora_xs_B.weight"]
+    source, rotation = conditions[path]
+    condition = torch_methods.conditioned(weights[source], rotation)
+    down = tensors[f"{inner}.condlora_A.weight"] @ (condition if settings.orientation == "paper" else condition.T)
+    if settings.forms.get("gates"):
+        down = tensors[f"{path}.condlora_gate"][:, None] * down
+    if settings.forms.get("use_x") == "type1":
+        down = down + settings.forms.get("lora_x_scaling", 0.5) * tensors["condlora_x.weight"]
+    return down, condition @ tensors[f"{inner}.condlora_B.weight"].T
 
 
 def write_case(output, case, seed, real_model=None):
@@ -637,7 +672,7 @@ def write_case(output, case, seed, real_model=None):
     tuned = open_tuned(model_folder, adapter_folder, case)
     truth = run(copy.deepcopy(tuned), case, examples, torch.float64)
     strayed = differences(truth, run(tuned, case, examples, torch.float32))
-    if case.adapter.method in ("lora", "condlora", "adalora", "condadalora"):
+    if case.adapter.method not in ("none", "bitfit", "full"):
         check_with_peft(model_folder, adapter_folder, case, examples, truth["logits"])
     write_expected(folder / "expected.safetensors", case, examples, truth)
     description = describe(case, truth, strayed, seed)

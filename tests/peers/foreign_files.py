@@ -188,7 +188,7 @@ def exports(folder):
             exported.add(config["peft_type"])
             continue
         check(not out.exists() and not list(folder.glob("*.tmp-*")), f"{case}: something is left behind")
-    check(exported == {"LORA", "CONDLORA", "ADALORA", "CONDADALORA"}, f"exported types: {exported}")
+    check(exported == {"LORA", "CONDLORA", "ADALORA", "CONDADALORA", "VERA", "LORA_XS", "SHARED"}, f"exported types: {exported}")
     refused("an output that exists", "exists already", *arguments[:-1], folder)
 
 

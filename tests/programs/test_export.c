@@ -12,12 +12,18 @@ static const char *const cases[] = {"bert-adalora",
                                     "bert-condadalora",
                                     "bert-condlora-dora",
                                     "bert-condlora-paper",
+                                    "bert-condlora-random",
                                     "bert-lora-biases",
                                     "bert-lora-dylora",
+                                    "bert-shared",
+                                    "bert-vera",
                                     "electra-condlora-paper",
+                                    "roberta-condlora-gates",
+                                    "roberta-condlora-permuted",
                                     "roberta-condlora-type1",
                                     "roberta-condlora-reference",
                                     "roberta-lora-ranks",
+                                    "roberta-lora-xs",
                                     "xlm-roberta-condlora-regression"};
 enum { CASES = sizeof cases / sizeof cases[0] };
 
