@@ -256,7 +256,7 @@ cdl_tensor adapter_of_layer(cdl_tensor batch, int index);
 encoder_low_rank_term adapter_low_rank_of_layer(const layer_batch *run, int index, float scale);
 /* Returns one shared matrix as a batch of `count` equal ones. */
 cdl_tensor adapter_repeated(cdl_tensor matrix, int count);
-/* Returns op(x_l) op(W_l) of every layer, [layers, rank, columns], in the adapter's scratch memory. */
+/* Returns op(x_l) op(W_l) of every layer, [layers, rank, columns], in scratch memory. */
 cdl_tensor adapter_products(const model_adapter *adapter, cdl_queue *queue, const layer_batch *run,
                             int64_t columns, cdl_tensor x, bool transpose_x,
                             bool transpose_weights);

@@ -6,9 +6,9 @@
 #include "model/adapter/state.h"
 
 /*   weight    W_l
- *   random    Q_l W_l P_lᵀ, Q_l [out, out] and P_l [in, in] random and orthogonal: a random matrix with
- *             W_l's singular values
- *   permuted  the weight of another layer of the group of n layers: ⌊n / 2⌋ further on, cyclically */
+ *   random    Q_l W_l P_lᵀ, Q_l [out, out] and P_l [in, in] random and orthogonal: a random matrix
+ *             with W_l's singular values
+ *   permuted  the weight of another of the group's n layers: ⌊n / 2⌋ further on, cyclically */
 typedef enum { CONDITION_WEIGHT, CONDITION_RANDOM, CONDITION_PERMUTED } condition_kind;
 #define CONDITION_WORDS "weight|random|permuted"
 
@@ -22,8 +22,8 @@ typedef struct {
 /* The key of adapter_config.json under which `random` keeps its seed. */
 extern const char condition_seed_key[];
 
-/* Gives the runs memory for other matrices where `kind` wants it. USAGE where a group has no other layer,
- * or where the adapter's folder does not say the seed. */
+/* Gives the runs memory for other matrices if `kind` needs it. USAGE if a group has no other layer,
+ * or if the adapter's folder does not record the seed. */
 CDL_MUST_USE cdl_status condition_create(condition *c, model_adapter *adapter, cdl_queue *queue);
 /* Makes the matrices, from the seed of the initial values; the layers' weights are there. */
 CDL_MUST_USE cdl_status condition_begin(condition *c, model_adapter *adapter, cdl_queue *queue);

@@ -49,7 +49,7 @@ cdl_status gates_create(gates *g, model_adapter *a, cdl_queue *q,
   return CDL_STATUS_OK;
 }
 
-/* Vectors of a run's layers, of which `first` is the first, as columns: [layers, r, 1]. Parameters lie
+/* Returns the vectors of a run's layers, from `first` on, as columns [layers, r, 1]. Parameters lie
  * one after the other. */
 static cdl_tensor as_columns(const layer_batch *run, cdl_tensor first)
 {

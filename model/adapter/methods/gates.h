@@ -2,8 +2,8 @@
  *
  *   A_l = diag(g_l) θA W_l     g_l [r], one at the start
  *
- * They scale rows of A; scaling columns of B would be the same, B diag(g) A. Nothing where the option is
- * off. */
+ * They scale rows of A; scaling columns of B would be the same, B diag(g) A. If the option is off,
+ * there are none. */
 #ifndef CONDLORA_MODEL_ADAPTER_METHODS_GATES_H
 #define CONDLORA_MODEL_ADAPTER_METHODS_GATES_H
 
@@ -26,8 +26,8 @@ CDL_MUST_USE cdl_status gates_create(gates *g, model_adapter *adapter, cdl_queue
 /* diag(g_l) θA for all layers of a run, or θA itself repeated. */
 cdl_tensor gates_apply(const gates *g, const model_adapter *adapter, cdl_queue *queue, size_t run,
                        cdl_tensor theta);
-/* dθA += Σ_l diag(g_l) D_l and dg_l += ⟨rows of D_l, rows of θA⟩, where D_l = ∂L/∂(diag(g_l) θA) are
- * `products` [layers, r, columns]. */
+/* dθA += Σ_l diag(g_l) D_l and dg_l += ⟨rows of D_l, rows of θA⟩; `products` [layers, r, columns]
+ * are D_l = ∂L/∂(diag(g_l) θA). */
 void gates_pull_back(const gates *g, const model_adapter *adapter, cdl_queue *queue, size_t run,
                      const encoder_parameter *theta, cdl_tensor products);
 void gates_release(gates *g);

@@ -1,5 +1,5 @@
-/* One pair A, B for all layers of a group, and no frozen weight in it: what CondLoRA's sharing is worth
- * without its condition.
+/* One pair A, B for all layers of a group, without the frozen weights: CondLoRA's sharing without
+ * its condition.
  *   y = x Wᵀ + b + s (x Aᵀ) Bᵀ,   A [r, in], B [out, r] of the group */
 #include "model/adapter/state.h"
 #include "model/files/family.h"
