@@ -605,8 +605,8 @@ END_TEST
 
 /* ---- The identity behind CondLoRA's update ---- */
 
-/* Orientation paper, square weights: W' = W + s B A = W (I + s M W), M = θBᵀ θA, which has no index of
- * a layer. Both sides in float64, the left one from the A and B that the encoder reads. */
+/* Orientation paper, square weights: W' = W + s B A = W (I + s M W), M = θBᵀ θA, which has no index
+ * of a layer. Both sides in float64, the left one from the A and B that the encoder reads. */
 START_TEST(an_update_is_the_weight_times_one_matrix_for_all_layers)
 {
   static const form f = {.title = "identity", .method = "condlora", .targets = {"query"}};
