@@ -233,8 +233,44 @@ static cdl_status check_aliases(const core_call *call)
 
 /* ---- One call ---- */
 
+bool core_sets_additions(const cdl_backend *backend, cdl_op op, const void *args)
+{
+  const core_op_spec *spec = specs[op];
+  uint32_t size;
+  memcpy(&size, args, sizeof size);
+  size = size < spec->args_bytes ? size : spec->args_bytes;
+  for (int k = 0; k < spec->addition_count; k++) {
+    if (spec->additions[k].abi_minor <= backend->table->header.abi_minor)
+      continue;
+    const unsigned char *bytes = args;
+    for (uint32_t at = spec->additions[k].offset; at < size; at++)
+      if (bytes[at] != 0)
+        return true;
+    break;
+  }
+  return false;
+}
+
+const void *core_complete_args(cdl_op op, const void *args, core_args *room)
+{
+  const core_op_spec *spec = specs[op];
+  uint32_t size;
+  if (args == NULL || spec->addition_count == 0)
+    return args;
+  memcpy(&size, args, sizeof size);
+  int known = 0;
+  while (known < spec->addition_count && spec->additions[known].offset != size)
+    known++;
+  if (known == spec->addition_count) /* this version's, a newer one's or none */
+    return args;
+  memset(room, 0, sizeof *room);
+  memcpy(room, args, size);
+  memcpy(room, &spec->args_bytes, sizeof spec->args_bytes);
+  return room;
+}
+
 /* A newer version's struct is longer. Its tail asks for something unknown here, unless it is all
- * zeros. */
+ * zeros. An older version's has been completed. */
 static cdl_status check_size(const core_call *call)
 {
   uint32_t size;

@@ -7,6 +7,20 @@
 /* Returns the op's operands and checks. */
 const core_op_spec *core_spec(cdl_op op);
 
+/* Room for any op's arguments. */
+typedef union {
+#define CDL_OP(name, tier) cdl_##name##_args name;
+#include "condlora/ops.def"
+#undef CDL_OP
+} core_args;
+
+/* Returns the arguments as long as this version has them: `args` itself, or a copy in `room` if the
+ * caller was compiled when the op had fewer members. What is missing is zero. */
+const void *core_complete_args(cdl_op op, const void *args, core_args *room);
+
+/* Returns whether the arguments set a member that is younger than the backend's table. */
+bool core_sets_additions(const cdl_backend *backend, cdl_op op, const void *args);
+
 /* Checks a call. *nothing is set if the call is valid and has no work. */
 cdl_status core_check(const cdl_backend *backend, cdl_op op, const void *args, bool *nothing);
 

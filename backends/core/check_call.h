@@ -41,6 +41,12 @@ typedef struct {
 
 typedef struct core_call core_call;
 
+/* A member that a minor version of the interface added to the op's arguments. Those from `offset`
+ * on are the version's, up to the next addition. */
+typedef struct {
+  uint32_t offset, abi_minor;
+} core_addition;
+
 typedef struct {
   const char *name;
   uint32_t args_bytes;
@@ -51,6 +57,9 @@ typedef struct {
   cdl_status (*prepare)(core_call *call);
   /* Runs after shapes are compared: checks what letters cannot express. Optional. */
   cdl_status (*finish)(core_call *call);
+  /* In the order of the members. */
+  const core_addition *additions;
+  uint8_t addition_count;
 } core_op_spec;
 
 /* One call that is being checked. */
@@ -86,12 +95,17 @@ cdl_status core_want_same_dtypes(core_call *call);
 #include "condlora/ops.def"
 #undef CDL_OP
 
-#define CORE_SPEC(op, prepare, finish)                                                 \
+#define CORE_SPEC(op, prepare, finish) CORE_GROWN_SPEC(op, prepare, finish, NULL, 0)
+
+/* For an op whose arguments have grown. */
+#define CORE_GROWN_SPEC(op, prepare, finish, additions, addition_count)                \
   const core_op_spec core_spec_##op = {#op,                                            \
                                        sizeof(cdl_##op##_args),                        \
                                        sizeof op##_operands / sizeof op##_operands[0], \
                                        op##_operands,                                  \
                                        prepare,                                        \
-                                       finish}
+                                       finish,                                         \
+                                       additions,                                      \
+                                       addition_count}
 
 #endif

@@ -90,14 +90,20 @@ static const core_operand attention_operands[] = {
     CORE_OPERAND(attention, out, "th", F32, OUT, 0),
     CORE_OPERAND(attention, qkv, "tg", F32, IN, 0),
     CORE_OPERAND(attention, log_sum, "kt", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(attention, bias, "kw", F32, IN | OPTIONAL, 0),
 };
+static const core_addition attention_additions[] = {{offsetof(cdl_attention_args, bias), 3}};
 
 static const core_operand attention_grad_operands[] = {
     CORE_OPERAND(attention_grad, d_qkv, "tg", F32, OUT, 0),
     CORE_OPERAND(attention_grad, d_out, "th", F32, IN, 0),
     CORE_OPERAND(attention_grad, qkv, "tg", F32, IN, 0),
     CORE_OPERAND(attention_grad, log_sum, "kt", F32, IN, 0),
+    CORE_OPERAND(attention_grad, bias, "kw", F32, IN | OPTIONAL, 0),
+    CORE_OPERAND(attention_grad, d_bias, "kw", F32, OUT | OPTIONAL, 0),
 };
+static const core_addition attention_grad_additions[] = {
+    {offsetof(cdl_attention_grad_args, bias), 3}};
 
 static cdl_status prepare_heads(core_call *call, const cdl_packing *packing,
                                 const cdl_dropout_mask *mask, int32_t heads, float scale,
@@ -131,5 +137,29 @@ static cdl_status prepare_attention_grad(core_call *call)
   return prepare_heads(call, args->packing, &args->mask, args->heads, args->scale, &args->d_out);
 }
 
-CORE_SPEC(attention, prepare_attention, NULL);
-CORE_SPEC(attention_grad, prepare_attention_grad, NULL);
+static cdl_status want_distances(const core_call *call, const cdl_tensor *bias)
+{
+  char shape[CORE_SHAPE_BYTES];
+  if (cdl_tensor_present(*bias) && bias->size[3] % 2 == 0)
+    return core_refuse(call, "bias is %s, expected an odd number of distances, from -r to r",
+                       core_shape(bias, shape));
+  return CDL_STATUS_OK;
+}
+
+static cdl_status finish_attention(core_call *call)
+{
+  const cdl_attention_args *args = call->args;
+  return want_distances(call, &args->bias);
+}
+
+static cdl_status finish_attention_grad(core_call *call)
+{
+  const cdl_attention_grad_args *args = call->args;
+  if (cdl_tensor_present(args->d_bias) && !cdl_tensor_present(args->bias))
+    return core_refuse(call, "d_bias is there but bias is absent");
+  return want_distances(call, &args->bias);
+}
+
+CORE_GROWN_SPEC(attention, prepare_attention, finish_attention, attention_additions, 1);
+CORE_GROWN_SPEC(attention_grad, prepare_attention_grad, finish_attention_grad,
+                attention_grad_additions, 1);

@@ -17,13 +17,11 @@ const char *cdl_path_name(cdl_path path)
 
 /* ---- Paths ---- */
 
-cdl_path cdl_op_path(const cdl_backend *backend, cdl_op op, const void *args)
+static cdl_path path_of(const cdl_backend *backend, cdl_op op, const void *args)
 {
-  if (backend == NULL || args == NULL || (unsigned)op >= CDL_OP_COUNT)
-    return CDL_PATH_NONE;
   const core_tier tier = core_op_tier(op);
   const cdl_backend_table *table = backend->table;
-  const bool own = core_has_op(table, op) &&
+  const bool own = core_has_op(table, op) && !core_sets_additions(backend, op, args) &&
                    (table->supports == NULL || table->supports(backend->device, op, args));
   if (own && !(tier == CORE_COMPOSED &&
                atomic_load_explicit(&backend->prefer_composed, memory_order_relaxed)))
@@ -31,6 +29,14 @@ cdl_path cdl_op_path(const cdl_backend *backend, cdl_op op, const void *args)
   if (tier == CORE_COMPOSED)
     return CDL_PATH_COMPOSED;
   return tier == CORE_HOST && !backend->is_host ? CDL_PATH_HOST : CDL_PATH_NONE;
+}
+
+cdl_path cdl_op_path(const cdl_backend *backend, cdl_op op, const void *args)
+{
+  if (backend == NULL || args == NULL || (unsigned)op >= CDL_OP_COUNT)
+    return CDL_PATH_NONE;
+  core_args room;
+  return path_of(backend, op, core_complete_args(op, args, &room));
 }
 
 /* svd's first output may be absent; its second never is. */
@@ -107,11 +113,13 @@ static void observe(cdl_queue *queue, cdl_op op, const void *args, cdl_path path
   backend->observer(backend->observer_user, &seen);
 }
 
-static void run(cdl_queue *queue, cdl_op op, const void *args)
+static void run(cdl_queue *queue, cdl_op op, const void *given)
 {
   if (queue->status != CDL_STATUS_OK)
     return;
   cdl_backend *backend = queue->backend;
+  core_args room;
+  const void *args = core_complete_args(op, given, &room);
   bool nothing;
   cdl_status status = core_check(backend, op, args, &nothing);
   if (status != CDL_STATUS_OK) {
@@ -120,7 +128,7 @@ static void run(cdl_queue *queue, cdl_op op, const void *args)
   }
   if (nothing)
     return;
-  const cdl_path path = cdl_op_path(backend, op, args);
+  const cdl_path path = path_of(backend, op, args);
   if (path == CDL_PATH_HOST && backend->no_fallback) {
     core_queue_fail(queue, refuse_fallback(backend, op));
     return;

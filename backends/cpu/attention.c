@@ -14,6 +14,8 @@ enum { SMALL_WORK = 1000000, LEAST_ROWS = 16, MOST_ROWS = 128, LANES = 16 };
 /* Shared by both directions. Rows of scores are padded to whole vectors. */
 typedef struct {
   cpu_device *device;
+  cpu_rows bias; /* a row of 2 · radius + 1 for each head; data NULL without one */
+  int64_t radius;
   const int32_t *offsets, *examples;
   cpu_rows qkv;
   int64_t heads, width; /* d, of one head */
@@ -41,9 +43,12 @@ static int64_t block_rows(int64_t padded, int64_t width)
 }
 
 static attention_shape shape_of(void *queue, const cdl_packing *packing, cdl_tensor qkv,
-                                int64_t heads, float scale, const cdl_dropout_mask *mask)
+                                cdl_tensor bias, int64_t heads, float scale,
+                                const cdl_dropout_mask *mask)
 {
   attention_shape shape = {.device = cpu_device_of(queue),
+                           .bias = cpu_rows_at(bias, 0, 0),
+                           .radius = bias.size[3] / 2,
                            .offsets = cpu_ints(packing->offsets),
                            .qkv = cpu_rows_at(qkv, 0, 0),
                            .heads = heads,
@@ -133,6 +138,41 @@ static void pad_row(const attention_tile *t, float *row)
     row[j] = -INFINITY;
 }
 
+/* ---- The bias ---- */
+
+/* Returns the size of a line: a value for each distance in a sequence. */
+static size_t line_bytes(const attention_shape *shape)
+{
+  return shape->bias.data != NULL ? cpu_float_bytes(2 * shape->longest) : 0;
+}
+
+/* Writes a head's bias for the distances 1 − length to length − 1. */
+static void spread_bias(const attention_shape *shape, const attention_tile *t, float *line)
+{
+  if (shape->bias.data == NULL || t->length == 0)
+    return;
+  const float *bias = shape->bias.data + t->head * shape->bias.stride;
+  const int64_t reach = cpu_min(shape->radius, t->length - 1), outer = t->length - 1 - reach;
+  for (int64_t k = 0; k < outer; k++) {
+    line[k] = bias[0];
+    line[outer + 2 * reach + 1 + k] = bias[2 * shape->radius];
+  }
+  memcpy(line + outer, bias + shape->radius - reach, (size_t)(2 * reach + 1) * sizeof *line);
+}
+
+/* Returns the distances of the keys from a query, in a line. */
+static float *line_at(const attention_tile *t, float *line, int64_t row)
+{
+  return line + t->length - 1 - row;
+}
+
+static void add_bias(const attention_shape *shape, const attention_tile *t, int64_t row,
+                     float *scores, float *line)
+{
+  if (shape->bias.data != NULL)
+    shape->device->kernels->axpby(scores, line_at(t, line, row), 1.0f, 1.0f, t->length);
+}
+
 /* Rows that belong to no sequence are zero. */
 static void clear_rest(const attention_shape *shape, const cdl_packing *packing, cdl_tensor out)
 {
@@ -155,7 +195,9 @@ static void attention_forward_tile(const void *context, int64_t tile, void *scra
   const cpu_kernels *kernels = shape->device->kernels;
   const int64_t head_floats = shape->width * t.padded;
   float *q = scratch, *v = q + shape->width * MOST_ROWS, *k_columns = v + head_floats;
-  float *scores = k_columns + head_floats;
+  float *line = k_columns + head_floats;
+  float *scores = line + line_bytes(shape) / sizeof *line;
+  spread_bias(shape, &t, line);
   gather_head(shape, t.k, shape->qkv.stride, t.length, t.padded, v); /* until it is transposed */
   transpose_head(shape, &t, v, k_columns);
   gather_head(shape, t.v, shape->qkv.stride, t.length, t.length, v);
@@ -164,13 +206,14 @@ static void attention_forward_tile(const void *context, int64_t tile, void *scra
     gather_head(shape, t.q + row * shape->qkv.stride, shape->qkv.stride, rows, rows, q);
     multiply_columns(shape, &t, rows, shape->scale, q, k_columns, scores);
     for (int64_t i = 0; i < rows; i++) {
-      float *line = scores + i * t.padded;
-      pad_row(&t, line);
-      const float log_sum = kernels->softmax(line, line, 1.0f, t.padded);
+      float *p = scores + i * t.padded;
+      add_bias(shape, &t, row + i, p, line);
+      pad_row(&t, p);
+      const float log_sum = kernels->softmax(p, p, 1.0f, t.padded);
       if (job->log_sum.data != NULL)
         job->log_sum.data[t.head * job->log_sum.stride + t.first + row + i] = log_sum;
       if (shape->drops)
-        drop(shape, &t, row + i, line, line);
+        drop(shape, &t, row + i, p, p);
     }
     cpu_sgemm(&shape->device->libraries, 0, 0, rows, shape->width, t.length, 1.0f, scores, t.padded,
               v, shape->width, 0.0f,
@@ -181,27 +224,45 @@ static void attention_forward_tile(const void *context, int64_t tile, void *scra
 
 cdl_status cpu_attention(void *queue, const cdl_attention_args *a)
 {
-  const attention_job job = {shape_of(queue, a->packing, a->qkv, a->heads, a->scale, &a->mask),
-                             cpu_rows_at(a->out, 0, 0), cpu_rows_at(a->log_sum, 0, 0)};
+  const attention_job job = {
+      shape_of(queue, a->packing, a->qkv, a->bias, a->heads, a->scale, &a->mask),
+      cpu_rows_at(a->out, 0, 0), cpu_rows_at(a->log_sum, 0, 0)};
   const attention_shape *shape = &job.shape;
   clear_rest(shape, a->packing, a->out);
-  const size_t scratch = 2 * head_bytes(shape) + block_bytes(shape) + scores_bytes(shape);
+  const size_t scratch =
+      2 * head_bytes(shape) + block_bytes(shape) + line_bytes(shape) + scores_bytes(shape);
   return cpu_pool_run(shape->device->pool, a->packing->sequences * shape->heads, scratch,
                       attention_forward_tile, &job);
 }
 
 /* ---- attention_grad ---- */
 
+/* `sums`: by tile, what it adds to the bias's gradient: a row of 2 · reach + 1 distances, `reach`
+ * the radius or what the longest sequence has of it. NULL: not wanted. */
 typedef struct {
   attention_shape shape;
-  cpu_rows d_qkv, d_out, log_sum;
+  cpu_rows d_qkv, d_out, log_sum, d_bias;
+  float *sums;
+  int64_t reach, sequences;
 } attention_grad_job;
 
 typedef struct {
   float *q, *d_out; /* of the block */
   float *k, *k_columns, *v_columns;
+  float *line, *d_line; /* the bias and its gradient by distance */
   float *p, *d_p, *kept;
 } grad_scratch;
+
+/* The bias's gradient is without the scale. If it is wanted, the scale is left to the products. */
+static float softmax_scale(const attention_grad_job *job)
+{
+  return job->sums != NULL ? 1.0f : job->shape.scale;
+}
+
+static float product_scale(const attention_grad_job *job)
+{
+  return job->sums != NULL ? job->shape.scale : 1.0f;
+}
 
 /* From the scores in s->p and d_out Vᵀ in s->d_p: computes P after dropout in s->p (or s->kept),
  * and d_scores in s->d_p. */
@@ -212,6 +273,7 @@ static void differentiate_rows(const attention_grad_job *job, const attention_ti
   const cpu_kernels *kernels = shape->device->kernels;
   for (int64_t i = 0; i < rows; i++) {
     float *p = s->p + i * t->padded, *d_p = s->d_p + i * t->padded;
+    add_bias(shape, t, row + i, p, s->line);
     pad_row(t, p);
     if (job->log_sum.data != NULL)
       kernels->softmax_again(p, 1.0f,
@@ -223,7 +285,9 @@ static void differentiate_rows(const attention_grad_job *job, const attention_ti
       drop(shape, t, row + i, s->kept + i * t->padded, p);
       drop(shape, t, row + i, d_p, d_p);
     }
-    kernels->softmax_grad(d_p, d_p, p, shape->scale, t->padded);
+    kernels->softmax_grad(d_p, d_p, p, softmax_scale(job), t->padded);
+    if (job->sums != NULL)
+      kernels->axpby(line_at(t, s->d_line, row + i), d_p, 1.0f, 1.0f, t->length);
   }
 }
 
@@ -241,10 +305,39 @@ static void multiply_back(const attention_grad_job *job, const attention_tile *t
   const float *p = shape->drops ? s->kept : s->p;
   cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, p, t->padded, s->d_out, width, beta, d_v,
             d.stride);
-  cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, s->d_p, t->padded, s->q, width, beta,
+  const float scale = product_scale(job);
+  cpu_sgemm(libraries, 1, 0, t->length, width, rows, scale, s->d_p, t->padded, s->q, width, beta,
             d_k, d.stride);
-  cpu_sgemm(libraries, 0, 0, rows, width, t->length, 1.0f, s->d_p, t->padded, s->k, width, 0.0f,
+  cpu_sgemm(libraries, 0, 0, rows, width, t->length, scale, s->d_p, t->padded, s->k, width, 0.0f,
             d_q + row * d.stride, d.stride);
+}
+
+/* Writes a tile's row of sums: those of the line, with what lies beyond the radius at the ends. */
+static void keep_sums(const attention_grad_job *job, const attention_tile *t, const float *d_line,
+                      float *sums)
+{
+  const cpu_kernels *kernels = job->shape.device->kernels;
+  const int64_t reach = cpu_min(job->reach, t->length - 1), outer = t->length - 1 - reach;
+  memset(sums, 0, (size_t)(2 * job->reach + 1) * sizeof *sums);
+  if (t->length == 0)
+    return;
+  float *inner = sums + job->reach - reach;
+  memcpy(inner, d_line + outer, (size_t)(2 * reach + 1) * sizeof *sums);
+  inner[0] += kernels->sum(d_line, outer);
+  inner[2 * reach] += kernels->sum(d_line + outer + 2 * reach + 1, outer);
+}
+
+/* d_bias of a head += the sums of all sequences, in their order. */
+static void add_sums(const void *context, int64_t head, void *scratch)
+{
+  (void)scratch;
+  const attention_grad_job *job = context;
+  const attention_shape *shape = &job->shape;
+  const int64_t wide = 2 * job->reach + 1;
+  float *d_bias = job->d_bias.data + head * job->d_bias.stride + shape->radius - job->reach;
+  for (int64_t i = 0; i < job->sequences; i++)
+    shape->device->kernels->axpby(d_bias, job->sums + (i * shape->heads + head) * wide, 1.0f, 1.0f,
+                                  wide);
 }
 
 static void attention_grad_tile(const void *context, int64_t tile, void *scratch)
@@ -258,9 +351,14 @@ static void attention_grad_tile(const void *context, int64_t tile, void *scratch
   s.k = s.d_out + shape->width * MOST_ROWS;
   s.k_columns = s.k + head_floats;
   s.v_columns = s.k_columns + head_floats;
-  s.p = s.v_columns + head_floats;
+  s.line = s.v_columns + head_floats;
+  s.d_line = s.line + line_bytes(shape) / sizeof *s.line;
+  s.p = s.d_line + line_bytes(shape) / sizeof *s.line;
   s.d_p = s.p + block_floats;
   s.kept = s.d_p + block_floats;
+  spread_bias(shape, &t, s.line);
+  if (job->sums != NULL)
+    memset(s.d_line, 0, line_bytes(shape));
   gather_head(shape, t.v, shape->qkv.stride, t.length, t.padded, s.k); /* until it is transposed */
   transpose_head(shape, &t, s.k, s.v_columns);
   gather_head(shape, t.k, shape->qkv.stride, t.length, t.padded, s.k);
@@ -276,17 +374,33 @@ static void attention_grad_tile(const void *context, int64_t tile, void *scratch
     differentiate_rows(job, &t, row, rows, &s);
     multiply_back(job, &t, row, rows, &s);
   }
+  if (job->sums != NULL)
+    keep_sums(job, &t, s.d_line, job->sums + tile * (2 * job->reach + 1));
 }
 
 cdl_status cpu_attention_grad(void *queue, const cdl_attention_grad_args *a)
 {
-  const attention_grad_job job = {shape_of(queue, a->packing, a->qkv, a->heads, a->scale, &a->mask),
-                                  cpu_rows_at(a->d_qkv, 0, 0), cpu_rows_at(a->d_out, 0, 0),
-                                  cpu_rows_at(a->log_sum, 0, 0)};
+  attention_grad_job job = {
+      .shape = shape_of(queue, a->packing, a->qkv, a->bias, a->heads, a->scale, &a->mask),
+      .d_qkv = cpu_rows_at(a->d_qkv, 0, 0),
+      .d_out = cpu_rows_at(a->d_out, 0, 0),
+      .log_sum = cpu_rows_at(a->log_sum, 0, 0),
+      .d_bias = cpu_rows_at(a->d_bias, 0, 0),
+      .sequences = a->packing->sequences};
   const attention_shape *shape = &job.shape;
+  const bool summed = job.d_bias.data != NULL && shape->longest > 0;
   clear_rest(shape, a->packing, a->d_qkv);
-  const size_t scratch =
-      3 * head_bytes(shape) + 2 * block_bytes(shape) + (shape->drops ? 3 : 2) * scores_bytes(shape);
-  return cpu_pool_run(shape->device->pool, a->packing->sequences * shape->heads, scratch,
-                      attention_grad_tile, &job);
+  const size_t scratch = 3 * head_bytes(shape) + 2 * block_bytes(shape) + 2 * line_bytes(shape) +
+                         (shape->drops ? 3 : 2) * scores_bytes(shape);
+  const int64_t tiles = job.sequences * shape->heads;
+  job.reach = cpu_max(0, cpu_min(shape->radius, shape->longest - 1));
+  void *shared;
+  CDL_TRY(cpu_pool_enter(shape->device->pool, scratch,
+                         summed ? cpu_float_bytes(tiles * (2 * job.reach + 1)) : 0, &shared));
+  job.sums = summed ? shared : NULL;
+  cpu_pool_for(shape->device->pool, tiles, attention_grad_tile, &job);
+  if (summed)
+    cpu_pool_for(shape->device->pool, shape->heads, add_sums, &job);
+  cpu_pool_leave(shape->device->pool);
+  return CDL_STATUS_OK;
 }

@@ -10,8 +10,10 @@
  *   are added to.
  * - "In place" means that an output may be exactly the same view as an input. Every other overlap
  *   is an error.
- * - `size` is the sizeof of the struct with which the caller was compiled; CDL_ARGS sets it. A
- *   backend treats members past it as zero.
+ * - `size` is the sizeof of the struct with which the caller was compiled; CDL_ARGS sets it. Members
+ *   that a minor version of plugin.h's interface adds stand at the end, and zero in them asks for
+ *   nothing. The core fills in those that a caller lacks. A backend that was built before a member
+ *   existed gets no call that sets it: the core composes that call.
  * - A sum of n terms may differ from exact arithmetic by a small multiple of n·2⁻²⁴ (F32). */
 #ifndef CONDLORA_OPS_H
 #define CONDLORA_OPS_H
@@ -372,10 +374,13 @@ typedef struct {
   float epsilon;
 } cdl_add_layer_norm_args;
 
-/* Self-attention within each sequence: out = dropout(softmax(scale · Q Kᵀ)) V for each head.
+/* Self-attention within each sequence: out = dropout(softmax(S)) V for each head. The score of query
+ * i and key j, rows of one sequence, is
+ *   S[i, j] = scale · Q[i] · K[j] + bias[head, r + clamp(j − i, −r, r)]
  *   out      [tokens, heads · d]
  *   qkv      [tokens, 3 · heads · d]  query, key and value end to end; heads side by side
  *   log_sum  [heads, tokens]          optional: log Σ exp of each row's scores, for attention_grad
+ *   bias     [heads, 2 · r + 1]       optional, since 1.3: by the key's distance from the query
  * The dropout's element is e = (head · length + row) · length + column, with the sequence's length.
  * Rows of out past the last offset become zeros; log_sum is undefined there. */
 typedef struct {
@@ -385,12 +390,15 @@ typedef struct {
   int32_t heads;
   float scale;
   cdl_dropout_mask mask;
+  cdl_tensor bias;
 } cdl_attention_args;
 
 /* The gradient of attention. Rows of d_qkv past the last offset become zeros; no tensor is read
  * there.
- *   d_qkv  [tokens, 3 · heads · d]
- *   d_out  [tokens, heads · d] */
+ *   d_qkv   [tokens, 3 · heads · d]
+ *   d_out   [tokens, heads · d]
+ *   bias    [heads, 2 · r + 1]       as in attention, since 1.3
+ *   d_bias  [heads, 2 · r + 1]       optional, only beside bias, since 1.3; added to */
 typedef struct {
   uint32_t size;
   cdl_tensor d_qkv, d_out, qkv, log_sum;
@@ -398,6 +406,7 @@ typedef struct {
   int32_t heads;
   float scale;
   cdl_dropout_mask mask;
+  cdl_tensor bias, d_bias;
 } cdl_attention_grad_args;
 
 /* norm = √Σ gradient²;  factor = min(1, max_norm / (norm + 1e-6)), or 1 if max_norm is 0.

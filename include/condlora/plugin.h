@@ -2,6 +2,9 @@
  * cdl_plugin. docs/add-a-backend.md explains it step by step; backends/null/ is a complete example
  * to start from.
  *
+ * Minor versions: 1.1 added precisions and compile_nanoseconds, 1.2 auto_priority, 1.3 attention's
+ * bias.
+ *
  * The core checks every argument before it calls the table. It also counts and logs paths, keeps
  * each queue's first error, and calls nothing on a failed queue. So the functions of a table only
  * do the work. They may enqueue it: the next call on the queue, or sync, returns an error that is
@@ -19,7 +22,7 @@ extern "C" {
 
 #define CDL_PLUGIN_MAGIC 0x4344504cu /* "CDPL" */
 #define CDL_ABI_MAJOR 1
-#define CDL_ABI_MINOR 2
+#define CDL_ABI_MINOR 3
 
 /* A buffer as a backend sees it. `handle` belongs to the backend; only the core writes the rest. */
 struct cdl_buffer {

@@ -54,8 +54,9 @@ static const member members[] = {
     M(add_layer_norm, out, OUT) M(add_layer_norm, sum, OUT) M(add_layer_norm, x, IN) M(add_layer_norm, residual, IN)
     M(add_layer_norm, gain, IN) M(add_layer_norm, bias, IN) M(add_layer_norm, mean, OUT | OPTIONAL) M(add_layer_norm, rstd, OUT | OPTIONAL)
     M(attention, out, OUT) M(attention, qkv, IN) M(attention, log_sum, OUT | OPTIONAL) M(attention, mask.step, IN | BYTES | ANY_SIZE)
+    M(attention, bias, IN | OPTIONAL)
     M(attention_grad, d_qkv, OUT) M(attention_grad, d_out, IN) M(attention_grad, qkv, IN) M(attention_grad, log_sum, IN)
-    M(attention_grad, mask.step, IN | BYTES | ANY_SIZE)
+    M(attention_grad, mask.step, IN | BYTES | ANY_SIZE) M(attention_grad, bias, IN) M(attention_grad, d_bias, OUT | OPTIONAL)
     M(clip_norm, norm, OUT) M(clip_norm, factor, OUT) M(clip_norm, gradient, IN | ANY_SIZE)
     M(svd, u, OUT | OPTIONAL) M(svd, sigma, OUT) M(svd, vt, OUT | OPTIONAL) M(svd, a, IN)
     M(lu_solve, x, OUT) M(lu_solve, a, IN) M(lu_solve, b, IN)
@@ -271,6 +272,7 @@ CHANGE(attention_no_heads, attention, args->heads = 0;)
 CHANGE(attention_odd_heads, attention, args->heads = 5;)
 CHANGE(attention_one, attention, args->mask.probability = 1;)
 CHANGE(attention_grad_heads, attention_grad, args->heads = -1;)
+CHANGE(attention_even_bias, attention, args->bias.size[3] = 4;)
 CHANGE(linear_no_weight, linear, args->weight = NULL;)
 CHANGE(linear_grad_no_weight, linear_grad, args->weight = NULL;)
 CHANGE(linear_grad_both, linear_grad, args->accumulate = true;)
@@ -302,6 +304,7 @@ static const particular particulars[] = {
     {"heads that do not divide the columns", attention_odd_heads, CDL_OP_attention},
     {"probability 1", attention_one, CDL_OP_attention},
     {"-1 heads", attention_grad_heads, CDL_OP_attention_grad},
+    {"a bias without a middle", attention_even_bias, CDL_OP_attention},
     {"no weight", linear_no_weight, CDL_OP_linear},
     {"no weight", linear_grad_no_weight, CDL_OP_linear_grad},
     {"an activation and accumulate", linear_grad_both, CDL_OP_linear_grad},

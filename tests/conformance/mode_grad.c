@@ -404,10 +404,24 @@ static double through_attention(const void *p, const double *theta)
   return sum;
 }
 
+/* The same with theta as the bias. */
+typedef struct {
+  attended attended;
+  const double *qkv;
+} biased;
+
+static double through_bias(const void *p, const double *theta)
+{
+  const biased *b = p;
+  attended a = b->attended;
+  a.shape.bias = theta;
+  return through_attention(&a, b->qkv);
+}
+
 static void attention_grad(trial *t, const void *parameters)
 {
   const float *probability = parameters;
-  enum { HEADS = 2, D = 3 };
+  enum { HEADS = 2, D = 3, DISTANCES = 7 };
   const int32_t lengths[] = {1, 5, 2, 7};
   const cdl_packing packing = trial_packing(t, lengths, 4);
   const int64_t tokens = packing.tokens, width = HEADS * D;
@@ -421,9 +435,15 @@ static void attention_grad(trial *t, const void *parameters)
       trial_operand(t, "log_sum", ROLE_IN, CDL_DTYPE_F32, shape_2d(HEADS, tokens), LAYOUT_DENSE);
   operand *d_qkv = trial_operand(t, "d_qkv", ROLE_OUT, CDL_DTYPE_F32, shape_2d(tokens, 3 * width),
                                  LAYOUT_COLUMNS);
+  operand *bias =
+      trial_operand(t, "bias", ROLE_IN, CDL_DTYPE_F32, shape_2d(HEADS, DISTANCES), LAYOUT_ROWS);
+  operand *d_bias = trial_operand(t, "d_bias", ROLE_INOUT, CDL_DTYPE_F32,
+                                  shape_2d(HEADS, DISTANCES), LAYOUT_OFFSET);
+  operand_settle(d_bias);
   fill_normal(t, qkv, 1);
   fill_normal(t, d_out, 1);
-  attended a = {{4, HEADS, D, packing.host_offsets, 0.5, NULL, 0},
+  fill_normal(t, bias, 1);
+  attended a = {{4, HEADS, D, packing.host_offsets, 0.5, NULL, 0, bias->value, DISTANCES},
                 d_out->value,
                 trial_doubles(t, tokens * width),
                 trial_doubles(t, HEADS * tokens),
@@ -440,10 +460,16 @@ static void attention_grad(trial *t, const void *parameters)
   operand_settle(log_sum);
   trial_run(t, CDL_ARGS(attention_grad, .d_qkv = d_qkv->view, .d_out = d_out->view,
                         .qkv = qkv->view, .log_sum = log_sum->view, .packing = &packing,
-                        .heads = HEADS, .scale = 0.5F, .mask = {*probability, 2, 1, step->view}));
+                        .heads = HEADS, .scale = 0.5F, .mask = {*probability, 2, 1, step->view},
+                        .bias = bias->view, .d_bias = d_bias->view));
   double *reference = trial_doubles(t, d_qkv->count);
   attention_grad_reference(&a.shape, qkv->value, d_out->value, reference, NULL);
   judge(t, through_attention, &a, qkv->value, d_qkv, reference, 7 * D);
+  double *of_bias = trial_doubles(t, HEADS * DISTANCES),
+         *unused = trial_doubles(t, HEADS * DISTANCES);
+  attention_bias_reference(&a.shape, qkv->value, d_out->value, of_bias, unused);
+  const biased b = {a, qkv->value};
+  judge(t, through_bias, &b, bias->value, d_bias, of_bias, 4 * 7 * D);
 }
 
 void register_grad(suite *s)

@@ -1,5 +1,6 @@
 /* attention and attention_grad. */
 #include <math.h>
+#include <string.h>
 
 #include "tests/conformance/bounds.h"
 #include "tests/conformance/reference.h"
@@ -14,13 +15,16 @@ typedef struct {
   float probability, scale;
   double spread;
   bool keep_log_sum;
-  int rest; /* rows past the last offset */
+  int rest;         /* rows past the last offset */
+  int distances;    /* of a bias; 0: none */
+  bool bias_frozen; /* without its gradient */
 } attention;
 
 typedef struct {
   cdl_packing packing;
   cdl_dropout_mask mask;
   attention_shape shape;
+  operand *bias; /* or NULL */
 } setting;
 
 static setting set_up(trial *t, const attention *a)
@@ -28,8 +32,15 @@ static setting set_up(trial *t, const attention *a)
   setting s = {.packing = trial_packing(t, a->lengths, a->count)};
   s.packing.tokens += a->rest;
   s.packing.longest += a->rest; /* a bound may be loose */
-  s.shape = (attention_shape){a->count,         a->heads, a->d,   s.packing.host_offsets,
-                              (double)a->scale, NULL,     a->rest};
+  s.shape = (attention_shape){a->count,         a->heads, a->d,    s.packing.host_offsets,
+                              (double)a->scale, NULL,     a->rest, NULL,
+                              a->distances};
+  if (a->distances > 0) {
+    s.bias =
+        trial_operand(t, "bias", ROLE_IN, CDL_DTYPE_F32, shape_2d(a->heads, a->distances), a->out);
+    fill_normal(t, s.bias, 1);
+    s.shape.bias = s.bias->value;
+  }
   if (a->probability == 0)
     return s;
   cdl_step_record record = {.step = (uint32_t)random_bits(&t->random)};
@@ -57,6 +68,11 @@ static void fill_rows(trial *t, operand *x, double spread, int rest)
   operand_settle(x);
 }
 
+static cdl_tensor view_or_none(const operand *o)
+{
+  return o == NULL ? (cdl_tensor){0} : o->view;
+}
+
 static void attention_case(trial *t, const void *parameters)
 {
   const attention *a = parameters;
@@ -70,9 +86,9 @@ static void attention_case(trial *t, const void *parameters)
                                      : NULL;
   fill_rows(t, qkv, a->spread, a->rest);
   if (!trial_run(t, CDL_ARGS(attention, .out = out->view, .qkv = qkv->view,
-                             .log_sum = log_sum == NULL ? (cdl_tensor){0} : log_sum->view,
-                             .packing = &s.packing, .heads = a->heads, .scale = a->scale,
-                             .mask = s.mask)))
+                             .log_sum = view_or_none(log_sum), .packing = &s.packing,
+                             .heads = a->heads, .scale = a->scale, .mask = s.mask,
+                             .bias = view_or_none(s.bias))))
     return;
   double *want = trial_doubles(t, out->count), *bound = trial_doubles(t, out->count);
   double *want_sum = trial_doubles(t, a->heads * tokens),
@@ -93,6 +109,19 @@ static void attention_case(trial *t, const void *parameters)
   trial_compare(t, log_sum, want_sum, sum_bound);
 }
 
+/* What d_bias begins with and what it becomes. */
+static void compare_bias(trial *t, const setting *s, const operand *qkv, const operand *d_out,
+                         const operand *d_bias)
+{
+  double *want = trial_doubles(t, d_bias->count), *bound = trial_doubles(t, d_bias->count);
+  memcpy(want, d_bias->value, (size_t)d_bias->count * sizeof *want);
+  attention_bias_reference(&s->shape, qkv->value, d_out->value, want, bound);
+  for (int64_t i = 0; i < d_bias->count; i++)
+    bound[i] = bound_constant(CDL_OP_attention_grad) * unit_roundoff(CDL_DTYPE_F32) * bound[i] +
+               smallest_normal(CDL_DTYPE_F32);
+  trial_compare(t, d_bias, want, bound);
+}
+
 static void attention_grad_case(trial *t, const void *parameters)
 {
   const attention *a = parameters;
@@ -106,6 +135,12 @@ static void attention_grad_case(trial *t, const void *parameters)
                                    LAYOUT_OFFSET);
   operand *d_qkv =
       trial_operand(t, "d_qkv", ROLE_OUT, CDL_DTYPE_F32, shape_2d(tokens, 3 * width), a->qkv);
+  operand *d_bias = a->distances > 0 && !a->bias_frozen
+                        ? trial_operand(t, "d_bias", ROLE_INOUT, CDL_DTYPE_F32,
+                                        shape_2d(a->heads, a->distances), a->qkv)
+                        : NULL;
+  if (d_bias != NULL)
+    fill_normal(t, d_bias, 1);
   fill_rows(t, qkv, a->spread, a->rest);
   fill_rows(t, d_out, 1, a->rest);
   double *out = trial_doubles(t, d_out->count);
@@ -115,8 +150,11 @@ static void attention_grad_case(trial *t, const void *parameters)
   operand_settle(log_sum);
   if (!trial_run(t, CDL_ARGS(attention_grad, .d_qkv = d_qkv->view, .d_out = d_out->view,
                              .qkv = qkv->view, .log_sum = log_sum->view, .packing = &s.packing,
-                             .heads = a->heads, .scale = a->scale, .mask = s.mask)))
+                             .heads = a->heads, .scale = a->scale, .mask = s.mask,
+                             .bias = view_or_none(s.bias), .d_bias = view_or_none(d_bias))))
     return;
+  if (d_bias != NULL)
+    compare_bias(t, &s, qkv, d_out, d_bias);
   double *want = trial_doubles(t, d_qkv->count), *bound = trial_doubles(t, d_qkv->count);
   attention_grad_reference(&s.shape, qkv->value, d_out->value, want, bound);
   const int64_t real = (tokens - a->rest) * 3 * width;
@@ -131,15 +169,19 @@ static void attention_grad_case(trial *t, const void *parameters)
 static void add(suite *s, unsigned flags, const attention *a)
 {
   ADD(s, attention, CDL_DTYPE_F32, flags, attention_case, a,
+      "%d sequences of %d, %d, ..., %d heads of %d, scale %g, p %g, %s from %s%s%s%s", a->count,
+      (int)a->lengths[0], (int)a->lengths[1], a->heads, a->d, (double)a->scale,
+      (double)a->probability, layout_name(a->out), layout_name(a->qkv),
+      a->keep_log_sum ? ", log_sum" : "", a->rest > 0 ? ", a rest" : "",
+      a->distances > 0 ? ", a bias" : "");
+  ADD(s, attention_grad, CDL_DTYPE_F32, flags, attention_grad_case, a,
       "%d sequences of %d, %d, ..., %d heads of %d, scale %g, p %g, %s from %s%s%s", a->count,
       (int)a->lengths[0], (int)a->lengths[1], a->heads, a->d, (double)a->scale,
       (double)a->probability, layout_name(a->out), layout_name(a->qkv),
-      a->keep_log_sum ? ", log_sum" : "", a->rest > 0 ? ", a rest" : "");
-  ADD(s, attention_grad, CDL_DTYPE_F32, flags, attention_grad_case, a,
-      "%d sequences of %d, %d, ..., %d heads of %d, scale %g, p %g, %s from %s%s", a->count,
-      (int)a->lengths[0], (int)a->lengths[1], a->heads, a->d, (double)a->scale,
-      (double)a->probability, layout_name(a->out), layout_name(a->qkv),
-      a->rest > 0 ? ", a rest" : "");
+      a->rest > 0 ? ", a rest" : "",
+      a->distances == 0 ? ""
+      : a->bias_frozen  ? ", a frozen bias"
+                        : ", a bias");
 }
 
 static void draw_attention(trial *t, void *parameters)
@@ -158,14 +200,68 @@ static void draw_attention(trial *t, void *parameters)
   a->spread = 1;
   a->keep_log_sum = random_chance(r, 0.5);
   a->rest = random_chance(r, 0.4) ? (int)random_integer(r, 1, 40) : 0;
-  trial_describe(t, "%d sequences of %d, %d, ..., %d heads of %d, p %g, %s from %s%s, rest %d",
+  a->distances = random_chance(r, 0.5) ? 0 : 1 + 2 * (int)random_size(r, 70);
+  a->bias_frozen = random_chance(r, 0.3);
+  trial_describe(t,
+                 "%d sequences of %d, %d, ..., %d heads of %d, p %g, %s from %s%s, rest %d, %d "
+                 "distances",
                  a->count, (int)a->lengths[0], (int)a->lengths[1], a->heads, a->d,
                  (double)a->probability, layout_name(a->out), layout_name(a->qkv),
-                 a->keep_log_sum ? ", log_sum" : "", a->rest);
+                 a->keep_log_sum ? ", log_sum" : "", a->rest, a->distances);
+}
+
+/* A bias of one distance, of fewer and of more than the sequences have, and of MPNet's. */
+static void add_biased(suite *s)
+{
+  static const int distances[] = {1, 3, 25, 101, 257};
+  for (size_t k = 0; k < sizeof distances / sizeof *distances; k++)
+    for (int half = 0; half < 2; half++) {
+      const attention a = {.lengths = {1, 2, 13, 37, 0, 64},
+                           .count = 6,
+                           .heads = half == 0 ? 3 : 12,
+                           .d = k % 2 == 0 ? 5 : 64,
+                           .scale = 0.25F,
+                           .spread = 1,
+                           .keep_log_sum = half == 0,
+                           .qkv = (layout)((k + 1) % LAYOUT_COUNT),
+                           .out = (layout)(k % LAYOUT_COUNT),
+                           .probability = half == 0 ? 0 : 0.3F,
+                           .rest = half == 0 ? 0 : 9,
+                           .distances = distances[k],
+                           .bias_frozen = (k + (size_t)half) % 3 == 2};
+      add(s, 0, &a);
+    }
+  static const attention others[] = {
+      {.lengths = {7, 3}, .count = 2, .heads = 2, .d = 4, .scale = 0, .spread = 1, .distances = 5},
+      {.lengths = {65, 131},
+       .count = 2,
+       .heads = 2,
+       .d = 7,
+       .scale = -0.5F,
+       .spread = 1,
+       .distances = 41,
+       .keep_log_sum = true},
+      {.lengths = {0, 0}, .count = 2, .heads = 2, .d = 4, .scale = 1, .spread = 1, .distances = 3},
+  };
+  for (size_t k = 0; k < sizeof others / sizeof *others; k++)
+    add(s, 0, &others[k]);
+  for (int half = 0; half < 2; half++) {
+    const attention a = {.lengths = {1, 2, 131, 130, 300},
+                         .count = 5,
+                         .heads = 3,
+                         .d = half == 0 ? 64 : 96,
+                         .scale = 0.2F,
+                         .spread = 1,
+                         .keep_log_sum = true,
+                         .probability = half == 0 ? 0 : 0.1F,
+                         .distances = 183};
+    add(s, CASE_LARGE, &a);
+  }
 }
 
 void register_attention(suite *s)
 {
+  add_biased(s);
   suite_add_random(s, CDL_OP_attention, CDL_DTYPE_F32, draw_attention, attention_case,
                    sizeof(attention));
   suite_add_random(s, CDL_OP_attention_grad, CDL_DTYPE_F32, draw_attention, attention_grad_case,

@@ -54,13 +54,18 @@ typedef struct {
   const int32_t *offsets;
   double scale;
   const double *keep;
-  int64_t rest; /* rows past the last offset: zeros in out and d_qkv, log_sum left alone */
+  int64_t rest;       /* rows past the last offset: zeros in out and d_qkv, log_sum left alone */
+  const double *bias; /* [heads, distances] or NULL */
+  int64_t distances;
 } attention_shape;
 /* Errors may be NULL: error[·] in units of u, without c. log_sum is [heads, tokens]. */
 void attention_reference(const attention_shape *s, const double *qkv, double *out, double *log_sum,
                          double *error, double *log_sum_error);
 void attention_grad_reference(const attention_shape *s, const double *qkv, const double *d_out,
                               double *d_qkv, double *error);
+/* Adds to d_bias [heads, distances]. */
+void attention_bias_reference(const attention_shape *s, const double *qkv, const double *d_out,
+                              double *d_bias, double *error);
 /* Σ length² · heads: elements of all score matrices. */
 int64_t attention_scores(const attention_shape *s);
 

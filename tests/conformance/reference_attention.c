@@ -32,8 +32,16 @@ typedef struct {
   double log_sum, score_error;
 } score_row;
 
-static score_row scores_of_row(const attention_shape *s, const double *query, const double *keys,
-                               int64_t stride, int64_t length, double *p)
+/* The place in a head's bias of a key's distance from a query. */
+static int64_t distance_place(const attention_shape *s, int64_t distance)
+{
+  const int64_t r = (s->distances - 1) / 2;
+  return r + (distance < -r ? -r : distance > r ? r : distance);
+}
+
+/* Of query `at` of one head of a sequence, with keys from `keys` on. */
+static score_row scores_of_row(const attention_shape *s, int head, int64_t at, const double *query,
+                               const double *keys, int64_t stride, int64_t length, double *p)
 {
   score_row row = {0};
   double largest = -INFINITY, sum = 0;
@@ -44,10 +52,12 @@ static score_row scores_of_row(const attention_shape *s, const double *query, co
       dot += term;
       squares += term * term;
     }
-    p[j] = s->scale * dot;
+    const double bias =
+        s->bias == NULL ? 0 : s->bias[head * s->distances + distance_place(s, j - at)];
+    p[j] = s->scale * dot + bias;
     largest = p[j] > largest ? p[j] : largest;
-    const double error =
-        fabs(s->scale) * product_growth(CDL_OP_attention, s->d, squares, dot) + 3 * fabs(p[j]);
+    const double error = fabs(s->scale) * product_growth(CDL_OP_attention, s->d, squares, dot) +
+                         3 * (fabs(s->scale * dot) + fabs(bias));
     row.score_error = error > row.score_error ? error : row.score_error;
   }
   for (int64_t j = 0; j < length; j++)
@@ -71,7 +81,7 @@ void attention_reference(const attention_shape *s, const double *qkv, double *ou
     for (int h = 0; h < s->heads; h++) {
       const double *q = qkv + first * 3 * width + (int64_t)h * s->d, *k = q + width, *v = k + width;
       for (int64_t r = 0; r < length; r++) {
-        const score_row row = scores_of_row(s, q + r * 3 * width, k, 3 * width, length, p);
+        const score_row row = scores_of_row(s, h, r, q + r * 3 * width, k, 3 * width, length, p);
         log_sum[h * tokens + first + r] = row.log_sum;
         if (log_sum_error != NULL)
           log_sum_error[h * tokens + first + r] =
@@ -151,7 +161,7 @@ void attention_grad_reference(const attention_shape *s, const double *qkv, const
       const int64_t at = first * step + (int64_t)h * s->d;
       const double *q = qkv + at, *k = q + width, *v = k + width;
       for (int64_t r = 0; r < length; r++) {
-        const score_row row = scores_of_row(s, q + r * step, k, step, length, w.p);
+        const score_row row = scores_of_row(s, h, r, q + r * step, k, step, length, w.p);
         const double *kept = keep == NULL ? NULL : keep + r * length;
         const double *d_row = d_out + (first + r) * width + h * s->d;
         softmax_part(s, &w, d_row, v, step, length, kept, row.score_error + fabs(row.log_sum));
@@ -190,4 +200,45 @@ void attention_grad_reference(const attention_shape *s, const double *qkv, const
   free(w.dp);
   free(w.size);
   free(sum_squares);
+}
+
+void attention_bias_reference(const attention_shape *s, const double *qkv, const double *d_out,
+                              double *d_bias, double *error)
+{
+  const int64_t width = (int64_t)s->heads * s->d, tokens = s->offsets[s->sequences] + s->rest;
+  const int64_t step = 3 * width, places = s->heads * s->distances;
+  double *squares = doubles(places), *count = doubles(places);
+  const double *keep = s->keep;
+  const grad_row w = {doubles(tokens), doubles(tokens), doubles(tokens)};
+  for (int64_t i = 0; i < places; i++) {
+    squares[i] = d_bias[i] * d_bias[i]; /* what is added to is a term of the sum */
+    count[i] = 1;
+    error[i] = fabs(d_bias[i]);
+  }
+  for (int i = 0; i < s->sequences; i++) {
+    const int64_t first = s->offsets[i], length = s->offsets[i + 1] - first;
+    for (int h = 0; h < s->heads; h++) {
+      const double *q = qkv + first * step + (int64_t)h * s->d, *k = q + width, *v = k + width;
+      for (int64_t r = 0; r < length; r++) {
+        const score_row row = scores_of_row(s, h, r, q + r * step, k, step, length, w.p);
+        softmax_part(s, &w, d_out + (first + r) * width + h * s->d, v, step, length,
+                     keep == NULL ? NULL : keep + r * length, row.score_error + fabs(row.log_sum));
+        for (int64_t j = 0; j < length; j++) {
+          const int64_t to = h * s->distances + distance_place(s, j - r);
+          d_bias[to] += w.dp[j];
+          squares[to] += w.dp[j] * w.dp[j];
+          error[to] += w.size[j];
+          count[to]++;
+        }
+      }
+      keep = keep == NULL ? NULL : keep + length * length;
+    }
+  }
+  for (int64_t i = 0; i < places; i++)
+    error[i] += sum_growth(count[i], squares[i], d_bias[i]) + fabs(d_bias[i]);
+  free(squares);
+  free(count);
+  free(w.p);
+  free(w.dp);
+  free(w.size);
 }

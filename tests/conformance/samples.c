@@ -128,10 +128,11 @@ SAMPLE(add_layer_norm, .out = result(t, "out", 5, 6), .sum = result(t, "sum", 5,
        .mean = result(t, "mean", 1, 5), .rstd = result(t, "rstd", 1, 5), .epsilon = 1e-5F)
 SAMPLE(attention, .out = result(t, "out", 7, 6), .qkv = matrix(t, "qkv", 7, 18),
        .log_sum = result(t, "log_sum", 2, 7), .packing = packing(t), .heads = 2, .scale = 0.5F,
-       .mask = {0.25F, 1, 2, step(t)})
+       .mask = {0.25F, 1, 2, step(t)}, .bias = matrix(t, "bias", 2, 5))
 SAMPLE(attention_grad, .d_qkv = result(t, "d_qkv", 7, 18), .d_out = matrix(t, "d_out", 7, 6),
        .qkv = matrix(t, "qkv", 7, 18), .log_sum = matrix(t, "log_sum", 2, 7), .packing = packing(t),
-       .heads = 2, .scale = 0.5F, .mask = {0.25F, 1, 2, step(t)})
+       .heads = 2, .scale = 0.5F, .mask = {0.25F, 1, 2, step(t)}, .bias = matrix(t, "bias", 2, 5),
+       .d_bias = result(t, "d_bias", 2, 5))
 SAMPLE(clip_norm, .norm = result(t, "norm", 1, 1), .factor = result(t, "factor", 1, 1),
        .gradient = matrix(t, "gradient", 5, 6), .max_norm = 1)
 SAMPLE(svd, .u = result(t, "u", 5, 4), .sigma = result(t, "sigma", 1, 4),

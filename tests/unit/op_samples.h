@@ -354,6 +354,7 @@ static inline void make_attention(sample *s)
   PART(attention, out, take_matrix(5, 6), WRITTEN);
   PART(attention, qkv, take_matrix(5, 18), INPUT);
   PART(attention, log_sum, take_matrix(2, 5), WRITTEN | MAY_LACK);
+  PART(attention, bias, take_matrix(2, 7), INPUT | MAY_LACK);
   PART(attention, mask.step, take_step(), ANY_SIZE);
   SET(attention, heads, 2);
   SET(attention, scale, 0.5f);
@@ -367,6 +368,8 @@ static inline void make_attention_grad(sample *s)
   PART(attention_grad, d_out, take_matrix(5, 6), INPUT);
   PART(attention_grad, qkv, take_matrix(5, 18), INPUT);
   PART(attention_grad, log_sum, take_matrix(2, 5), INPUT);
+  PART(attention_grad, bias, take_matrix(2, 7), INPUT);
+  PART(attention_grad, d_bias, take_matrix(2, 7), WRITTEN | MAY_LACK);
   PART(attention_grad, mask.step, take_step(), ANY_SIZE);
   SET(attention_grad, heads, 2);
   SET(attention_grad, scale, 0.5f);

@@ -111,6 +111,9 @@ START_TEST(messages_say_what_was_expected)
   REFUSED(attention, "heads is 0", a->heads = 0)
   REFUSED(attention, "attention: qkv is [5, 17]", a->qkv.size[3] = 17)
   REFUSED(attention, "attention: log_sum is [2, 5] but heads wants [3, 5]", a->heads = 3)
+  REFUSED(attention, "bias is [2, 6], expected an odd number of distances", a->bias.size[3] = 6)
+  REFUSED(attention_grad, "d_bias is there but bias is absent", a->bias.buffer = NULL)
+  TAKEN(attention_grad, a->bias.buffer = a->d_bias.buffer = NULL)
   REFUSED(scatter_add_rows, "scatter_add_rows: segment is [4] but target [2] wants [3]",
           a->segment.size[3] = 4)
   REFUSED(binary, "y is [2, 3, 2, 5] but x [2, 3, 4, 5] wants each size to be x's or 1",

@@ -427,6 +427,17 @@ static void run_sequences(session *s)
                                         .log_sum = log_sum, .packing = &packing, .heads = HEADS,
                                         .scale = 0.2f, .mask = mask));
   keep(s, d_qkv);
+  cdl_tensor bias = matrix(s, HEADS, 2 * 91 + 1), d_bias = matrix(s, HEADS, 2 * 91 + 1);
+  cdl_attention(s->queue,
+                CDL_ARGS(attention, .out = out, .qkv = qkv, .log_sum = log_sum, .packing = &packing,
+                         .heads = HEADS, .scale = 0.2f, .mask = mask, .bias = bias));
+  keep(s, out);
+  cdl_attention_grad(s->queue,
+                     CDL_ARGS(attention_grad, .d_qkv = d_qkv, .d_out = d_out, .qkv = qkv,
+                              .log_sum = log_sum, .packing = &packing, .heads = HEADS,
+                              .scale = 0.2f, .mask = mask, .bias = bias, .d_bias = d_bias));
+  keep(s, d_qkv);
+  keep(s, d_bias);
   cdl_dropout(s->queue,
               CDL_ARGS(dropout, .out = out, .x = d_out, .mask = mask, .packing = &packing));
   keep(s, out);

@@ -179,6 +179,48 @@ START_TEST(version_1_0_is_taken)
 }
 END_TEST
 
+/* A table of version 1.0 knows no bias, so the core composes what has one. A caller of that version
+ * gives shorter arguments. */
+START_TEST(what_an_older_version_lacks_is_composed)
+{
+  cdl_backend *backend;
+  cdl_queue *queue;
+  cdl_buffer *buffer;
+  ck_assert_int_eq(cdl_backend_open(plugin_path("version-1-0"), NULL, &backend), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, 4096, &buffer), CDL_STATUS_OK);
+  const int32_t offsets[] = {0, 3};
+  const cdl_packing packing = {.offsets = cdl_tensor_1d(buffer, CDL_DTYPE_I32, 0, 2),
+                               .host_offsets = offsets,
+                               .sequences = 1,
+                               .tokens = 3,
+                               .longest = 3};
+  cdl_attention_args args = {.size = offsetof(cdl_attention_args, bias),
+                             .out = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 8, 3, 4),
+                             .qkv = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 32, 3, 12),
+                             .packing = &packing,
+                             .heads = 2,
+                             .scale = 1,
+                             .bias = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 100, 2, 3)};
+  recording *recorded = plugin_variable("version-1-0", "recorded");
+  ck_assert_int_eq(cdl_op_path(backend, CDL_OP_attention, &args), CDL_PATH_NATIVE);
+  cdl_attention(queue, &args);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
+  ck_assert_int_eq(recorded->calls[CDL_OP_attention], 1);
+  ck_assert_int_eq(recorded->calls[CDL_OP_gemm], 0);
+
+  args.size = sizeof args;
+  ck_assert_int_eq(cdl_op_path(backend, CDL_OP_attention, &args), CDL_PATH_COMPOSED);
+  cdl_attention(queue, &args);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
+  ck_assert_int_eq(recorded->calls[CDL_OP_attention], 1);
+  ck_assert_int_eq(recorded->calls[CDL_OP_gemm], 2);
+  cdl_buffer_destroy(buffer);
+  cdl_queue_destroy(queue);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
+}
+END_TEST
+
 START_TEST(a_newer_minor_version_is_taken)
 {
   cdl_backend *backend;
@@ -369,6 +411,7 @@ int main(void)
   tcase_add_test(tests, the_template_says_which_op_is_missing);
   tcase_add_test(tests, an_older_table_lacks_its_tail);
   tcase_add_test(tests, version_1_0_is_taken);
+  tcase_add_test(tests, what_an_older_version_lacks_is_composed);
   tcase_add_test(tests, a_newer_minor_version_is_taken);
   tcase_add_test(tests, auto_takes_a_plugin_that_asks_for_it);
   tcase_add_test(tests, unsound_plugins_are_refused_with_a_reason);
