@@ -118,12 +118,12 @@ static void attention_forward(const model_encoder *e, cdl_queue *q, int layer)
   for (size_t l = 0; l < e->member_count; l++) {
     const model_encoder *member = e->members[l];
     const int64_t count = encoder_row_count(member, ROWS_TOKENS);
-    cdl_attention(q,
-                  CDL_ARGS(attention, .out = cdl_tensor_rows(a->context, first, count),
-                           .qkv = cdl_tensor_rows(a->qkv, first, count),
-                           .log_sum = e->training ? member->own.log_sum[layer] : (cdl_tensor){0},
-                           .packing = &member->batch.packing, .heads = (int32_t)e->config.heads,
-                           .scale = attention_scale(e), .mask = attention_dropout(member, layer)));
+    cdl_attention(q, CDL_ARGS(attention, .out = cdl_tensor_rows(a->context, first, count),
+                              .qkv = cdl_tensor_rows(a->qkv, first, count),
+                              .log_sum = e->training ? member->own.log_sum[layer] : (cdl_tensor){0},
+                              .packing = &member->batch.packing, .heads = (int32_t)e->config.heads,
+                              .scale = attention_scale(e), .mask = attention_dropout(member, layer),
+                              .bias = e->act.distance_bias));
     first += count;
   }
 }
@@ -142,7 +142,8 @@ static void attention_backward(const model_encoder *e, cdl_queue *q, int layer, 
                                    .log_sum = member->own.log_sum[layer],
                                    .packing = &member->batch.packing,
                                    .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
-                                   .mask = attention_dropout(member, layer)));
+                                   .mask = attention_dropout(member, layer),
+                                   .bias = e->act.distance_bias, .d_bias = e->act.d_distance_bias));
     first += count;
   }
 }
@@ -380,6 +381,9 @@ static void keep_states(const model_encoder *e, cdl_queue *q, int layer)
 static void forward(model_encoder *e, cdl_queue *q)
 {
   embeddings_forward(e, q, e->act.block[0].in);
+  if (e->distance_table != NULL)
+    encoder_distance_bias(q, &e->distances, e->distance_table->value, e->act.distance_rows,
+                          e->act.distance_bias);
   for (int l = 0; l < e->config.layers; l++) {
     block_forward(e, q, l);
     if (cdl_tensor_present(e->states) && !e->training)
@@ -432,8 +436,14 @@ void encoder_backward(model_encoder *e, cdl_queue *q)
     head_backward(e->members[l], q, e->body_reached ? cdl_tensor_rows(d_h, first, count) : d_h);
     first += count;
   }
+  const cdl_tensor d_bias = e->act.d_distance_bias;
+  if (cdl_tensor_present(d_bias))
+    cdl_fill(q, CDL_ARGS(fill, .out = d_bias));
   for (int l = (int)e->config.layers - 1; l >= 0 && e->blocks[l].reached; l--)
     d_h = block_backward(e, q, l, d_h);
+  if (cdl_tensor_present(d_bias))
+    encoder_distance_bias_grad(q, &e->distances, e->distance_table->gradient, e->act.distance_rows,
+                               d_bias);
   if (e->embeddings_trained || e->project_reached)
     embeddings_backward(e, q, d_h);
 }

@@ -267,6 +267,12 @@ size_t encoder_lay_out(encoder_members members, const encoder_batch_limits *batc
     a.embedded = take(&used, m, all.tokens, e->config.embedding_size);
   a.mean = take_vector(&used, m, all.tokens);
   a.rstd = take_vector(&used, m, all.tokens);
+  if (e->distance_table != NULL) {
+    a.distance_rows = take(&used, m, ENCODER_DISTANCES, e->config.heads);
+    a.distance_bias = take(&used, m, e->config.heads, ENCODER_DISTANCES);
+    if (training && distance_bias_trained(e))
+      a.d_distance_bias = take(&used, m, e->config.heads, ENCODER_DISTANCES);
+  }
   for (size_t k = 0; k < members.count; k++)
     lay_out_member(members.encoder[k], &batches[k], training, assign, &used);
   const adapter_scratch scratch = take_scratch(members, all.tokens, training, &used);
@@ -308,7 +314,8 @@ void encoder_find_reach(encoder_members members)
   for (int l = 0; l < e->config.layers; l++) {
     block_weights *w = &e->blocks[l];
     w->below_qkv = below;
-    w->below_attention_out = below = below || projection_trained(members, &w->qkv);
+    w->below_attention_out = below =
+        below || projection_trained(members, &w->qkv) || distance_bias_trained(e);
     w->below_attention_norm = below = below || projection_trained(members, &w->attention_out);
     w->below_intermediate = below = below || norm_trained(w->attention_norm);
     w->below_output = below = below || projection_trained(members, &w->intermediate);

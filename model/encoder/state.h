@@ -2,6 +2,7 @@
 #ifndef CONDLORA_MODEL_ENCODER_STATE_H
 #define CONDLORA_MODEL_ENCODER_STATE_H
 
+#include "model/encoder/distance.h"
 #include "model/encoder/encoder.h"
 #include "model/files/family.h"
 
@@ -68,7 +69,10 @@ typedef struct {
 typedef struct {
   cdl_tensor embedded_sum, mean, rstd; /* of the embeddings' layer norm: [tokens, embedding], … */
   cdl_tensor embedded;      /* [tokens, embedding]; only if the embeddings are projected */
-  block_activations *block; /* [layers] */
+  /* With a bias of attention: what attention reads, its gradient, and scratch of both. */
+  cdl_tensor distance_bias, d_distance_bias; /* [heads, distances] */
+  cdl_tensor distance_rows;                  /* [distances, heads] */
+  block_activations *block;                  /* [layers] */
   /* Scratch of the backward pass. */
   cdl_tensor d_hidden, d_branch; /* [tokens, hidden] */
   cdl_tensor d_first, d_rows;    /* [sequences, hidden] */
@@ -156,6 +160,9 @@ struct model_encoder {
   norm_weights embedding_norm;
   projection
       project; /* ELECTRA: from embedding_size to hidden_size; without modules if they are equal */
+  encoder_parameter *distance_table; /* [buckets, heads] of attention's bias; NULL: none */
+  cdl_buffer *distance_buffer;       /* of `distances`; NULL if they are the base's */
+  encoder_distances distances;
   block_weights *blocks; /* [layers] */
   projection head_dense; /* BERT: the pooler */
   projection head_out;
@@ -269,6 +276,11 @@ static inline bool projection_trained(encoder_members members, const projection 
     if (p->bias[i]->trained)
       return true;
   return any_module(members, p, module_adapted) || projection_base_trained(p);
+}
+
+static inline bool distance_bias_trained(const model_encoder *e)
+{
+  return e->distance_table != NULL && e->distance_table->trained;
 }
 
 static inline bool norm_trained(norm_weights n)

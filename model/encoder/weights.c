@@ -136,6 +136,17 @@ static void add_embeddings(builder *b)
   align(b);
 }
 
+static void add_distance_table(builder *b)
+{
+  model_encoder *e = b->encoder;
+  if (e->family->distance_bias == NULL)
+    return;
+  /* Transformers' Trainer spares it from weight decay, like everything that is called a bias. */
+  e->distance_table = add_parameter(b, ENCODER_ROLE_BIAS, e->config.distance_buckets,
+                                    e->config.heads, e->family->prefix, e->family->distance_bias);
+  align(b);
+}
+
 /* A pooler belongs to the body and can be adapted; any other first layer belongs to the head. */
 static void add_head(builder *b)
 {
@@ -173,7 +184,7 @@ static cdl_status finish_projection(cdl_queue *q, projection *p, projection *bas
 /* Lists parameters and modules without their memory, and returns the elements that they need. */
 static cdl_status list_parts(model_encoder *e, int64_t *elements)
 {
-  enum { PARAMETERS_PER_BLOCK = 16, PARAMETERS_OUTSIDE = 7 + 4, MODULES_OUTSIDE = 2 };
+  enum { PARAMETERS_PER_BLOCK = 16, PARAMETERS_OUTSIDE = 8 + 4, MODULES_OUTSIDE = 2 };
   const size_t layers = (size_t)e->config.layers,
                modules = layers * MODEL_MODULES_PER_BLOCK + MODULES_OUTSIDE;
   e->parameters = calloc(layers * PARAMETERS_PER_BLOCK + PARAMETERS_OUTSIDE, sizeof *e->parameters);
@@ -190,6 +201,7 @@ static cdl_status list_parts(model_encoder *e, int64_t *elements)
   add_embeddings(&b);
   for (int l = 0; l < e->config.layers; l++)
     add_block(&b, l);
+  add_distance_table(&b);
   add_head(&b);
   *elements = b.used;
   return CDL_STATUS_OK;
@@ -197,6 +209,10 @@ static cdl_status list_parts(model_encoder *e, int64_t *elements)
 
 static cdl_status finish_body(model_encoder *e, cdl_queue *q, model_encoder *base)
 {
+  if (base != NULL)
+    e->distances = base->distances;
+  else if (e->distance_table != NULL)
+    CDL_TRY(encoder_distances_create(q, &e->distance_buffer, &e->distances));
   for (int l = 0; l < e->config.layers; l++) {
     block_weights *w = &e->blocks[l], *of_base = base != NULL ? &base->blocks[l] : NULL;
     CDL_TRY(finish_projection(q, &w->qkv, of_base != NULL ? &of_base->qkv : NULL));
@@ -359,6 +375,7 @@ void encoder_destroy(model_encoder *e)
   release_packed(&e->head_dense);
   release_packed(&e->head_out);
   cdl_buffer_destroy(e->weight_buffer);
+  cdl_buffer_destroy(e->distance_buffer);
   if (e->base == NULL) {
     encoder_release_memory(&e->own_memory);
     model_config_release(&e->config);

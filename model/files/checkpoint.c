@@ -91,6 +91,15 @@ static void add_embeddings(builder *b, const model_config *config)
   }
 }
 
+static void add_distance_bias(builder *b, const model_config *config)
+{
+  if (b->family->distance_bias == NULL)
+    return;
+  slot *made = &b->checkpoint->slots[b->checkpoint->slot_count++];
+  *made = (slot){.part = b->part, .rank = 2, .shape = {config->distance_buckets, config->heads}};
+  snprintf(made->name, sizeof made->name, "%s", b->family->distance_bias);
+}
+
 static void add_layer(builder *b, const model_config *config, int64_t layer)
 {
   const model_block_names *names = b->family->block;
@@ -124,9 +133,9 @@ static int by_name(const void *left, const void *right)
 
 static cdl_status make_slots(model_checkpoint *checkpoint)
 {
-  enum { IN_EMBEDDINGS = 7, IN_LAYER = 16, IN_HEAD = 4 };
+  enum { OUTSIDE_LAYERS = 8, IN_LAYER = 16, IN_HEAD = 4 };
   const model_config *config = &checkpoint->config;
-  const size_t most = IN_EMBEDDINGS + IN_LAYER * (size_t)config->layers + IN_HEAD;
+  const size_t most = OUTSIDE_LAYERS + IN_LAYER * (size_t)config->layers + IN_HEAD;
   checkpoint->slots = calloc(most, sizeof *checkpoint->slots);
   if (checkpoint->slots == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", checkpoint->folder);
@@ -135,6 +144,7 @@ static cdl_status make_slots(model_checkpoint *checkpoint)
   add_embeddings(&b, config);
   for (int64_t layer = 0; layer < config->layers; layer++)
     add_layer(&b, config, layer);
+  add_distance_bias(&b, config);
   add_pooler_and_head(&b, config);
   qsort(checkpoint->slots, checkpoint->slot_count, sizeof *checkpoint->slots, by_name);
   return CDL_STATUS_OK;

@@ -8,13 +8,14 @@
  *   encoder.layer.N.attention.output.{dense,LayerNorm}.{weight,bias}
  *   encoder.layer.N.intermediate.dense.{weight,bias}
  *   encoder.layer.N.output.{dense,LayerNorm}.{weight,bias}
+ *   encoder.relative_attention_bias.weight                   MPNet
  *   pooler.dense.{weight,bias}                               BERT
  *   classifier.{weight,bias}                                 BERT, DistilBERT
  *   pre_classifier.{weight,bias}                             DistilBERT
- *   classifier.{dense,out_proj}.{weight,bias}                RoBERTa, ELECTRA
- * DistilBERT keeps its own names inside its blocks (model/files/family.c).
+ *   classifier.{dense,out_proj}.{weight,bias}                RoBERTa, ELECTRA, MPNet
+ * DistilBERT and MPNet keep their own names inside their blocks (model/files/family.c).
  * Known extras are ignored: position_ids, token_type_ids, lm_head.*, cls.*, and a family's own:
- * RoBERTa's pooler.*, DistilBERT's vocab_*, ELECTRA's heads of pre-training. Other tensors outside
+ * RoBERTa's and MPNet's pooler.*, DistilBERT's vocab_*, ELECTRA's heads of pre-training. Other tensors outside
  * the encoder are left out, and can be named. */
 #ifndef CONDLORA_MODEL_FILES_CHECKPOINT_H
 #define CONDLORA_MODEL_FILES_CHECKPOINT_H

@@ -15,6 +15,9 @@
 /* Far above any model, and so small that no product of two overflows. */
 enum { SIZE_MOST = 1 << 30, LAYERS_MOST = 1 << 12, LABELS_MOST = 1 << 20 };
 
+/* Whatever config.json says, MPNet's padding is row 1 of its tables. */
+enum { MPNET_PAD = 1 };
+
 int64_t model_config_first_position(const model_config *config)
 {
   return model_family_of(config->family)->after_padding ? config->pad_id + 1 : 0;
@@ -92,8 +95,12 @@ static key_names keys_of(model_family family, const json_t *object)
                           .hidden_dropout = "dropout",
                           .attention_dropout = "attention_dropout",
                           .classifier_dropout = "seq_classif_dropout"};
-  if (family != MODEL_FAMILY_DISTILBERT)
-    return usual;
+  if (family != MODEL_FAMILY_DISTILBERT) {
+    key_names names = usual;
+    if (family == MODEL_FAMILY_MPNET) /* its head drops as the rest does */
+      names.classifier_dropout = NULL;
+    return names;
+  }
   const char **const mapped[] = {&distilbert.hidden_size, &distilbert.layers, &distilbert.heads};
   const char *const others[] = {usual.hidden_size, usual.layers, usual.heads};
   for (size_t i = 0; i < sizeof mapped / sizeof mapped[0]; i++)
@@ -170,7 +177,9 @@ static cdl_status refuse_other_models(const char *path, const json_t *object)
 static void set_default_sizes(model_config *config)
 {
   const bool electra = config->family == MODEL_FAMILY_ELECTRA;
-  config->vocabulary_size = config->family == MODEL_FAMILY_ROBERTA ? 50265 : 30522;
+  config->vocabulary_size = config->family == MODEL_FAMILY_ROBERTA ? 50265
+                            : config->family == MODEL_FAMILY_MPNET ? 30527
+                                                                   : 30522;
   config->hidden_size = electra ? 256 : 768;
   config->embedding_size = electra ? 128 : 0;
   config->layers = config->family == MODEL_FAMILY_DISTILBERT ? 6 : 12;
@@ -178,6 +187,8 @@ static void set_default_sizes(model_config *config)
   config->intermediate_size = electra ? 1024 : 3072;
   config->position_count = 512;
   config->type_count = model_family_of(config->family)->types ? 2 : 0;
+  config->distance_buckets =
+      model_family_of(config->family)->distance_bias != NULL ? MODEL_DISTANCE_BUCKETS : 0;
   config->pad_id = model_family_of(config->family)->after_padding ? 1 : 0;
 }
 
@@ -186,6 +197,13 @@ static void set_default_sizes(model_config *config)
 static cdl_status read_padding(const char *path, const json_t *object, model_config *config)
 {
   const bool counted = model_family_of(config->family)->after_padding;
+  if (config->family == MODEL_FAMILY_MPNET) {
+    if (config->vocabulary_size > MPNET_PAD)
+      return CDL_STATUS_OK;
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: \"vocab_size\" is %" PRId64 ", expected more than %d, mpnet's padding",
+                    path, config->vocabulary_size, MPNET_PAD);
+  }
   const json_t *given = json_object_get(object, "pad_token_id");
   if (json_is_null(given) && !counted) {
     config->pad_id = MODEL_NO_PAD;
@@ -225,6 +243,9 @@ static cdl_status read_sizes(const char *path, const json_t *object, model_confi
         base_json_integer(path, object, "embedding_size", 1, SIZE_MOST, &config->embedding_size));
   else
     config->embedding_size = config->hidden_size;
+  if (config->distance_buckets > 0) /* Transformers uses the first 32 rows, whatever this says */
+    CDL_TRY(base_json_integer(path, object, "relative_attention_num_buckets",
+                              MODEL_DISTANCE_BUCKETS, SIZE_MOST, &config->distance_buckets));
   CDL_TRY(read_padding(path, object, config));
   if (config->hidden_size % config->heads != 0)
     return cdl_fail(CDL_STATUS_DATA,
@@ -257,8 +278,10 @@ static cdl_status read_rates(const char *path, const json_t *object, model_confi
   CDL_TRY(
       base_json_real(path, object, "initializer_range", 0, 1e6, false, &config->initializer_range));
   config->classifier_dropout = distilbert ? 0.2 : config->hidden_dropout;
-  return base_json_real(path, object, keys.classifier_dropout, 0, most, !distilbert,
-                        &config->classifier_dropout);
+  return keys.classifier_dropout == NULL
+             ? CDL_STATUS_OK
+             : base_json_real(path, object, keys.classifier_dropout, 0, most, !distilbert,
+                              &config->classifier_dropout);
 }
 
 /* ---- Labels ---- */

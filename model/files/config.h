@@ -1,5 +1,5 @@
 /* A model's config.json, as Transformers writes it: BERT, RoBERTa, DistilBERT, ELECTRA,
- * XLM-RoBERTa, CamemBERT. */
+ * XLM-RoBERTa, CamemBERT, MPNet. */
 #ifndef CONDLORA_MODEL_FILES_CONFIG_H
 #define CONDLORA_MODEL_FILES_CONFIG_H
 
@@ -17,15 +17,19 @@ typedef enum {
   MODEL_PROBLEM_MULTI_LABEL
 } model_problem;
 
+/* The buckets of distances that attention's bias has at least: see encoder/distance.h. */
+enum { MODEL_DISTANCE_BUCKETS = 32 };
+
 /* `pad_id` of a model without padding: a null in its file. */
 #define MODEL_NO_PAD INT64_MIN
 
 typedef struct {
   model_family family;
   int64_t vocabulary_size, hidden_size, layers, heads, intermediate_size, position_count,
-      type_count;         /* 0: the family embeds no token types */
-  int64_t embedding_size; /* width of the embeddings, if it differs; 0: hidden_size */
-  int64_t pad_id;         /* below 0: a row counted from the end of the table, as in PyTorch */
+      type_count;           /* 0: the family embeds no token types */
+  int64_t distance_buckets; /* rows of the table of attention's bias; 0: the family has none */
+  int64_t embedding_size;   /* width of the embeddings, if it differs; 0: hidden_size */
+  int64_t pad_id;           /* below 0: a row counted from the end of the table, as in PyTorch */
   double layer_norm_epsilon;
   cdl_activation activation;
   double hidden_dropout, attention_dropout, classifier_dropout; /* probabilities in [0, 1) */
@@ -44,12 +48,12 @@ typedef struct {
 CDL_MUST_USE cdl_status model_config_read(const char *path, model_config *config);
 void model_config_release(model_config *config);
 
-/* Returns a sequence's first position: pad_id + 1 for RoBERTa, XLM-RoBERTa and CamemBERT, 0 for the
- * others. */
+/* Returns a sequence's first position: pad_id + 1 for RoBERTa, XLM-RoBERTa, CamemBERT and MPNet, 0
+ * for the others. */
 int64_t model_config_first_position(const model_config *config);
 /* Gives the positions [count] of one sequence's ids [count], from the model's first position on.
- * RoBERTa, XLM-RoBERTa and CamemBERT count only what is not padding: a token with the id `first` -
- * 1, even within a text, has that number as its position. The others begin at 0, and no id is below
+ * Those that do not begin at 0 count only what is not padding: a token with the id `first` - 1, even
+ * within a text, has that number as its position. The others begin at 0, and no id is below
  * that. */
 void model_count_positions(int32_t first, const int32_t *ids, size_t count, int32_t *positions);
 /* Returns the longest input in tokens. */

@@ -16,6 +16,13 @@ static const model_block_names distilbert_block = {.layers = "transformer.layer.
                                                    .attention_norm = "sa_layer_norm",
                                                    .output_norm = "output_layer_norm"};
 
+static const model_block_names mpnet_block = {.layers = "encoder.layer.",
+                                              .paths = {"attention.attn.q", "attention.attn.k",
+                                                        "attention.attn.v", "attention.attn.o",
+                                                        "intermediate.dense", "output.dense"},
+                                              .attention_norm = "attention.LayerNorm",
+                                              .output_norm = "output.LayerNorm"};
+
 static const model_family_facts families[MODEL_FAMILY_COUNT] = {
     [MODEL_FAMILY_BERT] = {.name = "bert",
                            .classes = "Bert",
@@ -90,6 +97,19 @@ static const model_family_facts families[MODEL_FAMILY_COUNT] = {
                                 .head_activation = CDL_ACTIVATION_TANH,
                                 .head_drops_input = true,
                                 .extras = {"pooler."}},
+    [MODEL_FAMILY_MPNET] = {.name = "mpnet",
+                            .classes = "MPNet",
+                            .prefix = "mpnet.",
+                            .block = &mpnet_block,
+                            .targets = "q,v",
+                            .after_padding = true,
+                            .drops_attended = true,
+                            .distance_bias = "encoder.relative_attention_bias.weight",
+                            .head_dense = "classifier.dense",
+                            .head_out = "classifier.out_proj",
+                            .head_activation = CDL_ACTIVATION_TANH,
+                            .head_drops_input = true,
+                            .extras = {"pooler."}},
 };
 
 const model_family_facts *model_family_of(model_family family)

@@ -12,7 +12,8 @@ typedef enum {
   MODEL_FAMILY_DISTILBERT,
   MODEL_FAMILY_ELECTRA,
   MODEL_FAMILY_XLM_ROBERTA,
-  MODEL_FAMILY_CAMEMBERT
+  MODEL_FAMILY_CAMEMBERT,
+  MODEL_FAMILY_MPNET
 } model_family;
 
 /* Returns the `model_type`: "bert", "xlm-roberta"; static. */
@@ -31,7 +32,7 @@ typedef enum {
   MODEL_MODULES_PER_BLOCK
 } model_module_kind;
 
-enum { MODEL_FAMILY_COUNT = MODEL_FAMILY_CAMEMBERT + 1, MODEL_FAMILY_EXTRAS = 3 };
+enum { MODEL_FAMILY_COUNT = MODEL_FAMILY_MPNET + 1, MODEL_FAMILY_EXTRAS = 3 };
 
 /* Names of a block's parts: "encoder.layer." N "." path. */
 typedef struct {
@@ -49,6 +50,9 @@ typedef struct {
   bool types;          /* token types are embedded */
   bool after_padding;  /* positions count from pad_id + 1 */
   bool drops_attended; /* hidden dropout after the attention's last projection */
+  /* A table [buckets, heads] within the body, which adds to attention's scores by the distance of
+   * the two tokens; NULL: none. */
+  const char *distance_bias;
   /* The head: its first layer, an activation, classifier dropout, its last layer. */
   const char *head_dense, *head_out;
   cdl_activation head_activation;

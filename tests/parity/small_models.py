@@ -13,14 +13,21 @@ from transformers import (
     BertTokenizerFast,
     DistilBertTokenizerFast,
     ElectraTokenizerFast,
+    MPNetTokenizerFast,
     RobertaTokenizerFast,
     XLMRobertaTokenizerFast,
 )
 
 WEIGHT_DEVIATION = 0.2  # large enough that every tensor changes the logits
-WORDPIECE_TOKENIZERS = {"bert": BertTokenizerFast, "distilbert": DistilBertTokenizerFast, "electra": ElectraTokenizerFast}
+WORDPIECE_TOKENIZERS = {
+    "bert": BertTokenizerFast,
+    "distilbert": DistilBertTokenizerFast,
+    "electra": ElectraTokenizerFast,
+    "mpnet": MPNetTokenizerFast,
+}
 ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 BERT_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+MPNET_SPECIAL = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 WORDPIECES = [".", ",", "?", "the", "old", "##ing", "##er", "cold", "kettle", "river", "not", "sings", "under", "##ly"]
@@ -59,10 +66,10 @@ def write_rows(path, columns, rows):
     pathlib.Path(path).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
-def wordpiece_vocabulary(size):
+def wordpiece_vocabulary(size, special):
     """Special tokens, letters and a few pieces; 71 tokens at least."""
     pieces = WORDPIECES + MORE_WORDPIECES
-    return (BERT_SPECIAL + list(LETTERS) + ["##" + letter for letter in LETTERS] + pieces)[:size]
+    return (special + list(LETTERS) + ["##" + letter for letter in LETTERS] + pieces)[:size]
 
 
 def byte_characters():
@@ -92,7 +99,8 @@ def merges_for(words):
 
 def write_wordpiece_tokenizer(folder, family, size, form):
     vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("".join(token + "\n" for token in wordpiece_vocabulary(size)), encoding="utf-8")
+    special = MPNET_SPECIAL if family == "mpnet" else BERT_SPECIAL
+    vocabulary.write_text("".join(token + "\n" for token in wordpiece_vocabulary(size, special)), encoding="utf-8")
     tokenizer = WORDPIECE_TOKENIZERS[family](vocab_file=str(vocabulary), do_lower_case=True)
     vocabulary.unlink()
     tokenizer.save_pretrained(folder, legacy_format=form == "vocab")
@@ -181,6 +189,8 @@ def usual_settings(shape):
         "hidden_act": shape["activation"],
         "layer_norm_eps": shape["epsilon"],
     }
+    if shape["family"] == "mpnet":
+        del settings["type_vocab_size"]
     return settings | ({"embedding_size": shape["embedding"]} if shape["family"] == "electra" else {})
 
 
@@ -223,7 +233,7 @@ def draw_shape(rng, family):
         "heads": heads,
         "layers": rng.randint(1, 3),
         "intermediate": rng.randint(17, 70),
-        "positions": rng.randint(56, 90),
+        "positions": rng.randint(110, 220) if family == "mpnet" else rng.randint(56, 90),
         "activation": rng.choice(["gelu", "gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "relu", "silu"]),
         "epsilon": rng.choice([1e-5, 1e-12]),
         "vocabulary": rng.randint(71, 71 + len(MORE_WORDPIECES)),

@@ -41,7 +41,10 @@ PEFT_SETTINGS = (
 PEFT_KEYS = {"LORA": PEFT_SETTINGS, "VERA": ("d_initial", "projection_prng_key", "bias")}
 REPEATED = re.compile(r"\.original_module\.|\.modules_to_save\.")  # the head's bias again, which PEFT saves under bias "all"
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
-DISTILBERT_DROPOUTS = ("dropout", "attention_dropout", "seq_classif_dropout")
+FAMILY_DROPOUTS = {
+    "distilbert": ("dropout", "attention_dropout", "seq_classif_dropout"),
+    "mpnet": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
+}
 BLOCK_PATTERN = re.compile(r".*\.layer\.\d+\.(.+)")
 
 
@@ -234,13 +237,14 @@ def read_settings(folder):
     )
 
 
-def is_distilbert(folder):
-    return json.loads((pathlib.Path(folder) / "config.json").read_text())["model_type"] == "distilbert"
+def family_of(folder):
+    return json.loads((pathlib.Path(folder) / "config.json").read_text())["model_type"]
 
 
 def read_base(folder, outputs, dropout=0.0, attention="sdpa"):
     """The classifier in a Hugging Face folder and the modules it lacks, which are fresh: (model, fresh modules)."""
-    names = DISTILBERT_DROPOUTS if is_distilbert(folder) else DROPOUTS
+    names = FAMILY_DROPOUTS.get(family_of(folder), DROPOUTS)
+    attention = "eager" if family_of(folder) == "mpnet" else attention  # the only kind that it has
     options = {} if dropout is None else dict.fromkeys(names, dropout)
     model, info = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=outputs, attn_implementation=attention, output_loading_info=True, **options
@@ -462,7 +466,7 @@ def is_norm(name):
 
 def optimizer_groups(trained, weight_decay, decay):
     """AdamW's parameter groups: `all` decays every tensor, `no-bias` spares biases and layer norms."""
-    spared = [p for name, p in trained.items() if decay == "no-bias" and (name.endswith("bias") or is_norm(name))]
+    spared = [p for name, p in trained.items() if decay == "no-bias" and ("bias" in name or is_norm(name))]
     spared_ids = {id(p) for p in spared}
     decayed = [p for p in trained.values() if id(p) not in spared_ids]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]

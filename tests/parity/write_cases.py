@@ -34,7 +34,7 @@ from transformers.utils import logging as transformers_logging
 STEPS = 20
 ROWS = 40
 SCHEDULES = {"cosine-with-restarts": "cosine_with_restarts"}  # where Transformers' name differs
-ZERO_GRADIENT = (".attention.self.key.bias", ".attention.k_lin.bias")
+ZERO_GRADIENT = (".attention.self.key.bias", ".attention.k_lin.bias", ".attention.attn.k.bias")
 
 # What a float32 program may stray from float64: the bounds that condlora is held to.
 BOUNDS = {"logits": 5e-6, "gradients": 2e-5, "losses": 1e-5, "gradient_norms": 2e-5, "final_logits": 2e-5, "final_tensors": 2e-5}
@@ -51,7 +51,7 @@ DENSE_TARGETS = ["intermediate.dense", "output.dense", "attention.output.dense"]
 
 
 def shape(family, hidden, heads, layers=2, intermediate=37, activation="gelu", tokenizer="vocab", head=True, **others):
-    padded = "roberta" in family  # positions count from the padding's id on
+    padded = "roberta" in family or family == "mpnet"  # positions count from the padding's id on
     base = {"positions": 67 if padded else 64, "epsilon": 1e-5 if padded else 1e-12, "vocabulary": 71}
     return base | {
         "family": family,
@@ -252,6 +252,19 @@ def committed_cases():
         Case("xlm-roberta-condlora-reference", "CondLoRA as its paper's code computes it; no head in the model",
              shape("xlm-roberta", 20, 4, layers=3, activation="relu", head=False),
              adapter("condlora", orientation="reference", rank=3, alpha=3), labels=["a", "b", "c"]),
+        Case("mpnet-lora", "LoRA under attention's bias; tokens farther apart than the bias tells",
+             shape("mpnet", 20, 4, positions=170), adapter("lora", ["q", "v"], **lora), short_and_long=True, max_length=160),
+        Case("mpnet-lora-biases", "every bias is trained, but not attention's table",
+             shape("mpnet", 20, 4, tokenizer="json"), adapter("lora", ["q", "o"], **lora, peft={"bias": "all"}),
+             weight_decay=0.1, decay="no-bias", pairs=True),
+        Case("mpnet-condlora-paper", "CondLoRA on square and other weights; names without prefix, no head in the model; one output",
+             shape("mpnet", 30, 5, layers=3, tokenizer="json", head=False),
+             adapter("condlora", ["q", "v", "intermediate.dense"], rank=4, alpha=3), labels=None),
+        Case("mpnet-condlora-reference", "CondLoRA as its paper's code computes it", shape("mpnet", 24, 3, activation="relu"),
+             adapter("condlora", ["attn.k", "attn.o"], orientation="reference", rank=3, alpha=3), labels=["a", "b", "c"]),
+        Case("mpnet-full", "every tensor, attention's bias too, over all its distances; decay without biases and layer norms",
+             shape("mpnet", 20, 4, positions=140), adapter("full"), lr=2e-3, weight_decay=0.1, decay="no-bias",
+             short_and_long=True, max_length=130),
     ]
 
 
@@ -270,7 +283,7 @@ def drawn_case(case, rng):
     settings = dataclasses.replace(case.adapter, rank=rank, alpha=rng.choice([rank, 2 * rank, 3, 5]))
     changes = {"shape": drawn, "adapter": settings, "lr": case.lr * rng.choice([0.5, 1.0, 1.5])}
     if case.short_and_long:
-        changes["max_length"] = drawn["positions"]
+        changes["max_length"] = drawn["positions"] - (2 if drawn["family"] == "mpnet" else 0)
     if case.accumulate == 1 and case.epochs is None:
         changes["batch_size"] = rng.randint(2, 7)
     return dataclasses.replace(case, **changes)
@@ -327,7 +340,7 @@ def collate(examples, regression, dtype):
 
 def pad_with(inputs, config):
     ids = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, config.pad_token_id)
-    unread = ("token_type_ids",) if config.model_type == "distilbert" else ()
+    unread = ("token_type_ids",) if config.model_type in ("distilbert", "mpnet") else ()
     return {name: value for name, value in {**inputs, "input_ids": ids}.items() if name not in unread}
 
 
