@@ -8,19 +8,24 @@
 
 /* Groups take tiles in turn, so this may differ from a kernel's number of tiles. */
 enum { TILE_ROWS = 32, ALONE_TILE_ROWS = 64 };
+/* The fewest and the most queries of a tile of grad_queries: see source/attention_grad.cl. */
+enum { LEAST_QUERIES = 16, MOST_QUERIES = 64 };
 
 typedef struct {
-  kernel_id forward, grad_queries, grad_keys;
+  kernel_id forward, grad_queries, grad_keys, grad_bias;
 } head_kernels;
 
 static head_kernels kernels_for(int64_t depth)
 {
-  return depth <= 32   ? (head_kernels){KERNEL_attention_32, KERNEL_attention_grad_queries_32,
-                                        KERNEL_attention_grad_keys_32}
-         : depth <= 64 ? (head_kernels){KERNEL_attention_64, KERNEL_attention_grad_queries_64,
-                                        KERNEL_attention_grad_keys_64}
-                       : (head_kernels){KERNEL_attention_128, KERNEL_attention_grad_queries_128,
-                                        KERNEL_attention_grad_keys_128};
+#define HEAD_KERNELS(width)                                                    \
+  {                                                                            \
+    KERNEL_attention_##width, KERNEL_attention_grad_queries_##width,           \
+        KERNEL_attention_grad_keys_##width, KERNEL_attention_grad_bias_##width \
+  }
+  static const head_kernels of_32 = HEAD_KERNELS(32), of_64 = HEAD_KERNELS(64),
+                            of_128 = HEAD_KERNELS(128);
+#undef HEAD_KERNELS
+  return depth <= 32 ? of_32 : depth <= 64 ? of_64 : of_128;
 }
 
 bool attention_fits(const cdl_tensor *out, int32_t heads)
@@ -30,8 +35,8 @@ bool attention_fits(const cdl_tensor *out, int32_t heads)
 }
 
 static attention_parameters parameters_of(const cdl_packing *packing, const cdl_tensor *qkv,
-                                          const cdl_tensor *log_sum, int32_t heads, float scale,
-                                          const cdl_dropout_mask *mask)
+                                          const cdl_tensor *log_sum, const cdl_tensor *bias,
+                                          int32_t heads, float scale, const cdl_dropout_mask *mask)
 {
   const bool drops = mask->probability != 0.0f;
   return (attention_parameters){.mask = mask_parameters_of(mask),
@@ -39,6 +44,9 @@ static attention_parameters parameters_of(const cdl_packing *packing, const cdl_
                                 .qkv_stride = qkv->stride[2],
                                 .log_sum = offset_of(log_sum),
                                 .log_sum_stride = log_sum->stride[2],
+                                .bias = offset_of(bias),
+                                .bias_stride = bias->stride[2],
+                                .radius = (int)(bias->size[3] / 2),
                                 .offsets = packing->offsets.offset,
                                 .examples = drops ? packing->examples.offset : 0,
                                 .tokens = qkv->size[2],
@@ -58,13 +66,24 @@ static int64_t group_count(const kernel_device *device, const attention_paramete
   return at_most(tiles * p->heads * (p->sequences + 1), INT_MAX / device->group_size);
 }
 
+/* Of the sums by distance that grad_queries leaves, whatever its tiles are. */
+static int64_t part_elements(const kernel_device *device, const attention_parameters *p,
+                             const cdl_attention_grad_args *a)
+{
+  if (!cdl_tensor_present(a->d_bias))
+    return 0;
+  const int64_t rows = device->group_size == 1 ? MOST_QUERIES : LEAST_QUERIES;
+  const int64_t tiles = at_least(divide_up(p->longest, rows), 1);
+  return tiles * p->heads * (p->sequences + 1) * (p->longest + MOST_QUERIES);
+}
+
 cdl_status kernel_op_attention(void *queue, const cdl_attention_args *a)
 {
   kernel_queue *q = queue;
   if (cdl_tensor_elements(a->out) == 0)
     return CDL_STATUS_OK;
   attention_parameters p =
-      parameters_of(a->packing, &a->qkv, &a->log_sum, a->heads, a->scale, &a->mask);
+      parameters_of(a->packing, &a->qkv, &a->log_sum, &a->bias, a->heads, a->scale, &a->mask);
   p.out = a->out.offset;
   p.out_stride = a->out.stride[2];
   const kernel_launch launch = {.kernel = kernels_for(p.depth).forward,
@@ -72,7 +91,7 @@ cdl_status kernel_op_attention(void *queue, const cdl_attention_args *a)
                                 .buffers = {a->out.buffer, a->qkv.buffer, a->log_sum.buffer,
                                             a->packing->offsets.buffer,
                                             p.drops ? a->packing->examples.buffer : NULL,
-                                            p.drops ? a->mask.step.buffer : NULL},
+                                            p.drops ? a->mask.step.buffer : NULL, a->bias.buffer},
                                 .parameters = &p};
   return q->device->driver->launch(q, &launch);
 }
@@ -83,23 +102,38 @@ cdl_status kernel_op_attention_grad(void *queue, const cdl_attention_grad_args *
   if (cdl_tensor_elements(a->d_out) == 0)
     return CDL_STATUS_OK;
   attention_parameters p =
-      parameters_of(a->packing, &a->qkv, &a->log_sum, a->heads, a->scale, &a->mask);
+      parameters_of(a->packing, &a->qkv, &a->log_sum, &a->bias, a->heads, a->scale, &a->mask);
   p.out = a->d_qkv.offset;
   p.out_stride = a->d_qkv.stride[2];
   p.d_out = a->d_out.offset;
   p.d_out_stride = a->d_out.stride[2];
-  const cdl_buffer *row_state;
-  CDL_TRY(
-      kernel_scratch(q, SCRATCH_OP, (size_t)(2 * p.heads * p.tokens) * sizeof(float), &row_state));
+  p.d_bias = offset_of(&a->d_bias);
+  p.d_bias_stride = a->d_bias.stride[2];
+  p.parts = 2 * p.heads * p.tokens;
+  const cdl_buffer *scratch; /* the state of each row, and the parts of d_bias */
+  CDL_TRY(kernel_scratch(q, SCRATCH_OP,
+                         (size_t)(p.parts + part_elements(q->device, &p, a)) * sizeof(float),
+                         &scratch));
   const head_kernels kernels = kernels_for(p.depth);
-  kernel_launch launch = {.kernel = kernels.grad_queries,
-                          .groups = {group_count(q->device, &p), 1, 1},
-                          .buffers = {a->d_qkv.buffer, a->d_out.buffer, a->qkv.buffer,
-                                      a->log_sum.buffer, row_state, a->packing->offsets.buffer,
-                                      p.drops ? a->packing->examples.buffer : NULL,
-                                      p.drops ? a->mask.step.buffer : NULL},
-                          .parameters = &p};
+  const bool summed = cdl_tensor_present(a->d_bias);
+  kernel_launch launch = {
+      .kernel = kernels.grad_queries,
+      .groups = {group_count(q->device, &p), 1, 1},
+      .buffers = {a->d_qkv.buffer, a->d_out.buffer, a->qkv.buffer, a->log_sum.buffer, scratch,
+                  a->packing->offsets.buffer, p.drops ? a->packing->examples.buffer : NULL,
+                  p.drops ? a->mask.step.buffer : NULL, a->bias.buffer, summed ? scratch : NULL},
+      .parameters = &p};
   CDL_TRY(q->device->driver->launch(q, &launch));
   launch.kernel = kernels.grad_keys;
-  return q->device->driver->launch(q, &launch);
+  launch.buffers[9] = NULL;
+  CDL_TRY(q->device->driver->launch(q, &launch));
+  if (!summed)
+    return CDL_STATUS_OK;
+  const kernel_launch sum = {
+      .kernel = kernels.grad_bias,
+      .groups = {at_most(p.heads * (2 * (int64_t)p.radius + 1), INT_MAX / q->device->group_size), 1,
+                 1},
+      .buffers = {a->d_bias.buffer, scratch, a->packing->offsets.buffer},
+      .parameters = &p};
+  return q->device->driver->launch(q, &sum);
 }

@@ -262,13 +262,16 @@ typedef struct {
 
 /* ---- Attention ---- */
 
-/* Offsets and strides of rows. In the gradient, which alone has d_out, `out` is d_qkv. */
+/* Offsets and strides of rows. In the gradient, which alone has d_out and d_bias, `out` is d_qkv.
+ * A bias has 2 · radius + 1 columns. */
 typedef struct {
   mask_parameters mask; /* read only if `drops` */
   i64 out, out_stride, d_out, d_out_stride, qkv, qkv_stride, log_sum, log_sum_stride;
+  i64 bias, bias_stride, d_bias, d_bias_stride;
+  i64 parts;                            /* the offset of the sums that make d_bias */
   i64 offsets, examples, tokens;        /* tokens: rows of out */
   int sequences, longest, heads, depth; /* depth: columns of a head */
-  int drops;
+  int drops, radius;
   float scale;
 } attention_parameters;
 

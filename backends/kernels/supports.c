@@ -22,11 +22,11 @@ bool kernel_supports(const kernel_device *device, cdl_op op, const void *args)
     return takes_product(device, args);
   case CDL_OP_attention: {
     const cdl_attention_args *a = args;
-    return attention_fits(&a->out, a->heads) && !cdl_tensor_present(a->bias);
+    return attention_fits(&a->out, a->heads);
   }
   case CDL_OP_attention_grad: {
     const cdl_attention_grad_args *a = args;
-    return attention_fits(&a->d_out, a->heads) && !cdl_tensor_present(a->bias);
+    return attention_fits(&a->d_out, a->heads);
   }
   case CDL_OP_svd:
   case CDL_OP_lu_solve:

@@ -247,6 +247,24 @@ FUNCTION int chunk_largest(LOCAL_POINTER const float *x, int count)
   return largest;
 }
 
+/* A head's bias; 0 without one. */
+FUNCTION GLOBAL const float *head_bias(GLOBAL const float *bias, attention_parameters p, int head)
+{
+  return bias != 0 ? bias + p.bias + head * p.bias_stride : 0;
+}
+
+/* Adds the bias to CHUNK scores of a row, the first of them `distance` keys behind its query. */
+FUNCTION void add_bias(LOCAL_POINTER float *x, GLOBAL const float *bias, int radius, int distance)
+{
+  if (bias == 0)
+    return;
+  VECTOR_LOOP
+  for (int j = 0; j < CHUNK; j++) {
+    const int near = distance + j < radius ? distance + j : radius;
+    x[j] += bias[radius + (near > -radius ? near : -radius)];
+  }
+}
+
 /* Replaces scores by exp(score − shift), with 0 from `count` on, and returns their sum. */
 FUNCTION float chunk_exp(LOCAL_POINTER float *x, float shift, int count)
 {
@@ -348,21 +366,25 @@ FUNCTION void softmax_advance(softmax_state s, tile_shape t, int rows)
   }
 }
 
-FUNCTION void largest_rows(LOCAL_POINTER const float *scores, softmax_state s, tile_shape t,
-                           int rows, int columns)
+/* Adds the bias, and finds the largest score of each chunk. `distance`: of the tile's first key from
+ * its first query. */
+FUNCTION void largest_rows(LOCAL_POINTER float *scores, GLOBAL const float *bias, int radius,
+                           int distance, softmax_state s, tile_shape t, int rows, int columns)
 {
   const int chunks = t.keys / CHUNK;
   for (int e = ITEM_ID; e < t.queries * chunks; e += GROUP_SIZE) {
     const int row = e / chunks, chunk = e % chunks;
-    if (row < rows)
-      s.chunk_largest[e] = float_of_key(chunk_largest(
-          scores + row * ROW_STRIDE(t.keys) + chunk * CHUNK, columns - chunk * CHUNK));
+    if (row >= rows)
+      continue;
+    LOCAL_POINTER float *x = scores + row * ROW_STRIDE(t.keys) + chunk * CHUNK;
+    add_bias(x, bias, radius, distance + chunk * CHUNK - row);
+    s.chunk_largest[e] = float_of_key(chunk_largest(x, columns - chunk * CHUNK));
   }
 }
 
 FUNCTION void attend(GLOBAL float *out, GLOBAL const float *qkv, GLOBAL float *log_sum,
                      GLOBAL const int *offsets, GLOBAL const int *examples, GLOBAL const u32 *step,
-                     attention_parameters p, tile_shape t, i64 job, LOCAL_POINTER float *query,
+                     GLOBAL const float *bias, attention_parameters p, tile_shape t, i64 job, LOCAL_POINTER float *query,
                      LOCAL_POINTER float *stream, LOCAL_POINTER float *scores, softmax_state s,
                      float *sums)
 {
@@ -390,7 +412,8 @@ FUNCTION void attend(GLOBAL float *out, GLOBAL const float *qkv, GLOBAL float *l
     BARRIER();
     load_tile(stream, ROW_STRIDE(t.width), 1, k + hidden, p.qkv_stride, columns, t.keys, p.depth,
               t.width);
-    largest_rows(scores, s, t, part.rows, columns);
+    largest_rows(scores, head_bias(bias, p, part.head), p.radius, key - part.row, s, t, part.rows,
+                 columns);
     BARRIER();
     softmax_rows(scores, s, mask, p, t, part, key, columns);
     BARRIER();
@@ -418,7 +441,8 @@ FUNCTION void attend(GLOBAL float *out, GLOBAL const float *qkv, GLOBAL float *l
 #define ATTENTION_KERNEL(width, queries, keys)                                                    \
   KERNEL(attention_##width)                                                                       \
   (GLOBAL float *out, GLOBAL const float *qkv, GLOBAL float *log_sum, GLOBAL const int *offsets,  \
-   GLOBAL const int *examples, GLOBAL const u32 *step, attention_parameters p)                    \
+   GLOBAL const int *examples, GLOBAL const u32 *step, GLOBAL const float *bias,                  \
+   attention_parameters p)                                                                        \
   {                                                                                               \
     LOCAL float query[(queries) * ROW_STRIDE(width)];                                             \
     LOCAL float stream[STREAM_ELEMENTS(keys, width)];                                             \
@@ -430,8 +454,8 @@ FUNCTION void attend(GLOBAL float *out, GLOBAL const float *qkv, GLOBAL float *l
     const softmax_state s = {rows, rows + (queries), rows + 2 * (queries), chunks,                \
                              chunks + (queries) * ((keys) / CHUNK)};                              \
     for (i64 job = GROUP_ID(0); job < attention_jobs(p, queries); job += GROUP_COUNT(0))          \
-      attend(out, qkv, log_sum, offsets, examples, step, p, t, job, query, stream, scores, s,      \
-             sums);                                                                                \
+      attend(out, qkv, log_sum, offsets, examples, step, bias, p, t, job, query, stream, scores,   \
+             s, sums);                                                                             \
   }
 
 #if GROUP_SIZE == 1

@@ -1,11 +1,13 @@
-/* The gradient of attention, from recomputed scores. For queries i and keys j, with S = scale Q Kᵀ,
+/* The gradient of attention, from recomputed scores. For queries i and keys j, with S = scale Q Kᵀ +
+ * bias,
  * E = exp(S − log_sum), P_ij = E_ij / Σ_j E_ij, dP = mask(dO Vᵀ) and D_i = Σ_j P_ij dP_ij:
  *
  *   dS = scale P (dP − D),  dQ = dS K,  dK = dSᵀ Q,  dV = mask(P)ᵀ dO
  *
  * A float32 log_sum leaves a row's sum up to |log_sum| · 2⁻²⁴ away from one, hence the division.
  * One kernel, by tiles of queries, makes dQ and stores 1 / Σ and D of each row. A second, by tiles
- * of keys, reads them and makes dK and dV. */
+ * of keys, reads them and makes dK and dV. If the bias's gradient is wanted, the first
+ * kernel also stores each tile's sums of dS / scale by distance, and a third adds them up. */
 
 /* A tile's scores and slopes, [queries, keys], which become P and dS; by row, log_sum, 1 / Σ and D;
  * by chunk of a row, Σ E and Σ E dP. */
@@ -30,9 +32,15 @@ FUNCTION int tile_mask(float *factors, mask_state mask, attention_part part, til
   return (int)(element & 3);
 }
 
+/* The distance of a chunk's first key from its query. */
+FUNCTION int chunk_distance(tile_place at, int row, int chunk)
+{
+  return at.key + chunk * CHUNK - at.query - row;
+}
+
 /* Turns scores into E and slopes into dP, and adds Σ E and Σ E dP to the chunks' sums. */
-FUNCTION void sum_rows(grad_tile g, mask_state mask, tile_shape t, attention_part part,
-                       tile_place at)
+FUNCTION void sum_rows(grad_tile g, mask_state mask, GLOBAL const float *bias, int radius,
+                       tile_shape t, attention_part part, tile_place at)
 {
   const int chunks = t.keys / CHUNK;
   for (int e = ITEM_ID; e < t.queries * chunks; e += GROUP_SIZE) {
@@ -41,6 +49,7 @@ FUNCTION void sum_rows(grad_tile g, mask_state mask, tile_shape t, attention_par
       continue;
     LOCAL_POINTER float *x = g.scores + row * ROW_STRIDE(t.keys) + chunk * CHUNK;
     LOCAL_POINTER float *y = g.slopes + row * ROW_STRIDE(t.keys) + chunk * CHUNK;
+    add_bias(x, bias, radius, chunk_distance(at, row, chunk));
     g.chunk_sum[e] += chunk_exp(x, g.log_sum[row], count);
     float factors[CHUNK + 4], sum = 0.0f;
     const int shift = tile_mask(factors, mask, part, at, row, chunk);
@@ -85,7 +94,8 @@ FUNCTION void differentiate_rows(grad_tile g, float scale, tile_shape t, int row
 }
 
 /* From S and dO Vᵀ: turns scores into mask(P) and slopes into dS. */
-FUNCTION void drop_and_differentiate_rows(grad_tile g, mask_state mask, float scale, tile_shape t,
+FUNCTION void drop_and_differentiate_rows(grad_tile g, mask_state mask, GLOBAL const float *bias,
+                                          int radius, float scale, tile_shape t,
                                           attention_part part, tile_place at)
 {
   const int chunks = t.keys / CHUNK;
@@ -94,6 +104,7 @@ FUNCTION void drop_and_differentiate_rows(grad_tile g, mask_state mask, float sc
     const float inverse = g.inverse[row], mean = g.mean[row];
     LOCAL_POINTER float *x = g.scores + row * ROW_STRIDE(t.keys) + chunk * CHUNK;
     LOCAL_POINTER float *y = g.slopes + row * ROW_STRIDE(t.keys) + chunk * CHUNK;
+    add_bias(x, bias, radius, chunk_distance(at, row, chunk));
     chunk_exp(x, g.log_sum[row], at.columns - chunk * CHUNK);
     float factors[CHUNK + 4];
     const int shift = tile_mask(factors, mask, part, at, row, chunk);
@@ -106,6 +117,69 @@ FUNCTION void drop_and_differentiate_rows(grad_tile g, mask_state mask, float sc
   }
 }
 
+/* ---- The bias ---- */
+
+/* The sums of a tile of queries by distance: the first is for the tile's last query and key 0. There
+ * are as many as the sequence has keys, and one less than the tile has queries. */
+FUNCTION i64 part_stride(attention_parameters p, tile_shape t)
+{
+  return (i64)p.longest + t.queries;
+}
+
+/* A work-item owns every GROUP_SIZE-th sum of the part, so that it alone reads and writes them. */
+FUNCTION void clear_sums(GLOBAL float *part, tile_shape t, int length)
+{
+  for (int d = ITEM_ID; d < length + t.queries - 1; d += GROUP_SIZE)
+    part[d] = 0.0f;
+}
+
+/* From E and dP: adds the diagonals of P (dP − D). */
+FUNCTION void sum_diagonals(GLOBAL float *part, grad_tile g, tile_shape t, tile_place at)
+{
+  const int before = at.key & (GROUP_SIZE - 1);
+  for (int d = (ITEM_ID - before) & (GROUP_SIZE - 1); d < t.queries - 1 + at.columns;
+       d += GROUP_SIZE) {
+    const int shift = d - (t.queries - 1); /* of the key from the query, within the tile */
+    const int end = least(at.rows, at.columns - shift);
+    float sum = 0.0f;
+    for (int row = shift < 0 ? -shift : 0; row < end; row++) {
+      const int e = row * ROW_STRIDE(t.keys) + row + shift;
+      sum += g.inverse[row] * g.scores[e] * (g.slopes[e] - g.mean[row]);
+    }
+    part[at.key + d] += sum;
+  }
+}
+
+/* d_bias += the sums of all tiles, in their order, for one head and distance. */
+FUNCTION void add_parts(GLOBAL float *d_bias, GLOBAL const float *parts, GLOBAL const int *offsets,
+                        attention_parameters p, tile_shape t, i64 job, LOCAL_POINTER float *shared)
+{
+  const int places = 2 * p.radius + 1, head = (int)quotient(job, places),
+            place = (int)(job - (i64)head * places);
+  const i64 tiles = attention_tiles(p, t.queries);
+  float sum = 0.0f;
+  for (i64 k = ITEM_ID; k < p.sequences * tiles; k += GROUP_SIZE) {
+    const i64 sequence = quotient(k, tiles), tile = k - sequence * tiles;
+    const int length = offsets[p.offsets + sequence + 1] - offsets[p.offsets + sequence];
+    const int row = (int)tile * t.queries;
+    if (row >= length)
+      continue;
+    GLOBAL const float *part =
+        parts + p.parts + ((sequence * p.heads + head) * tiles + tile) * part_stride(p, t);
+    /* At an end of the bias, all that is farther; else one distance. */
+    const int shift = row + t.queries - 1, all = length + t.queries - 1;
+    const int here = place - p.radius + shift;
+    int first = place == 0 ? 0 : here, end = place == places - 1 ? all : here + 1;
+    first = first < 0 ? 0 : first;
+    end = end > all ? all : end;
+    for (int d = first; d < end; d++)
+      sum += part[d];
+  }
+  sum = lanes_sum(sum, whole_group(), shared);
+  if (ITEM_ID == 0)
+    d_bias[p.d_bias + head * p.d_bias_stride + place] += sum;
+}
+
 /* ---- By tiles of queries ---- */
 
 /* row_state [2, heads, tokens]: 1 / Σ and D. */
@@ -113,6 +187,7 @@ FUNCTION void attend_grad_queries(GLOBAL float *d_qkv, GLOBAL const float *d_out
                                   GLOBAL const float *qkv, GLOBAL const float *log_sum,
                                   GLOBAL float *row_state, GLOBAL const int *offsets,
                                   GLOBAL const int *examples, GLOBAL const u32 *step,
+                                  GLOBAL const float *bias, GLOBAL float *parts,
                                   attention_parameters p, tile_shape t, i64 job,
                                   LOCAL_POINTER float *query, LOCAL_POINTER float *upstream,
                                   LOCAL_POINTER float *stream, grad_tile g, float *sums)
@@ -136,6 +211,11 @@ FUNCTION void attend_grad_queries(GLOBAL float *d_qkv, GLOBAL const float *d_out
     g.chunk_sum[e] = g.chunk_mean[e] = 0.0f;
   for (int i = 0; i < KEPT_ELEMENTS(t.queries, t.width); i++)
     sums[i] = 0.0f;
+  bias = head_bias(bias, p, part.head);
+  if (parts != 0) {
+    parts += p.parts + job * part_stride(p, t);
+    clear_sums(parts, t, rows > 0 ? part.length : 0);
+  }
   /* Goes through all keys for the sums, then again for dQ; once if one tile holds them. */
   const int tiles = rows > 0 ? (part.length + t.keys - 1) / t.keys : 0;
   const int steps = tiles > 1 ? 2 * tiles : tiles;
@@ -153,7 +233,7 @@ FUNCTION void attend_grad_queries(GLOBAL float *d_qkv, GLOBAL const float *d_out
     BARRIER();
     multiply_tiles(g.slopes, upstream, stream, 1.0f, t, rows, at.columns, p.depth);
     BARRIER();
-    sum_rows(g, mask, t, part, at);
+    sum_rows(g, mask, bias, p.radius, t, part, at);
     const int finish = s + tiles >= steps;
     if (finish)
       load_tile(stream, ROW_STRIDE(t.width), 1, keys, p.qkv_stride, at.columns, t.keys, p.depth,
@@ -162,6 +242,10 @@ FUNCTION void attend_grad_queries(GLOBAL float *d_qkv, GLOBAL const float *d_out
     if (s == tiles - 1)
       finish_sums(g, t, rows);
     BARRIER();
+    if (finish && parts != 0) {
+      sum_diagonals(parts, g, t, at);
+      BARRIER();
+    }
     if (finish)
       differentiate_rows(g, p.scale, t, rows);
     BARRIER();
@@ -186,8 +270,8 @@ FUNCTION void attend_grad_keys(GLOBAL float *d_qkv, GLOBAL const float *d_out,
                                GLOBAL const float *qkv, GLOBAL const float *log_sum,
                                GLOBAL const float *row_state, GLOBAL const int *offsets,
                                GLOBAL const int *examples, GLOBAL const u32 *step,
-                               attention_parameters p, tile_shape t, i64 job,
-                               LOCAL_POINTER float *keys, LOCAL_POINTER float *values,
+                               GLOBAL const float *bias, attention_parameters p, tile_shape t,
+                               i64 job, LOCAL_POINTER float *keys, LOCAL_POINTER float *values,
                                LOCAL_POINTER float *stream, grad_tile g, float *d_keys,
                                float *d_values)
 {
@@ -225,7 +309,8 @@ FUNCTION void attend_grad_keys(GLOBAL float *d_qkv, GLOBAL const float *d_out,
     BARRIER();
     multiply_tiles(g.slopes, stream, values, 1.0f, t, at.rows, part.rows, p.depth);
     BARRIER();
-    drop_and_differentiate_rows(g, mask, p.scale, t, part, at);
+    drop_and_differentiate_rows(g, mask, head_bias(bias, p, part.head), p.radius, p.scale, t, part,
+                                at);
     BARRIER();
     const left_factor probabilities = {g.scores, 1, ROW_STRIDE(t.keys)};
     const left_factor slopes = {g.slopes, 1, ROW_STRIDE(t.keys)};
@@ -263,7 +348,8 @@ FUNCTION void attend_grad_keys(GLOBAL float *d_qkv, GLOBAL const float *d_out,
   KERNEL(attention_grad_queries_##width)                                                          \
   (GLOBAL float *d_qkv, GLOBAL const float *d_out, GLOBAL const float *qkv,                       \
    GLOBAL const float *log_sum, GLOBAL float *row_state, GLOBAL const int *offsets,               \
-   GLOBAL const int *examples, GLOBAL const u32 *step, attention_parameters p)                    \
+   GLOBAL const int *examples, GLOBAL const u32 *step, GLOBAL const float *bias,                  \
+   GLOBAL float *parts, attention_parameters p)                                                   \
   {                                                                                               \
     LOCAL float query[(queries) * ROW_STRIDE(width)];                                             \
     LOCAL float upstream[(queries) * ROW_STRIDE(width)];                                          \
@@ -272,13 +358,14 @@ FUNCTION void attend_grad_keys(GLOBAL float *d_qkv, GLOBAL const float *d_out,
     float sums[KEPT_ELEMENTS(queries, width)];                                                    \
     const tile_shape t = {width, queries, keys};                                                  \
     for (i64 job = GROUP_ID(0); job < attention_jobs(p, queries); job += GROUP_COUNT(0))          \
-      attend_grad_queries(d_qkv, d_out, qkv, log_sum, row_state, offsets, examples, step, p, t,   \
-                          job, query, upstream, stream, g, sums);                                 \
+      attend_grad_queries(d_qkv, d_out, qkv, log_sum, row_state, offsets, examples, step, bias,   \
+                          parts, p, t, job, query, upstream, stream, g, sums);                    \
   }                                                                                               \
   KERNEL(attention_grad_keys_##width)                                                             \
   (GLOBAL float *d_qkv, GLOBAL const float *d_out, GLOBAL const float *qkv,                       \
    GLOBAL const float *log_sum, GLOBAL const float *row_state, GLOBAL const int *offsets,         \
-   GLOBAL const int *examples, GLOBAL const u32 *step, attention_parameters p)                    \
+   GLOBAL const int *examples, GLOBAL const u32 *step, GLOBAL const float *bias,                  \
+   attention_parameters p)                                                                        \
   {                                                                                               \
     LOCAL float key[(width) * ROW_STRIDE(keys)];                                                  \
     LOCAL float value[(width) * ROW_STRIDE(keys)];                                                \
@@ -287,8 +374,18 @@ FUNCTION void attend_grad_keys(GLOBAL float *d_qkv, GLOBAL const float *d_out,
     float d_keys[KEPT_ELEMENTS(keys, width)], d_values[KEPT_ELEMENTS(keys, width)];               \
     const tile_shape t = {width, queries, keys};                                                  \
     for (i64 job = GROUP_ID(0); job < attention_jobs(p, keys); job += GROUP_COUNT(0))             \
-      attend_grad_keys(d_qkv, d_out, qkv, log_sum, row_state, offsets, examples, step, p, t, job, \
-                       key, value, stream, g, d_keys, d_values);                                  \
+      attend_grad_keys(d_qkv, d_out, qkv, log_sum, row_state, offsets, examples, step, bias, p, t,\
+                       job, key, value, stream, g, d_keys, d_values);                             \
+  }                                                                                               \
+  KERNEL(attention_grad_bias_##width)                                                             \
+  (GLOBAL float *d_bias, GLOBAL const float *parts, GLOBAL const int *offsets,                    \
+   attention_parameters p)                                                                        \
+  {                                                                                               \
+    LOCAL float shared[GROUP_SIZE];                                                               \
+    const tile_shape t = {width, queries, keys};                                                  \
+    const i64 jobs = (i64)p.heads * (2 * p.radius + 1);                                           \
+    for (i64 job = GROUP_ID(0); job < jobs; job += GROUP_COUNT(0))                                \
+      add_parts(d_bias, parts, offsets, p, t, job, shared);                                       \
   }
 
 #if GROUP_SIZE == 1
