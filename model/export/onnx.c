@@ -31,8 +31,10 @@ typedef struct {
   stored_weight *weights; /* [count] in the order of their offsets */
   size_t count;
   bool zero_token_types;
-  onnx_value ids, mask, types;        /* int64 [batch, sequence]; no types: type 0 */
-  onnx_value bias;                    /* [batch, 1, 1, sequence] added to scores: 0, or -FLT_MAX */
+  onnx_value ids, mask, types; /* int64 [batch, sequence]; no types: type 0 */
+  /* Added to scores: 0, or -FLT_MAX for padding, [batch, 1, 1, sequence]; with a bias by distance
+   * its sum with that, [batch, heads, sequence, sequence]. */
+  onnx_value bias;
   onnx_value heads_shape, rows_shape; /* [batch, sequence, heads, head size], […, hidden] */
 } writer;
 
@@ -203,6 +205,34 @@ static onnx_value positions_after_padding(writer *w)
   return ONNX_OP(g, "Add", ONNX_OP(g, "Mul", counted, text), pad);
 }
 
+/* Adds to the bias what the family's table has for each distance of a key from a query. */
+static void distance_bias(writer *w)
+{
+  static const int64_t before[] = {0}, behind[] = {1}, heads_first[] = {2, 0, 1};
+  const model_encoder *e = w->encoder;
+  onnx_graph *g = w->graph;
+  if (e->distance_table == NULL)
+    return;
+  onnx_scope(g, "distance_bias");
+  int64_t buckets[ENCODER_DISTANCES];
+  for (int d = 0; d < ENCODER_DISTANCES; d++)
+    buckets[d] = encoder_distance_bucket(d - ENCODER_DISTANCE_RADIUS);
+  const onnx_value radius = onnx_whole(g, "radius", ENCODER_DISTANCE_RADIUS),
+                   back = onnx_whole(g, "-radius", -ENCODER_DISTANCE_RADIUS);
+  const onnx_value places = counted_positions(w);
+  const onnx_value keys = ONNX_OP(g, "Unsqueeze", places, onnx_list(g, "list/0", before, 1));
+  const onnx_value queries = ONNX_OP(g, "Unsqueeze", places, onnx_list(g, "list/1", behind, 1));
+  const onnx_value distance = ONNX_OP(g, "Sub", keys, queries);
+  const onnx_value near = ONNX_OP(g, "Max", ONNX_OP(g, "Min", distance, radius), back);
+  const onnx_value bucket =
+      ONNX_OP(g, "Gather", onnx_list(g, "buckets", buckets, ENCODER_DISTANCES),
+              ONNX_OP(g, "Add", near, radius));
+  const onnx_value by_head =
+      ONNX_OP(g, "Transpose", ONNX_OP(g, "Gather", stored(w, e->distance_table), bucket));
+  onnx_set_list(g, "perm", heads_first, 3);
+  w->bias = ONNX_OP(g, "Add", w->bias, by_head);
+}
+
 static onnx_value rows_of(writer *w, int table, onnx_value index)
 {
   return ONNX_OP(w->graph, "Gather", stored(w, w->encoder->tables[table]), index);
@@ -290,6 +320,7 @@ static void describe(writer *w)
   w->rows_shape = onnx_list(w->graph, "shape/rows", rows, 3);
   inputs(w);
   attention_bias(w);
+  distance_bias(w);
   onnx_value h = embeddings(w);
   for (int l = 0; l < c->layers; l++)
     h = block(w, l, h);

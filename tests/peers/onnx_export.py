@@ -17,7 +17,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from foreign_files import CASES, FAILURES, LONGEST, Texts, adapter_cases, check, close, must, outputs_of, refused, torch_model
 
-FULL = ("bert-full", "roberta-full", "distilbert-full", "electra-full")
+FULL = ("bert-full", "roberta-full", "distilbert-full", "electra-full", "mpnet-full")
 
 
 class Exported:
@@ -62,7 +62,7 @@ def compare(case, exported, tuned, config, texts, ours):
     check(close(logits, ours), f"{case}: logits beside our own")
     for row, wanted in zip(texts.rows, logits):
         check(close(exported.by_texts([row]), wanted[None]), f"{case}: logits of a text alone")
-    after_padding = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
+    after_padding = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "mpnet") else 0
     longest = config.max_position_embeddings - after_padding
     generator = torch.Generator().manual_seed(1)
     for lengths in ([1], [2, 1], [longest], [7, longest, 1, 2, 30]):
@@ -96,7 +96,7 @@ def adapters(folder):
         texts = Texts(case, folder)
         compare(case, Exported(out), tuned, tuned.model.config, texts, texts.by_program(model, adapter))
         families.add(tuned.model.config.model_type)
-    check(families == {"bert", "roberta", "distilbert", "electra", "xlm-roberta"}, f"families: {families}")
+    check(families == {"bert", "roberta", "distilbert", "electra", "xlm-roberta", "mpnet"}, f"families: {families}")
     refused("an output that exists", "exists already", *arguments[:-1], folder)
 
 
