@@ -88,8 +88,8 @@ static cdl_tensor distances(cdl_tensor x, int64_t first, int64_t count)
                       CDL_DTYPE_F32};
 }
 
-/* Where the distances of a bias [heads, 2 r + 1] are in a line of 2 · length − 1: the middle `inner`
- * have their own, and the `outer` ones at each end have the bias's last. */
+/* Where the distances of a bias [heads, 2 r + 1] are in a line of 2 · length − 1: the middle
+ * `inner` have their own, and the `outer` ones at each end have the bias's last. */
 typedef struct {
   int64_t inner, outer, first; /* first: of the inner ones, in the bias */
 } distance_parts;

@@ -15,8 +15,8 @@
  *   classifier.{dense,out_proj}.{weight,bias}                RoBERTa, ELECTRA, MPNet
  * DistilBERT and MPNet keep their own names inside their blocks (model/files/family.c).
  * Known extras are ignored: position_ids, token_type_ids, lm_head.*, cls.*, and a family's own:
- * RoBERTa's and MPNet's pooler.*, DistilBERT's vocab_*, ELECTRA's heads of pre-training. Other tensors outside
- * the encoder are left out, and can be named. */
+ * RoBERTa's and MPNet's pooler.*, DistilBERT's vocab_*, ELECTRA's heads of pre-training. Other
+ * tensors outside the encoder are left out, and can be named. */
 #ifndef CONDLORA_MODEL_FILES_CHECKPOINT_H
 #define CONDLORA_MODEL_FILES_CHECKPOINT_H
 

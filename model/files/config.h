@@ -52,8 +52,8 @@ void model_config_release(model_config *config);
  * for the others. */
 int64_t model_config_first_position(const model_config *config);
 /* Gives the positions [count] of one sequence's ids [count], from the model's first position on.
- * Those that do not begin at 0 count only what is not padding: a token with the id `first` - 1, even
- * within a text, has that number as its position. The others begin at 0, and no id is below
+ * Those that do not begin at 0 count only what is not padding: a token with the id `first` - 1,
+ * even within a text, has that number as its position. The others begin at 0, and no id is below
  * that. */
 void model_count_positions(int32_t first, const int32_t *ids, size_t count, int32_t *positions);
 /* Returns the longest input in tokens. */

@@ -718,13 +718,17 @@ def write_drawn(output, case, seed):
     raise RuntimeError(f"{case.name}: twenty draws, all too ill-conditioned for float32")
 
 
-def real_cases(seed):
+USUAL_TARGETS = {"mpnet": ["q", "v"], "distilbert": ["q_lin", "v_lin"]}
+
+
+def real_cases(seed, model):
+    targets = USUAL_TARGETS.get(torch_model.family_of(model))
     common = {"pairs": True, "batch_size": 8, "max_length": 64, "shape": {}, "lr": 1e-3}
     return [
-        Case(f"real-lora-{seed}", "LoRA on a real model", adapter=adapter("lora"), **common),
-        Case(f"real-condlora-paper-{seed}", "CondLoRA on a real model", adapter=adapter("condlora"), **common),
+        Case(f"real-lora-{seed}", "LoRA on a real model", adapter=adapter("lora", targets), **common),
+        Case(f"real-condlora-paper-{seed}", "CondLoRA on a real model", adapter=adapter("condlora", targets), **common),
         Case(f"real-condlora-reference-{seed}", "CondLoRA on a real model, as its paper's code computes it",
-             adapter=adapter("condlora", orientation="reference"), zero_b=True, **common),
+             adapter=adapter("condlora", targets, orientation="reference"), zero_b=True, **common),
     ]
 
 
@@ -736,7 +740,7 @@ def main():
     parser.add_argument("--only", help="write only cases whose names contain this")
     arguments = parser.parse_args()
     transformers_logging.set_verbosity_error()
-    cases = real_cases(arguments.seed) if arguments.model else committed_cases()
+    cases = real_cases(arguments.seed, arguments.model) if arguments.model else committed_cases()
     for case in cases:
         if arguments.only and arguments.only not in case.name:
             continue

@@ -25,7 +25,7 @@ from foreign_files import CASES, FAILURES, check, close, must, run
 transformers.logging.set_verbosity_error()
 warnings.filterwarnings("ignore", module="peft")
 TOKENIZERS = {"bert": "bert-full", "distilbert": "distilbert-full", "electra": "electra-full", "roberta": "roberta-full",
-              "xlm-roberta": "xlm-roberta-condlora-regression"}
+              "xlm-roberta": "xlm-roberta-condlora-regression", "mpnet": "mpnet-full"}
 AFTER_PADDING = ("roberta", "xlm-roberta")
 
 
@@ -122,6 +122,7 @@ def settings(folder):
                       "task_specific_params": {"a": {}}, "num_labels": 3, "unknown_key": [1, {"a": None}]}, ()),
             ("roberta", {"bos_token_id": 9, "eos_token_id": None, "sep_token_id": 3, "classifier_dropout": 0.4, "initializer_range": 3.0}, ()),
             ("bert", {"auto_map": {"AutoModel": "remote.Model"}, "dtype": "float16", "attn_implementation": "sdpa", "finetuning_task": "x"}, ()),
+            ("mpnet", {"pad_token_id": 5, "classifier_dropout": 0.4, "relative_attention_num_buckets": 40, "type_vocab_size": 3}, ()),
             ("xlm-roberta", {"model_type": "camembert", "architectures": ["CamembertForSequenceClassification"]}, ()))):
         model, base = folder / str(number), CASES / TOKENIZERS[family] / "model"
         shutil.copytree(base, model, ignore=shutil.ignore_patterns("*.safetensors"))
@@ -223,7 +224,7 @@ def positions(folder):
 def padding_gradients(folder):
     """The rows of padding get no gradient, as nn.Embedding's padding_idx; the rest of the text's rows do."""
     for family, pad in (("bert", 0), ("bert", None), ("bert", -1), ("distilbert", 0), ("electra", 0), ("roberta", 1), ("roberta", -1),
-                        ("xlm-roberta", 1)):
+                        ("xlm-roberta", 1), ("mpnet", 1)):
         model, run = folder / f"{family}-{pad}", folder / f"{family}-{pad}-run"
         loaded = new_model(family, model, pad_token_id=pad, num_labels=2, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
         rows = folder / "train.tsv"

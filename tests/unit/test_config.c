@@ -113,6 +113,38 @@ START_TEST(other_families_have_their_own)
   ck_assert_int_eq(config.type_count, 2);
   ck_assert_int_eq(model_config_first_position(&config), 2);
   model_config_release(&config);
+
+  expect_ok(read_text("{\"model_type\": \"mpnet\"}", &config)); /* MPNetConfig() */
+  ck_assert_int_eq(config.family, MODEL_FAMILY_MPNET);
+  ck_assert_str_eq(model_family_targets(config.family), "q,v");
+  ck_assert_int_eq(config.vocabulary_size, 30527);
+  ck_assert_int_eq(config.type_count, 0);
+  ck_assert_int_eq(config.distance_buckets, 32);
+  ck_assert_int_eq(model_config_first_position(&config), 2);
+  ck_assert_int_eq(model_config_max_tokens(&config), 510);
+  model_config_release(&config);
+}
+END_TEST
+
+/* MPNet's modules have padding 1 and the hidden layers' dropout in them, whatever the keys say. */
+START_TEST(keys_that_mpnet_does_not_read)
+{
+  model_config config;
+  expect_ok(
+      read_text("{\"model_type\": \"mpnet\", \"pad_token_id\": 7, \"classifier_dropout\": 0.4, "
+                "\"hidden_dropout_prob\": 0.2, \"relative_attention_num_buckets\": 40}",
+                &config));
+  ck_assert_int_eq(config.pad_id, 1);
+  ck_assert(config.classifier_dropout == 0.2);
+  ck_assert_int_eq(config.distance_buckets, 40);
+  model_config_release(&config);
+  ck_assert_int_eq(
+      read_text("{\"model_type\": \"mpnet\", \"relative_attention_num_buckets\": 16}", &config),
+      CDL_STATUS_DATA);
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), "relative_attention_num_buckets"));
+  ck_assert_int_eq(read_text("{\"model_type\": \"mpnet\", \"vocab_size\": 1}", &config),
+                   CDL_STATUS_DATA);
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), "vocab_size"));
 }
 END_TEST
 
@@ -494,6 +526,7 @@ int main(void)
   const TTest *const tests[] = {
       missing_keys_have_the_usual_values,
       other_families_have_their_own,
+      keys_that_mpnet_does_not_read,
       every_key_is_read,
       labels_are_as_many_as_id2label_has,
       the_usual_names_of_sizes_count_in_distilbert,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/encoder/distance.h"
 #include "tests/run_suite.h"
 #include "tests/unit/small_encoder.h"
 
@@ -214,6 +215,24 @@ START_TEST(an_encoder_has_the_names_of_its_labels)
 }
 END_TEST
 
+/* Transformers' formula, in double: its floor falls on other integers only where a logarithm is not
+ * exact, at powers of two. */
+START_TEST(buckets_of_distances)
+{
+  for (int64_t distance = -3000; distance <= 3000; distance++) {
+    const int64_t n = distance < 0 ? -distance : distance;
+    const double above = n < 8 ? 0 : floor(log((double)n / 8) / log(16) * 8 + 1e-9);
+    const int32_t bucket = n < 8 ? (int32_t)n : 8 + (int32_t)(above < 7 ? above : 7);
+    ck_assert_int_eq(encoder_distance_bucket(distance), distance > 0 ? bucket + 16 : bucket);
+  }
+  for (int side = -1; side <= 1; side += 2) {
+    const int32_t last = encoder_distance_bucket(side * ENCODER_DISTANCE_RADIUS);
+    ck_assert_int_ne(encoder_distance_bucket(side * (ENCODER_DISTANCE_RADIUS - 1)), last);
+    ck_assert_int_eq(encoder_distance_bucket(side * 100000), last);
+  }
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
   if (!take_backend(argc, argv))
@@ -224,6 +243,7 @@ int main(int argc, char **argv)
   tcase_add_test(all, rows_of_padding_get_no_gradient);
   tcase_add_test(all, texts_of_padding_alone_have_no_words_to_train);
   tcase_add_test(all, an_encoder_has_the_names_of_its_labels);
+  tcase_add_test(all, buckets_of_distances);
   suite_add_tcase(suite, all);
   return run_suite(suite);
 }

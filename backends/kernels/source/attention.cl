@@ -366,8 +366,8 @@ FUNCTION void softmax_advance(softmax_state s, tile_shape t, int rows)
   }
 }
 
-/* Adds the bias, and finds the largest score of each chunk. `distance`: of the tile's first key from
- * its first query. */
+/* Adds the bias, and finds the largest score of each chunk. `distance` is that of the tile's first
+ * key from its first query. */
 FUNCTION void largest_rows(LOCAL_POINTER float *scores, GLOBAL const float *bias, int radius,
                            int distance, softmax_state s, tile_shape t, int rows, int columns)
 {
@@ -454,8 +454,8 @@ FUNCTION void attend(GLOBAL float *out, GLOBAL const float *qkv, GLOBAL float *l
     const softmax_state s = {rows, rows + (queries), rows + 2 * (queries), chunks,                \
                              chunks + (queries) * ((keys) / CHUNK)};                              \
     for (i64 job = GROUP_ID(0); job < attention_jobs(p, queries); job += GROUP_COUNT(0))          \
-      attend(out, qkv, log_sum, offsets, examples, step, bias, p, t, job, query, stream, scores,   \
-             s, sums);                                                                             \
+      attend(out, qkv, log_sum, offsets, examples, step, bias, p, t, job, query, stream, scores,  \
+             s, sums);                                                                            \
   }
 
 #if GROUP_SIZE == 1

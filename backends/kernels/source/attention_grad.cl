@@ -1,13 +1,12 @@
-/* The gradient of attention, from recomputed scores. For queries i and keys j, with S = scale Q Kᵀ +
- * bias,
- * E = exp(S − log_sum), P_ij = E_ij / Σ_j E_ij, dP = mask(dO Vᵀ) and D_i = Σ_j P_ij dP_ij:
+/* The gradient of attention, from recomputed scores. For queries i and keys j, with S = scale Q Kᵀ
+ * + bias, E = exp(S − log_sum), P_ij = E_ij / Σ_j E_ij, dP = mask(dO Vᵀ) and D_i = Σ_j P_ij dP_ij:
  *
  *   dS = scale P (dP − D),  dQ = dS K,  dK = dSᵀ Q,  dV = mask(P)ᵀ dO
  *
  * A float32 log_sum leaves a row's sum up to |log_sum| · 2⁻²⁴ away from one, hence the division.
  * One kernel, by tiles of queries, makes dQ and stores 1 / Σ and D of each row. A second, by tiles
- * of keys, reads them and makes dK and dV. If the bias's gradient is wanted, the first
- * kernel also stores each tile's sums of dS / scale by distance, and a third adds them up. */
+ * of keys, reads them and makes dK and dV. If the bias's gradient is wanted, the first kernel also
+ * stores each tile's sums of dS / scale by distance, and a third adds them up. */
 
 /* A tile's scores and slopes, [queries, keys], which become P and dS; by row, log_sum, 1 / Σ and D;
  * by chunk of a row, Σ E and Σ E dP. */
@@ -119,8 +118,8 @@ FUNCTION void drop_and_differentiate_rows(grad_tile g, mask_state mask, GLOBAL c
 
 /* ---- The bias ---- */
 
-/* The sums of a tile of queries by distance: the first is for the tile's last query and key 0. There
- * are as many as the sequence has keys, and one less than the tile has queries. */
+/* The sums of a tile of queries by distance: the first is for the tile's last query and key 0.
+ * There are as many as the sequence has keys, and one less than the tile has queries. */
 FUNCTION i64 part_stride(attention_parameters p, tile_shape t)
 {
   return (i64)p.longest + t.queries;
