@@ -10,10 +10,10 @@
  *   are added to.
  * - "In place" means that an output may be exactly the same view as an input. Every other overlap
  *   is an error.
- * - `size` is the sizeof of the struct with which the caller was compiled; CDL_ARGS sets it. Members
- *   that a minor version of plugin.h's interface adds stand at the end, and zero in them asks for
- *   nothing. The core fills in those that a caller lacks. A backend that was built before a member
- *   existed gets no call that sets it: the core composes that call.
+ * - `size` is the sizeof of the struct with which the caller was compiled; CDL_ARGS sets it.
+ *   Members that a minor version of plugin.h's interface adds stand at the end, and zero in them
+ *   asks for nothing. The core fills in those that a caller lacks. A backend that was built before
+ *   a member existed gets no call that sets it: the core composes that call.
  * - A sum of n terms may differ from exact arithmetic by a small multiple of n·2⁻²⁴ (F32). */
 #ifndef CONDLORA_OPS_H
 #define CONDLORA_OPS_H
@@ -374,8 +374,8 @@ typedef struct {
   float epsilon;
 } cdl_add_layer_norm_args;
 
-/* Self-attention within each sequence: out = dropout(softmax(S)) V for each head. The score of query
- * i and key j, rows of one sequence, is
+/* Self-attention within each sequence: out = dropout(softmax(S)) V for each head. The score of
+ * query i and key j, rows of one sequence, is
  *   S[i, j] = scale · Q[i] · K[j] + bias[head, r + clamp(j − i, −r, r)]
  *   out      [tokens, heads · d]
  *   qkv      [tokens, 3 · heads · d]  query, key and value end to end; heads side by side

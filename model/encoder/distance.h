@@ -1,9 +1,9 @@
 /* A bias of attention by the distance of two tokens, from a table [buckets, heads] that all blocks
  * share: T5's buckets (Raffel et al. 2020, section 2.1) as MPNet has them.
  *
- * A key before its query, or at the same place, has one of the first 16 buckets, a key behind it one
- * of the last 16. Of each half the first 8 are distances of their own, and each of the others is a
- * range that is √2 times as far as the one before, without end for the last. */
+ * A key before its query, or at the same place, has one of the first 16 buckets, a key behind it
+ * has one of the last 16. In each half the first 8 buckets are single distances, and each of the
+ * others is a range that begins √2 times as far away as the one before. The last has no end. */
 #ifndef CONDLORA_MODEL_ENCODER_DISTANCE_H
 #define CONDLORA_MODEL_ENCODER_DISTANCE_H
 

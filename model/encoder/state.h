@@ -68,7 +68,7 @@ typedef struct {
 /* Activations of frozen layers, for all loaded batches. */
 typedef struct {
   cdl_tensor embedded_sum, mean, rstd; /* of the embeddings' layer norm: [tokens, embedding], … */
-  cdl_tensor embedded;      /* [tokens, embedding]; only if the embeddings are projected */
+  cdl_tensor embedded; /* [tokens, embedding]; only if the embeddings are projected */
   /* With a bias of attention: what attention reads, its gradient, and scratch of both. */
   cdl_tensor distance_bias, d_distance_bias; /* [heads, distances] */
   cdl_tensor distance_rows;                  /* [distances, heads] */
