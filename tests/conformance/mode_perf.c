@@ -119,6 +119,12 @@ BUILD(attention, attention, .out = out(t, 512, 384), .qkv = in(t, 512, 1152),
 BUILD(attention_grad, attention_grad, .d_qkv = out(t, 512, 1152), .d_out = in(t, 512, 384),
       .qkv = in(t, 512, 1152), .log_sum = in(t, 12, 512), .packing = packing(t), .heads = 12,
       .scale = 0.18F)
+BUILD(biased, attention, .out = out(t, 512, 384), .qkv = in(t, 512, 1152),
+      .log_sum = out(t, 12, 512), .packing = packing(t), .heads = 12, .scale = 0.18F,
+      .bias = in(t, 12, 183))
+BUILD(biased_grad, attention_grad, .d_qkv = out(t, 512, 1152), .d_out = in(t, 512, 384),
+      .qkv = in(t, 512, 1152), .log_sum = in(t, 12, 512), .packing = packing(t), .heads = 12,
+      .scale = 0.18F, .bias = in(t, 12, 183), .d_bias = out(t, 12, 183))
 BUILD(to_bf16, cast, .out = in_as(t, CDL_DTYPE_BF16, 1024, 1024), .x = in(t, 1024, 1024))
 BUILD(fill, fill, .out = out(t, 1024, 1024), .value = 1)
 BUILD(gather, gather_rows, .out = out(t, 512, 768), .table = in(t, 1000, 768),
@@ -192,6 +198,9 @@ static const workload workloads[] = {
      attention},
     {CDL_OP_attention_grad, "8 sequences of 64, 12 heads of 32", 10.0 * 8 * 12 * 64 * 64 * 32, 0,
      attention_grad},
+    {CDL_OP_attention, "the same with a bias", 4.0 * 8 * 12 * 64 * 64 * 32, 0, biased},
+    {CDL_OP_attention_grad, "the same with a bias and its gradient", 10.0 * 8 * 12 * 64 * 64 * 32,
+     0, biased_grad},
     {CDL_OP_clip_norm, "1024x768", 0, 4.0 * 1024 * 768, clip},
     {CDL_OP_svd, "256x256", 0, 0, svd},
     {CDL_OP_lu_solve, "256x256, 64 columns", 0, 0, lu_solve},
