@@ -31,6 +31,8 @@ extern "C" {
 #define CDL_ARGS(op, ...) (&(const cdl_##op##_args){.size = sizeof(cdl_##op##_args), __VA_ARGS__})
 #endif
 
+/* An op has one spelling in all that belongs to it, so that macros can make the one from the other:
+ * CDL_OP_gemm, cdl_gemm, cdl_gemm_args, CDL_ARGS(gemm, …). */
 typedef enum {
 #define CDL_OP(name, tier) CDL_OP_##name,
 #include "condlora/ops.def"

@@ -57,7 +57,7 @@ cdl_status adapter_snapshot_create(const model_adapter *adapter, adapter_snapsho
     snapshot->state_count += (size_t)cdl_tensor_elements(state_tensor(adapter, i));
   snapshot->values = calloc(snapshot->count + snapshot->state_count + 1, sizeof *snapshot->values);
   if (snapshot->values == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a copy of %zu trained numbers",
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a copy of %zu trainable parameters",
                     snapshot->count);
   snapshot->state = snapshot->values + snapshot->count;
   return CDL_STATUS_OK;

@@ -2,7 +2,7 @@
 
     python3 doc_snippets.py SOURCE CONDLORA BENCH CONFORMANCE
 
-Commands run in a folder that has what they name, small: models, GLUE's tasks, files of one's own. What cannot be run here is
+Commands run in a folder that has what they name, small: models, GLUE's tasks, files of examples. What cannot be run here is
 listed with its reason; of this project's own programs the options are held against --help even so. A command that is neither
 run nor listed is a failure, and so is an entry of the list that no document has any more. With CDL_PEERS_PYTHON the snippets
 that need other libraries are run too.
@@ -47,6 +47,7 @@ NOT_RUN = {
     "condlora train ...": "an ellipsis",
     "labels = json.load": "lines of the README beside an export, which tests/peers/adapter_kinds.py runs",
     "condlora search … --storage": "needs a server",
+    "condlora reproduce verdict": "trains for hours; the test of reproduce runs it in small, and from records",
 }
 NEEDS_PEERS = ("condlora search ",)
 # Said besides: what makes a run small.

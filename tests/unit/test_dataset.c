@@ -1,4 +1,4 @@
-/* Data sets: files of one's own, GLUE's layout, labels, and the errors of both. */
+/* Data sets: a user's files, GLUE's layout, labels, and the errors of both. */
 #include <locale.h>
 #include <math.h>
 

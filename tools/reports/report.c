@@ -14,7 +14,7 @@
 
 static const report_kind kinds[] = {
     {"verdict", "Does a single linear layer yield task-adapted low-rank matrices?", REPORT_VERDICT,
-     "RTE,MRPC,STS-B,CoLA", "lora,condlora-reference,condlora", "3"},
+     "RTE,MRPC,STS-B,CoLA", "lora,condlora-reference,condlora,shared", "3"},
     {"table1", "GLUE scores", REPORT_SCORES, "MNLI,SST-2,MRPC,CoLA,QNLI,QQP,RTE,STS-B",
      "lora,condlora-reference", "3"},
     {"table2", "Trained parameters and speed", REPORT_SPEED, "RTE", "lora,condlora-reference", "1"},
