@@ -24,6 +24,19 @@ cdl_status base_file_find(const char *path, bool *there)
              : cdl_fail(CDL_STATUS_IO, "%s: %s", path, strerror(errno));
 }
 
+char *base_path_last(const char *path)
+{
+  size_t end = strlen(path);
+  while (end > 1 && path[end - 1] == '/')
+    end--;
+  size_t start = end;
+  while (start > 0 && path[start - 1] != '/')
+    start--;
+  if (start == end) /* the root alone */
+    start = 0;
+  return strndup(path + start, end - start);
+}
+
 char *base_path_join(const char *folder, const char *name)
 {
   const size_t length = strlen(folder);

@@ -17,6 +17,9 @@ CDL_MUST_USE cdl_status base_file_find(const char *path, bool *there);
 CDL_MUST_USE cdl_status base_folder_is_empty(const char *path, bool *empty);
 /* Makes a folder and its missing parents. An existing folder is no error. */
 CDL_MUST_USE cdl_status base_folder_make(const char *path);
+/* Returns the last name of a path, without slashes at its end, which the caller frees; NULL if
+ * memory is out. */
+char *base_path_last(const char *path);
 /* Returns "folder/name", which the caller frees; NULL if memory is out. */
 char *base_path_join(const char *folder, const char *name);
 

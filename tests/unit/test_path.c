@@ -19,6 +19,24 @@ START_TEST(a_name_is_joined_by_one_slash)
 }
 END_TEST
 
+static void expect_last(const char *path, const char *expected)
+{
+  char *name = base_path_last(path);
+  ck_assert_str_eq(name, expected);
+  free(name);
+}
+
+START_TEST(the_last_name_has_no_slashes)
+{
+  expect_last("a", "a");
+  expect_last("a/b", "b");
+  expect_last("/a/b//", "b");
+  expect_last("./a/", "a");
+  expect_last("/", "/");
+  expect_last("", "");
+}
+END_TEST
+
 START_TEST(a_folder_is_made_with_its_parents)
 {
   const char *path = scratch_path("one/two//three/");
@@ -59,8 +77,8 @@ END_TEST
 
 int main(void)
 {
-  return scratch_run("path", (const TTest *const[]){a_name_is_joined_by_one_slash,
-                                                    a_folder_is_made_with_its_parents,
-                                                    a_file_in_the_way_is_named,
-                                                    a_folder_with_a_lock_alone_is_empty, NULL});
+  return scratch_run(
+      "path", (const TTest *const[]){a_name_is_joined_by_one_slash, the_last_name_has_no_slashes,
+                                     a_folder_is_made_with_its_parents, a_file_in_the_way_is_named,
+                                     a_folder_with_a_lock_alone_is_empty, NULL});
 }

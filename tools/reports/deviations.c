@@ -5,27 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "model/files/config.h"
-
-static const char *last_name(const char *path)
-{
-  size_t end = strlen(path);
-  while (end > 1 && path[end - 1] == '/')
-    end--;
-  size_t start = end;
-  while (start > 0 && path[start - 1] != '/')
-    start--;
-  return path + start;
-}
 
 cdl_status report_describe_model(const report_source *source, report_described *d, bool *as_paper)
 {
   enum { BASE_LAYERS = 12, BASE_WIDTH = 768 };
   model_config config;
+  char *name = base_path_last(source->model), folder[128];
+  if (name == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the model's name");
+  base_make_visible(name, strlen(name), folder, sizeof folder);
+  free(name);
   CDL_TRY(model_config_read(source->model, &config));
-  const char *name = last_name(source->model);
-  char folder[128];
-  base_make_visible(name, strcspn(name, "/"), folder, sizeof folder);
   snprintf(d->text, sizeof d->text, "%.128s: %s, %" PRId64 " layers of width %" PRId64,
            report_document_foreign(folder).text, model_family_name(config.family), config.layers,
            config.hidden_size);

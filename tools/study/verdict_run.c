@@ -275,23 +275,11 @@ static cdl_status take_logits(void *user, const cdl_dataset *dataset, const floa
 
 /* ---- The whole ---- */
 
-/* The name of the model's folder, without the folders above. */
-static char *model_name(const char *path)
-{
-  size_t end = strlen(path);
-  while (end > 1 && path[end - 1] == '/')
-    end--;
-  size_t start = end;
-  while (start > 0 && path[start - 1] != '/')
-    start--;
-  return strndup(path + start, end - start);
-}
-
 static cdl_status run_part(study_verdict *v, const study_verdict_part *part,
                            train_settings *settings, report_record *record)
 {
   const report_record *before = report_records_find(&v->records, report_record_key(record));
-  record->model = model_name(v->r->asked.model);
+  record->model = base_path_last(v->r->asked.model);
   if (record->model == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a record");
   settings->resume = base_file_exists(settings->output);

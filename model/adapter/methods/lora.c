@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/adapter/io.h"
+#include "model/adapter/methods/factors.h"
 #include "model/adapter/methods/low_rank.h"
 
 /* Parameter 2 i is A of module i, and 2 i + 1 is its B. */
@@ -56,47 +57,6 @@ static int64_t own_offset(const model_adapter *a, size_t index)
   return offset;
 }
 
-/* The factors of one weight on the host: W = left · diag(sigma) · right, or W = left · right if
- * sigma is NULL. */
-typedef struct {
-  int64_t rows, columns, inner; /* W [rows, columns]; inner = min */
-  float *left, *sigma, *right;  /* [rows, inner], [inner], [inner, columns] */
-  float *memory;
-} factors;
-
-static cdl_status factorize(cdl_queue *q, cdl_tensor weight, bool singular, factors *f)
-{
-  const int64_t m = weight.size[2], n = weight.size[3], k = m < n ? m : n;
-  const int64_t elements = m * k + k * n + k;
-  cdl_buffer *buffer;
-  *f = (factors){.rows = m, .columns = n, .inner = k};
-  CDL_TRY(cdl_buffer_create(cdl_queue_backend(q), (size_t)elements * sizeof(float), &buffer));
-  const cdl_tensor left = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, m, k),
-                   right = cdl_tensor_2d(buffer, CDL_DTYPE_F32, m * k, k, n),
-                   sigma = cdl_tensor_1d(buffer, CDL_DTYPE_F32, m * k + k * n, k);
-  if (singular)
-    cdl_svd(q, CDL_ARGS(svd, .u = left, .sigma = sigma, .vt = right, .a = weight));
-  else {
-    cdl_fill(q, CDL_ARGS(fill, .out = sigma, .value = 1));
-    cdl_qr(q, CDL_ARGS(qr, .q = left, .r = right, .a = weight));
-  }
-  f->memory = malloc((size_t)elements * sizeof(float));
-  cdl_status status =
-      f->memory != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a weight");
-  if (status == CDL_STATUS_OK) {
-    f->left = f->memory;
-    f->right = f->memory + m * k;
-    f->sigma = f->right + k * n;
-    cdl_queue_download(q, f->memory, cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, elements),
-                       (size_t)elements * sizeof(float));
-    status = cdl_queue_sync(q);
-  }
-  if (status != CDL_STATUS_OK)
-    free(f->memory);
-  cdl_buffer_destroy(buffer);
-  return status;
-}
-
 /* PiSSA: A = √(Σ_r / s) V_rᵀ, B = U_r √(Σ_r / s). OLoRA: A is the first r rows of R, B the first r
  * columns of Q. s · B A is then subtracted from W. */
 static cdl_status take_off(model_adapter *a, cdl_queue *q, size_t module, float *down, float *up)
@@ -105,13 +65,13 @@ static cdl_status take_off(model_adapter *a, cdl_queue *q, size_t module, float 
   const double scale = (double)a->per_module[module].scale;
   const bool singular = a->init == ADAPTER_INIT_PISSA;
   const cdl_tensor weight = a->modules[module]->weight;
-  factors f;
+  adapter_factors f;
   if (rank > weight.size[2] || rank > weight.size[3])
     return cdl_fail(CDL_STATUS_USAGE,
                     "%s: initial values from a weight [%lld, %lld] have no rank %lld",
                     a->modules[module]->path, (long long)weight.size[2], (long long)weight.size[3],
                     (long long)rank);
-  CDL_TRY(factorize(q, weight, singular, &f));
+  CDL_TRY(adapter_factorize(q, weight, singular, &f));
   for (int64_t r = 0; r < rank; r++) {
     const double part = singular ? sqrt((double)f.sigma[r] / scale) : 1;
     for (int64_t i = 0; i < f.columns; i++)

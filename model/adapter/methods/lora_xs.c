@@ -7,7 +7,7 @@
 
 #include "model/adapter/config.h"
 #include "model/adapter/io.h"
-#include "model/adapter/state.h"
+#include "model/adapter/methods/factors.h"
 
 #define DEVIATION 1e-5 /* of R's initial values: the paper's */
 
@@ -61,41 +61,6 @@ static cdl_tensor frozen_b(const model_adapter *a, size_t module)
   return a->frozen[2 * module + 1].value;
 }
 
-/* The thin factors of one weight, on the host. */
-typedef struct {
-  int64_t rows, columns, inner;
-  float *u, *vt, *sigma; /* [rows, inner], [inner, columns], [inner] */
-  float *memory;
-} factors;
-
-static cdl_status factorize(cdl_queue *q, cdl_tensor weight, factors *f)
-{
-  const int64_t m = weight.size[2], n = weight.size[3], k = m < n ? m : n;
-  const int64_t elements = m * k + k * n + k;
-  cdl_buffer *buffer;
-  *f = (factors){.rows = m, .columns = n, .inner = k};
-  CDL_TRY(cdl_buffer_create(cdl_queue_backend(q), (size_t)elements * sizeof(float), &buffer));
-  cdl_svd(q,
-          CDL_ARGS(svd, .u = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, m, k),
-                   .vt = cdl_tensor_2d(buffer, CDL_DTYPE_F32, m * k, k, n),
-                   .sigma = cdl_tensor_1d(buffer, CDL_DTYPE_F32, m * k + k * n, k), .a = weight));
-  f->memory = malloc((size_t)elements * sizeof(float));
-  cdl_status status =
-      f->memory != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a weight");
-  if (status == CDL_STATUS_OK) {
-    f->u = f->memory;
-    f->vt = f->u + m * k;
-    f->sigma = f->vt + k * n;
-    cdl_queue_download(q, f->memory, cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, elements),
-                       (size_t)elements * sizeof(float));
-    status = cdl_queue_sync(q);
-  }
-  if (status != CDL_STATUS_OK)
-    free(f->memory);
-  cdl_buffer_destroy(buffer);
-  return status;
-}
-
 /* A pair of singular vectors may change its sign: that of v's largest element is positive. */
 static float sign_of(const float *v, int64_t count)
 {
@@ -110,22 +75,22 @@ static cdl_status make_pair(const model_adapter *a, cdl_queue *q, size_t module)
 {
   const cdl_tensor down = frozen_a(a, module), up = frozen_b(a, module);
   const int64_t rank = down.size[2];
-  factors f;
-  CDL_TRY(factorize(q, a->modules[module]->weight, &f));
+  adapter_factors f;
+  CDL_TRY(adapter_factorize(q, a->modules[module]->weight, true, &f));
   for (int64_t r = 0; r < rank; r++) {
-    float *v = f.vt + r * f.columns;
+    float *v = f.right + r * f.columns;
     const float sign = sign_of(v, f.columns);
     for (int64_t i = 0; i < f.columns; i++)
       v[i] *= sign * f.sigma[r];
     for (int64_t i = 0; i < f.rows; i++)
-      f.u[i * f.inner + r] *= sign;
+      f.left[i * f.inner + r] *= sign;
   }
   /* Downwards: U_r's rows move to the front of U. */
   for (int64_t i = 0; i < f.rows; i++)
     for (int64_t r = 0; r < rank; r++)
-      f.u[i * rank + r] = f.u[i * f.inner + r];
-  cdl_queue_upload(q, down, f.vt, (size_t)cdl_tensor_elements(down) * sizeof(float));
-  cdl_queue_upload(q, up, f.u, (size_t)cdl_tensor_elements(up) * sizeof(float));
+      f.left[i * rank + r] = f.left[i * f.inner + r];
+  cdl_queue_upload(q, down, f.right, (size_t)cdl_tensor_elements(down) * sizeof(float));
+  cdl_queue_upload(q, up, f.left, (size_t)cdl_tensor_elements(up) * sizeof(float));
   free(f.memory);
   return cdl_queue_status(q);
 }
