@@ -223,9 +223,11 @@ static cdl_status train(const study_verdict *v, train_settings *settings, double
     record->dev = summary.dev.scores;
   } else if (status == CDL_STATUS_CANCELLED && run.paused && (to->stop == NULL || *to->stop == 0))
     status = CDL_STATUS_OK;
-  if (status == CDL_STATUS_OK)
-    status = run.failed ? cdl_fail(CDL_STATUS_MEMORY, "out of memory: evaluations")
-                        : keep_maker(record, session.model.backend);
+  if (status == CDL_STATUS_OK || status == CDL_STATUS_CANCELLED) {
+    const cdl_status kept = run.failed ? cdl_fail(CDL_STATUS_MEMORY, "out of memory: evaluations")
+                                       : keep_maker(record, session.model.backend);
+    status = kept == CDL_STATUS_OK ? status : kept;
+  }
   train_session_close(&session);
   return status;
 }
@@ -286,8 +288,16 @@ static cdl_status run_part(study_verdict *v, const study_verdict_part *part,
   /* What a run that goes on has taken; one that begins anew counts anew. */
   record->seconds = settings->resume && before != NULL ? before->seconds : 0;
   bool finished;
-  CDL_TRY(train(v, settings, part->epochs < settings->epochs ? (double)part->epochs : INFINITY,
-                record, &finished));
+  const cdl_status status =
+      train(v, settings, part->epochs < settings->epochs ? (double)part->epochs : INFINITY, record,
+            &finished);
+  if (status == CDL_STATUS_CANCELLED) {
+    /* The seconds count when the run goes on. A record from elsewhere that got further stays. */
+    if (before == NULL || before->evaluation_count <= record->evaluation_count)
+      CDL_TRY(report_record_write(v->folder, record));
+    return cdl_fail(status, "stopped");
+  }
+  CDL_TRY(status);
   if (finished) {
     taking t = {.v = v, .record = record};
     CDL_TRY(study_predict_dev(v->r, settings, record->task, take_logits, &t));
