@@ -141,7 +141,9 @@ FUNCTION void sum_diagonals(GLOBAL float *part, grad_tile g, tile_shape t, tile_
     const int shift = d - (t.queries - 1); /* of the key from the query, within the tile */
     const int end = least(at.rows, at.columns - shift);
     float sum = 0.0f;
-    for (int row = shift < 0 ? -shift : 0; row < end; row++) {
+    /* Not max(-shift, 0): Oclgrind lacks the saturating difference that compilers make of it. */
+    const int begin = d < t.queries ? t.queries - 1 - d : 0;
+    for (int row = begin; row < end; row++) {
       const int e = row * ROW_STRIDE(t.keys) + row + shift;
       sum += g.inverse[row] * g.scores[e] * (g.slopes[e] - g.mean[row]);
     }
