@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/plot/cairo/axis.h"
 #include "tools/plot/cairo/canvas.h"
 #include "tools/plot/cairo/draw.h"
 
@@ -12,30 +13,14 @@ static const plot_colour ink = {0.15, 0.15, 0.15, 1}, strong = {0.80, 0.80, 0.80
                          faint = {0.93, 0.93, 0.93, 1};
 static const double title_size = 14, text_size = 12, mark_radius = 3.6;
 
-/* An axis, in units of the drawing: the value, or its decimal logarithm. */
-typedef struct {
-  bool logarithmic;
-  double low, high, step; /* step is 1 on a logarithmic axis */
-} axis;
-
-static double along(const axis *a, double value)
+static double page_x(const plot_axis *a, double value)
 {
-  return ((a->logarithmic ? log10(value) : value) - a->low) / (a->high - a->low);
+  return LEFT + plot_axis_along(a, value) * (WIDTH - LEFT - RIGHT);
 }
 
-static bool shown(const axis *a, double value)
+static double page_y(const plot_axis *a, double value)
 {
-  return isfinite(value) && (!a->logarithmic || value > 0);
-}
-
-static double page_x(const axis *a, double value)
-{
-  return LEFT + along(a, value) * (WIDTH - LEFT - RIGHT);
-}
-
-static double page_y(const axis *a, double value)
-{
-  return TOP + (1 - along(a, value)) * HEIGHT;
+  return TOP + (1 - plot_axis_along(a, value)) * HEIGHT;
 }
 
 /* Returns `size`, or a smaller size at which the text fits in `room`. */
@@ -47,55 +32,24 @@ static double fitting_size(double size, const char *text, double room)
 
 /* ---- Axes ---- */
 
-/* Returns 1, 2 or 5 times a power of ten, so that about six steps cover `range`. */
-static double round_step(double range)
+static void widen(plot_axis *a, const plot_axis *other, const double *values, const double *others,
+                  int count)
 {
-  const double rough = range / 6, ten = pow(10, floor(log10(rough))), times = rough / ten;
-  return ten * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
-}
-
-static void widen(axis *a, const axis *other, const double *values, const double *others, int count)
-{
-  for (int i = 0; i < count; i++) {
-    if (!shown(a, values[i]) || !shown(other, others[i]))
-      continue;
-    const double v = a->logarithmic ? log10(values[i]) : values[i];
-    a->low = fmin(a->low, v);
-    a->high = fmax(a->high, v);
-  }
-}
-
-/* Sets the axis's ends and step. With `edges`, the axis ends on round numbers, otherwise at its
- * last value. */
-static void settle(axis *a, bool edges)
-{
-  if (a->logarithmic) {
-    const double slack = 1e-9; /* for rounding of a power of ten */
-    *a = (axis){true, floor(a->low + slack), ceil(a->high - slack), 1};
-    a->high = fmax(a->high, a->low + 1);
-    return;
-  }
-  if (!(a->high > a->low)) {
-    const double around = a->low != 0 ? fabs(a->low) / 10 : 1;
-    a->low -= around;
-    a->high += around;
-  }
-  a->step = round_step(a->high - a->low);
-  if (edges) {
-    a->low = floor(a->low / a->step) * a->step;
-    a->high = ceil(a->high / a->step) * a->step;
-  }
+  for (int i = 0; i < count; i++)
+    if (plot_axis_shows(a, values[i]) && plot_axis_shows(other, others[i]))
+      plot_axis_widen(a, values[i]);
 }
 
 typedef struct {
   plot_page *page;
   plot_canvas *canvas;
   const plot_chart *chart;
-  axis x, y;
+  plot_axis x, y;
 } drawing;
 
-static void grid_x(const drawing *d, double value, bool labelled)
+static void grid_x(const void *user, double value, bool labelled)
 {
+  const drawing *d = user;
   char text[32];
   const double x = page_x(&d->x, value);
   plot_canvas_line(d->canvas, x, TOP, x, TOP + HEIGHT, 0.8, labelled ? strong : faint);
@@ -105,8 +59,9 @@ static void grid_x(const drawing *d, double value, bool labelled)
                      text);
 }
 
-static void grid_y(const drawing *d, double value, bool labelled)
+static void grid_y(const void *user, double value, bool labelled)
 {
+  const drawing *d = user;
   char text[32];
   const double y = page_y(&d->y, value);
   plot_canvas_line(d->canvas, LEFT, y, WIDTH - RIGHT, y, 0.8, labelled ? strong : faint);
@@ -115,25 +70,11 @@ static void grid_y(const drawing *d, double value, bool labelled)
     plot_canvas_text(d->canvas, LEFT - 7, y + 4, text_size, PLOT_ALIGN_RIGHT, false, ink, text);
 }
 
-static void draw_grid(const drawing *d, const axis *a,
-                      void (*draw)(const drawing *d, double value, bool labelled))
-{
-  if (a->logarithmic) {
-    for (int decade = (int)a->low; decade <= (int)a->high; decade++)
-      for (int k = 1; k <= (decade < (int)a->high ? 9 : 1); k++)
-        draw(d, k * pow(10, decade), k == 1);
-    return;
-  }
-  const double first = ceil(a->low / a->step - 1e-9);
-  for (int i = 0; (first + i) * a->step <= a->high + 1e-9 * a->step; i++)
-    draw(d, (first + i) * a->step + 0.0, true);
-}
-
 static void draw_axes(const drawing *d)
 {
   const plot_chart *chart = d->chart;
-  draw_grid(d, &d->x, grid_x);
-  draw_grid(d, &d->y, grid_y);
+  plot_axis_each(&d->x, grid_x, d);
+  plot_axis_each(&d->y, grid_y, d);
   plot_canvas_frame(d->canvas, LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT, ink);
   plot_canvas_text(d->canvas, LEFT, TOP - 18,
                    fitting_size(title_size, chart->title, WIDTH - LEFT - RIGHT), PLOT_ALIGN_LEFT,
@@ -151,7 +92,7 @@ static void draw_line(const drawing *d, const plot_series *s, double *x, double 
 {
   int run = 0;
   for (int i = 0; i <= s->count; i++) {
-    if (i < s->count && shown(&d->x, s->x[i]) && shown(&d->y, s->y[i])) {
+    if (i < s->count && plot_axis_shows(&d->x, s->x[i]) && plot_axis_shows(&d->y, s->y[i])) {
       x[run] = page_x(&d->x, s->x[i]);
       y[run++] = page_y(&d->y, s->y[i]);
       continue;
@@ -167,7 +108,7 @@ static void draw_points(const drawing *d, const plot_series *s)
   plot_colour colour = plot_palette(s->colour);
   colour.alpha = 0.8;
   for (int i = 0; i < s->count; i++)
-    if (shown(&d->x, s->x[i]) && shown(&d->y, s->y[i]))
+    if (plot_axis_shows(&d->x, s->x[i]) && plot_axis_shows(&d->y, s->y[i]))
       plot_canvas_mark(d->canvas, s->mark, page_x(&d->x, s->x[i]), page_y(&d->y, s->y[i]),
                        mark_radius, colour);
 }
@@ -230,8 +171,8 @@ static int legend(const drawing *d, double top)
 static cdl_status plan_axes(drawing *d)
 {
   const plot_chart *chart = d->chart;
-  d->x = (axis){chart->log_x, INFINITY, -INFINITY, 0};
-  d->y = (axis){chart->log_y, INFINITY, -INFINITY, 0};
+  d->x = plot_axis_empty(chart->log_x);
+  d->y = plot_axis_empty(chart->log_y);
   for (int i = 0; i < chart->series_count; i++) {
     const plot_series *s = &chart->series[i];
     widen(&d->x, &d->y, s->x, s->y, s->count);
@@ -239,8 +180,8 @@ static cdl_status plan_axes(drawing *d)
   }
   if (!isfinite(d->x.low))
     return plot_fault(d->page, CDL_STATUS_DATA, "%s: there is nothing to show", chart->title);
-  settle(&d->x, false);
-  settle(&d->y, true);
+  plot_axis_settle(&d->x, false);
+  plot_axis_settle(&d->y, true);
   return CDL_STATUS_OK;
 }
 
