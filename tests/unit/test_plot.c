@@ -37,12 +37,46 @@ static plot_chart chart_of(const plot_series *series, int count)
                       .series_count = count};
 }
 
+static plot_intervals intervals_of(const plot_interval *rows, int count)
+{
+  return (plot_intervals){.title = "Difference from LoRA",
+                          .axis = "points",
+                          .rows = rows,
+                          .row_count = count,
+                          .most = 10,
+                          .line_name = "over seeds",
+                          .outer_name = "over examples",
+                          .band_name = "margin"};
+}
+
+/* A row that shows nothing. */
+static plot_interval blank_row(void)
+{
+  return (plot_interval){.label = "CondLoRA (orientation reference)",
+                         .text = "+0.10  level",
+                         .value = NAN,
+                         .low = NAN,
+                         .high = NAN,
+                         .outer_low = NAN,
+                         .outer_high = NAN};
+}
+
 static void check_same(const char *a, const char *b)
 {
   size_t bytes;
   uint8_t *content = scratch_get(a, &bytes);
   expect_content(b, content, bytes);
   free(content);
+}
+
+static bool are_same(const char *a, const char *b)
+{
+  size_t bytes, other_bytes;
+  uint8_t *content = scratch_get(a, &bytes), *other = scratch_get(b, &other_bytes);
+  const bool same = bytes == other_bytes && memcmp(content, other, bytes) == 0;
+  free(content);
+  free(other);
+  return same;
 }
 
 START_TEST(a_format_by_the_end_of_the_name)
@@ -62,6 +96,13 @@ START_TEST(a_format_by_the_end_of_the_name)
     expect_ok(plot_chart_write(named("c", ends[i]), &chart));
     expect_ok(plot_chart_write(named("d", ends[i]), &chart));
     check_same(named("c", ends[i]), named("d", ends[i]));
+    plot_interval row = blank_row();
+    row.group = "RTE <accuracy> & so on";
+    row.value = 1;
+    const plot_intervals intervals = intervals_of(&row, 1);
+    expect_ok(plot_intervals_write(named("e", ends[i]), &intervals));
+    expect_ok(plot_intervals_write(named("f", ends[i]), &intervals));
+    check_same(named("e", ends[i]), named("f", ends[i]));
     uint8_t *content = scratch_get(named("c", ends[i]), &bytes);
     ck_assert_int_eq(memcmp(content, beginnings[i], strlen(beginnings[i])), 0);
     free(content);
@@ -69,8 +110,9 @@ START_TEST(a_format_by_the_end_of_the_name)
 }
 END_TEST
 
-/* Pixels of a colour, of 255, give or take rounding. */
-static int count_pixels(const char *path, int red, int green, int blue)
+/* Counts the pixels of a colour, of 255, give or take rounding. `middle`, unless NULL, gets their
+ * mean column. */
+static int count_pixels(const char *path, int red, int green, int blue, double *middle)
 {
   cairo_surface_t *image = cairo_image_surface_create_from_png(path);
   ck_assert_int_eq(cairo_surface_status(image), CAIRO_STATUS_SUCCESS);
@@ -80,14 +122,20 @@ static int count_pixels(const char *path, int red, int green, int blue)
             stride = cairo_image_surface_get_stride(image);
   const unsigned char *data = cairo_image_surface_get_data(image);
   int count = 0;
+  double columns = 0;
   for (int row = 0; row < height; row++)
     for (int column = 0; column < width; column++) {
       uint32_t pixel;
       memcpy(&pixel, data + (size_t)row * (size_t)stride + 4 * (size_t)column, sizeof pixel);
-      count += abs((int)(pixel >> 16 & 255) - red) <= 1 &&
-               abs((int)(pixel >> 8 & 255) - green) <= 1 && abs((int)(pixel & 255) - blue) <= 1;
+      if (abs((int)(pixel >> 16 & 255) - red) > 1 || abs((int)(pixel >> 8 & 255) - green) > 1 ||
+          abs((int)(pixel & 255) - blue) > 1)
+        continue;
+      count++;
+      columns += column;
     }
   cairo_surface_destroy(image);
+  if (middle != NULL)
+    *middle = columns / count;
   return count;
 }
 
@@ -104,7 +152,7 @@ START_TEST(colours_say_values)
     expect_ok(plot_heatmap_write(scratch_path("map.png"), &map));
     for (int c = 0; c < 3; c++)
       found[v][c] =
-          count_pixels(scratch_path("map.png"), colours[c][0], colours[c][1], colours[c][2]);
+          count_pixels(scratch_path("map.png"), colours[c][0], colours[c][1], colours[c][2], NULL);
   }
   for (int v = 0; v < 3; v++)
     for (int c = 0; c < 3; c++)
@@ -171,6 +219,19 @@ START_TEST(a_page_is_as_wide_as_its_texts)
   expect_ok(plot_chart_write(scratch_path("chart.png"), &chart));
   ck_assert_int_gt(count_ink(scratch_path("chart.png"), 0, &last, &width), 0);
   ck_assert_int_lt(last, width - 8);
+
+  plot_interval row = blank_row();
+  row.value = 1;
+  const char **const texts[] = {&row.group, &row.label, &row.text};
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    const char *const before = *texts[i];
+    *texts[i] = name;
+    const plot_intervals intervals = intervals_of(&row, 1);
+    expect_ok(plot_intervals_write(scratch_path("intervals.png"), &intervals));
+    ck_assert_int_gt(count_ink(scratch_path("intervals.png"), 0, &last, &width), 0);
+    ck_assert_int_lt(last, width - 8);
+    *texts[i] = before;
+  }
 }
 END_TEST
 
@@ -185,12 +246,7 @@ START_TEST(rows_are_called_by_their_numbers)
   check_same(scratch_path("a.svg"), scratch_path("b.svg"));
   map.numbers = others;
   expect_ok(plot_heatmap_write(scratch_path("c.svg"), &map));
-  size_t bytes, other_bytes;
-  uint8_t *content = scratch_get(scratch_path("a.svg"), &bytes),
-          *other = scratch_get(scratch_path("c.svg"), &other_bytes);
-  ck_assert(bytes != other_bytes || memcmp(content, other, bytes) != 0);
-  free(content);
-  free(other);
+  ck_assert(!are_same(scratch_path("a.svg"), scratch_path("c.svg")));
 }
 END_TEST
 
@@ -215,6 +271,87 @@ START_TEST(charts_show_what_can_be_shown)
 }
 END_TEST
 
+/* Blue pixels of a value or a line on an axis from -10 to 10 whose page has 430 points for it. */
+enum { BLUE = 0, POINTS = 430, PIXELS_A_POINT = 2, AXIS_PIXELS = POINTS * PIXELS_A_POINT };
+
+static int blue_of(const plot_interval *row, double *middle)
+{
+  plot_interval rows[] = {*row, blank_row()};
+  rows[0].colour = BLUE;
+  rows[1].outer_low = -10; /* so that the axis is the same for all rows */
+  rows[1].outer_high = 10;
+  const plot_intervals intervals = intervals_of(rows, 2);
+  expect_ok(plot_intervals_write(scratch_path("intervals.png"), &intervals));
+  return count_pixels(scratch_path("intervals.png"), 0, 114, 178, middle);
+}
+
+START_TEST(values_and_intervals_lie_where_the_axis_says)
+{
+  double at[3];
+  plot_interval row = blank_row();
+  for (int i = 0; i < 3; i++) {
+    row.value = 5.0 * (i - 1);
+    ck_assert_int_gt(blue_of(&row, &at[i]), 100);
+  }
+  /* The line at 0 hides no part of the mark; half of the axis is 10. */
+  ck_assert_double_eq_tol(at[1] - at[0], AXIS_PIXELS / 4.0, 1);
+  ck_assert_double_eq_tol(at[2] - at[1], AXIS_PIXELS / 4.0, 1);
+
+  row.value = NAN;
+  row.low = -2;
+  row.high = 6; /* 8 of 20 along, 3 points high; two pixels less where edges are smoothed */
+  double middle;
+  const int pixels = blue_of(&row, &middle);
+  const double length = AXIS_PIXELS * 8 / 20.0, height = 3 * PIXELS_A_POINT;
+  ck_assert_double_eq_tol(middle - at[1], AXIS_PIXELS * 2 / 20.0, 1);
+  ck_assert_double_eq_tol(pixels, length * height, 2 * (length + height));
+
+  plot_interval margins = blank_row();
+  margins.value = 0;
+  margins.margin = 1;
+  const plot_interval other = blank_row();
+  int band[2];
+  for (int i = 0; i < 2; i++, margins.margin *= 2) {
+    plot_interval rows[] = {margins, other};
+    rows[1].outer_low = -10;
+    rows[1].outer_high = 10;
+    const plot_intervals intervals = intervals_of(rows, 2);
+    expect_ok(plot_intervals_write(scratch_path("band.png"), &intervals));
+    band[i] = count_pixels(scratch_path("band.png"), 214, 235, 219, NULL);
+  }
+  /* A row is 21 points high. The second band is a point wider at each side. */
+  const double more = AXIS_PIXELS * 2 / 20.0 * 21 * PIXELS_A_POINT;
+  ck_assert_double_eq_tol(band[1] - band[0], more, 0.05 * more);
+}
+END_TEST
+
+/* How far a line or a value lies beyond the axis changes nothing; that it does so is shown. */
+START_TEST(what_lies_beyond_an_axis_ends_in_an_arrowhead)
+{
+  static const double ends_at[] = {10, 50, 500};
+  static const char *const files[] = {"at.svg", "beyond.svg", "far.svg"};
+  for (int value = 0; value < 2; value++) {
+    for (int i = 0; i < 3; i++) {
+      plot_interval row = blank_row();
+      row.low = -10;
+      row.high = value ? 10 : ends_at[i];
+      row.value = value ? ends_at[i] : 1;
+      const plot_intervals intervals = intervals_of(&row, 1);
+      expect_ok(plot_intervals_write(scratch_path(files[i]), &intervals));
+    }
+    ck_assert(!are_same(scratch_path(files[0]), scratch_path(files[1])));
+    check_same(scratch_path(files[1]), scratch_path(files[2]));
+  }
+  plot_interval row = blank_row();
+  double left, right;
+  row.value = -500;
+  ck_assert_int_gt(blue_of(&row, &left), 0);
+  row.value = 500;
+  ck_assert_int_gt(blue_of(&row, &right), 0);
+  ck_assert_double_eq_tol(right - left, AXIS_PIXELS, 6 * PIXELS_A_POINT);
+}
+END_TEST
+
 START_TEST(what_cannot_be_drawn_leaves_nothing)
 {
   const double values[] = {0.5}, none[] = {NAN};
@@ -227,6 +364,13 @@ START_TEST(what_cannot_be_drawn_leaves_nothing)
   const plot_series series = {.x = none, .y = none, .count = 1, .points = true};
   const plot_chart chart = chart_of(&series, 1);
   expect_failure(plot_chart_write(scratch_path("chart.svg"), &chart), CDL_STATUS_DATA, "loss");
+  const plot_interval row = blank_row();
+  plot_intervals intervals = intervals_of(&row, 1);
+  expect_failure(plot_intervals_write(scratch_path("rows.svg"), &intervals), CDL_STATUS_DATA,
+                 "Difference");
+  intervals.most = 0;
+  expect_failure(plot_intervals_write(scratch_path("rows.svg"), &intervals), CDL_STATUS_ARGUMENT,
+                 "rows.svg");
   ck_assert_uint_eq(scratch_count_entries(), 0);
 }
 END_TEST
@@ -237,5 +381,7 @@ int main(void)
                                                charts_show_what_can_be_shown,
                                                a_page_is_as_wide_as_its_texts,
                                                rows_are_called_by_their_numbers,
+                                               values_and_intervals_lie_where_the_axis_says,
+                                               what_lies_beyond_an_axis_ends_in_an_arrowhead,
                                                what_cannot_be_drawn_leaves_nothing, NULL});
 }

@@ -106,16 +106,28 @@ static void write_bytes(void *user, const void *bytes, size_t count)
   base_output_write(user, bytes, count);
 }
 
-/* Draws the chart, or the map if `chart` is NULL. */
-static cdl_status write_plot(const char *path, const plot_chart *chart, const plot_heatmap *map)
+/* What is drawn: one of these, the others are NULL. */
+typedef struct {
+  const plot_chart *chart;
+  const plot_heatmap *map;
+  const plot_intervals *intervals;
+} subject;
+
+static cdl_status draw(const subject *s, plot_page *page)
+{
+  return s->chart != NULL ? opened->draw_chart(s->chart, page)
+         : s->map != NULL ? opened->draw_heatmap(s->map, page)
+                          : opened->draw_intervals(s->intervals, page);
+}
+
+static cdl_status write_plot(const char *path, subject what)
 {
   base_output *output;
   CDL_TRY(plot_check_path(path));
   CDL_TRY(plot_open());
   CDL_TRY(base_output_begin(path, &output));
   plot_page page = {.format = format_of(path), .write = write_bytes, .user = output};
-  const cdl_status status =
-      chart != NULL ? opened->draw_chart(chart, &page) : opened->draw_heatmap(map, &page);
+  const cdl_status status = draw(&what, &page);
   if (status == CDL_STATUS_OK)
     return base_output_commit(output);
   base_output_abort(output);
@@ -124,10 +136,15 @@ static cdl_status write_plot(const char *path, const plot_chart *chart, const pl
 
 cdl_status plot_chart_write(const char *path, const plot_chart *chart)
 {
-  return write_plot(path, chart, NULL);
+  return write_plot(path, (subject){.chart = chart});
 }
 
 cdl_status plot_heatmap_write(const char *path, const plot_heatmap *map)
 {
-  return write_plot(path, NULL, map);
+  return write_plot(path, (subject){.map = map});
+}
+
+cdl_status plot_intervals_write(const char *path, const plot_intervals *intervals)
+{
+  return write_plot(path, (subject){.intervals = intervals});
 }

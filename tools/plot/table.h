@@ -10,10 +10,11 @@
 #include "condlora/status.h"
 #include "tools/plot/chart.h"
 #include "tools/plot/heatmap.h"
+#include "tools/plot/intervals.h"
 
 /* The version is incremented with every change of a type in this header or in those that it
  * includes. */
-enum { PLOT_MAGIC = 0x706c6f74, PLOT_VERSION = 1 };
+enum { PLOT_MAGIC = 0x706c6f74, PLOT_VERSION = 2 };
 
 typedef enum { PLOT_SVG, PLOT_PNG, PLOT_PDF, PLOT_FORMAT_COUNT } plot_format;
 
@@ -27,12 +28,14 @@ typedef struct {
 } plot_page;
 
 /* Magic and version have the same place in every version; a program reads nothing else of another
- * version's table. The functions return DATA for a chart with nothing to show, ARGUMENT for a map
- * without cells or with an empty scale, MEMORY, and IO if cairo fails. */
+ * version's table. The functions return DATA for a chart or a forest plot with nothing to show,
+ * ARGUMENT for a map without cells or with an empty scale and for a forest plot without a limit,
+ * MEMORY, and IO if cairo fails. */
 typedef struct {
   uint32_t magic, version;
   cdl_status (*draw_chart)(const plot_chart *chart, plot_page *page);
   cdl_status (*draw_heatmap)(const plot_heatmap *map, plot_page *page);
+  cdl_status (*draw_intervals)(const plot_intervals *intervals, plot_page *page);
 } plot_table;
 
 #define PLOT_ENTRY "condlora_plot"

@@ -6,5 +6,6 @@
 
 CDL_MUST_USE cdl_status plot_draw_chart(const plot_chart *chart, plot_page *page);
 CDL_MUST_USE cdl_status plot_draw_heatmap(const plot_heatmap *map, plot_page *page);
+CDL_MUST_USE cdl_status plot_draw_intervals(const plot_intervals *intervals, plot_page *page);
 
 #endif
