@@ -272,11 +272,19 @@ START_TEST(a_search_trains_by_halving_and_seeds_at_the_chosen_rate)
           number_at(dev, json_string_value(json_object_get(cell, "metric"))));
     }
   }
+  /* The figure follows the answer; without plots the report says so, once. */
+  static const char figure[] = "plots/verdict-differences.svg", left_out[] = "Plots are left out: ";
+  const char *report = read_text(joined(out, "verdict.md")),
+             *shown = strstr(report, plots_are_drawn() ? figure : left_out);
+  ck_assert_ptr_nonnull(shown);
+  ck_assert_ptr_null(strstr(shown + 1, left_out));
+  ck_assert(strstr(report, "## Answer") < shown && shown < strstr(report, "## model, 4 epochs"));
+  ck_assert_int_eq(exists(joined(out, figure)), plots_are_drawn());
   /* Records alone give the same bytes; of records alone, nothing is trained. */
   const char *again = scratch("again");
   check_done(RUN("reproduce", "verdict", "--records", records, "--output", again));
-  static const char *const files[] = {"verdict.md", "verdict.html", "verdict.json"};
-  for (size_t i = 0; i < 3; i++)
+  const char *const files[] = {"verdict.md", "verdict.html", "verdict.json", figure};
+  for (size_t i = 0; i < (plots_are_drawn() ? 4 : 3); i++)
     ck_assert_str_eq(read_text(joined(again, files[i])), read_text(joined(out, files[i])));
   ck_assert(!exists(joined(again, "runs")));
 }

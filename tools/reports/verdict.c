@@ -1,5 +1,6 @@
 #include "tools/reports/verdict.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "condlora/random.h"
+#include "tools/reports/document.h"
 #include "tools/reports/halving.h"
 
 const char *const report_protocol_settings[] = {
@@ -475,7 +477,38 @@ void report_verdict_release(report_verdict *verdict)
   *verdict = (report_verdict){0};
 }
 
-/* ---- Sentences ---- */
+/* ---- Names and sentences ---- */
+
+int64_t report_verdict_epochs(const report_verdict_table *table)
+{
+  return (int64_t)report_record_number(table->any, "epochs", 0);
+}
+
+report_described report_verdict_title(const report_verdict_table *table)
+{
+  report_described d;
+  snprintf(d.text, sizeof d.text, "%.200s, %" PRId64 " epochs",
+           report_document_foreign(table->any->model).text, report_verdict_epochs(table));
+  return d;
+}
+
+const char *report_verdict_metric(const report_verdict_task *t)
+{
+  return cdl_metric_name(t->task->metrics[0]);
+}
+
+const char *report_outcome_name(report_outcome outcome)
+{
+  static const char *const names[] = {[REPORT_BASELINE] = "baseline",
+                                      [REPORT_UNDER_WAY] = "under way",
+                                      [REPORT_LEVEL] = "level",
+                                      [REPORT_AHEAD] = "ahead",
+                                      [REPORT_BEHIND] = "behind",
+                                      [REPORT_MORE_SEEDS] = "more seeds",
+                                      [REPORT_DEV_TOO_SMALL] = "dev too small",
+                                      [REPORT_NO_SPREAD] = "no spread"};
+  return names[outcome];
+}
 
 report_described report_verdict_sentence(const report_verdict_task *t, const report_cell *cell)
 {

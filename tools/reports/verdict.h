@@ -74,6 +74,14 @@ extern const char *const report_protocol_settings[];
 CDL_MUST_USE cdl_status report_verdict_make(const report_records *records, report_verdict *verdict);
 void report_verdict_release(report_verdict *verdict);
 
+/* Return the epochs of a table, its title ("all-MiniLM-L6-v2, 20 epochs"), and the name of a task's
+ * metric. */
+int64_t report_verdict_epochs(const report_verdict_table *table);
+report_described report_verdict_title(const report_verdict_table *table);
+const char *report_verdict_metric(const report_verdict_task *task);
+
+/* "behind". */
+const char *report_outcome_name(report_outcome outcome);
 /* "behind by 1.2 points". */
 report_described report_verdict_sentence(const report_verdict_task *task, const report_cell *cell);
 

@@ -9,30 +9,10 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/visible.h"
-#include "tools/plot/plot.h"
 #include "tools/reports/document.h"
-#include "tools/reports/halving.h"
 #include "tools/reports/plots.h"
 #include "tools/reports/verdict.h"
-
-static int64_t epochs_of(const report_verdict_table *table)
-{
-  return (int64_t)report_record_number(table->any, "epochs", 0);
-}
-
-static const char *metric_of(const report_verdict_task *t)
-{
-  return cdl_metric_name(t->task->metrics[0]);
-}
-
-/* "all-MiniLM-L6-v2, 20 epochs". */
-static report_described table_title(const report_verdict_table *table)
-{
-  report_described d;
-  snprintf(d.text, sizeof d.text, "%.200s, %" PRId64 " epochs",
-           report_document_foreign(table->any->model).text, epochs_of(table));
-  return d;
-}
+#include "tools/reports/verdict_plots.h"
 
 static const report_cell *cell_of(const report_verdict_task *t, const char *method)
 {
@@ -75,7 +55,7 @@ static void write_answer(const report_verdict *v, report_document *to)
         method = cell != NULL ? cell->method : method;
       }
       if (answer.text[0] != '\0' && method != NULL)
-        report_document_item(to, "%s, %s: %s.", table_title(&v->tables[i]).text,
+        report_document_item(to, "%s, %s: %s.", report_verdict_title(&v->tables[i]).text,
                              report_method_title(method).text, answer.text);
     }
 }
@@ -118,7 +98,8 @@ static void write_scores(const report_verdict_table *table, report_document *to)
   report_document_cell(to, "method");
   report_document_cell(to, "trainable parameters");
   for (size_t t = 0; t < table->task_count; t++)
-    report_document_cell(to, "%s, %s", table->tasks[t].task->name, metric_of(&table->tasks[t]));
+    report_document_cell(to, "%s, %s", table->tasks[t].task->name,
+                         report_verdict_metric(&table->tasks[t]));
   for (size_t m = 0; m < count; m++) {
     report_document_cell(to, "%s", report_method_title(methods[m]->method).text);
     const report_record *any =
@@ -213,97 +194,6 @@ static void write_rates(const report_verdict_table *table, report_document *to)
   report_document_table_end(to);
 }
 
-/* ---- Score against rate ---- */
-
-/* The best score on the held-out part within the first rung, where every rate has trained as long.
- */
-static double first_rung_score(const report_record *r, int64_t epochs)
-{
-  double best = NAN;
-  for (size_t i = 0; i < r->evaluation_count; i++)
-    if (r->evaluations[i].epoch <= (double)report_rung_epochs(epochs, 0) + 1e-6 &&
-        cdl_metric_better(r->evaluations[i].score, best))
-      best = r->evaluations[i].score;
-  return best;
-}
-
-static cdl_status draw_rates(const report_verdict_table *table, const report_verdict_task *t,
-                             const char *path)
-{
-  size_t points = 0;
-  for (size_t c = 0; c < t->cell_count; c++)
-    points += t->cells[c].search_count;
-  double *numbers = calloc(2 * points + 1, sizeof *numbers);
-  plot_series *series = calloc(t->cell_count + 1, sizeof *series);
-  report_described *names = calloc(t->cell_count + 1, sizeof *names);
-  const bool complete = numbers != NULL && series != NULL && names != NULL;
-  double *x = numbers;
-  for (size_t c = 0; complete && c < t->cell_count; c++) {
-    const report_cell *cell = &t->cells[c];
-    double *y = x + cell->search_count;
-    for (size_t i = 0; i < cell->search_count; i++) {
-      x[i] = report_record_number(cell->search[i], "lr", NAN);
-      y[i] = first_rung_score(cell->search[i], epochs_of(table));
-    }
-    names[c] = report_method_title(cell->method);
-    series[c] = (plot_series){.name = names[c].text,
-                              .x = x,
-                              .y = y,
-                              .count = (int)cell->search_count,
-                              .colour = (int)c,
-                              .line = true,
-                              .points = true,
-                              .mark = (plot_mark)(c % PLOT_MARK_COUNT)};
-    x = y + cell->search_count;
-  }
-  report_described title;
-  snprintf(title.text, sizeof title.text, "%s, %.200s: after a quarter of the epochs",
-           t->task->name, table->any->model);
-  char axis[64];
-  snprintf(axis, sizeof axis, "%s, held-out part of train", metric_of(t));
-  const plot_chart chart = {.title = title.text,
-                            .x_axis = "learning rate",
-                            .y_axis = axis,
-                            .log_x = true,
-                            .series = series,
-                            .series_count = (int)t->cell_count};
-  const cdl_status status = complete ? plot_chart_write(path, &chart)
-                                     : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
-  free(numbers);
-  free(series);
-  free(names);
-  return status;
-}
-
-static cdl_status write_curve(const char *folder, const report_verdict_table *table, size_t number,
-                              const report_verdict_task *t, report_document *to)
-{
-  char *name, *path, *text;
-  if (asprintf(&name, "plots/verdict-%zu-%s-rates.svg", number, t->task->name) < 0)
-    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
-  path = base_path_join(folder, name);
-  if (asprintf(&text, "%s: score against learning rate", t->task->name) < 0)
-    text = NULL;
-  cdl_status status = path != NULL && text != NULL
-                          ? draw_rates(table, t, path)
-                          : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
-  if (status == CDL_STATUS_OK)
-    status = report_document_image(to, name, text);
-  free(name);
-  free(path);
-  free(text);
-  return status;
-}
-
-static bool has_search(const report_verdict_task *t)
-{
-  for (size_t c = 0; c < t->cell_count; c++)
-    for (size_t i = 0; i < t->cells[c].search_count; i++)
-      if (t->cells[c].search[i]->evaluation_count > 0)
-        return true;
-  return false;
-}
-
 /* ---- The text around ---- */
 
 static void write_rules(report_document *to)
@@ -386,20 +276,19 @@ static void write_protocol(const report_verdict_table *table, report_document *t
   report_document_paragraph(to, "Settings of all methods that are not defaults: %s.", text);
 }
 
-static cdl_status write_tables(const char *folder, const report_verdict *v, report_document *to)
+static cdl_status write_tables(const char *folder, const report_verdict *v, bool drawn,
+                               report_document *to)
 {
-  const bool drawn = report_can_draw(to);
   for (size_t i = 0; i < v->count; i++) {
     const report_verdict_table *table = &v->tables[i];
-    report_document_heading(to, table_title(table).text);
+    report_document_heading(to, report_verdict_title(table).text);
     write_protocol(table, to);
     write_scores(table, to);
     write_comparisons(table, to);
     report_document_paragraph(to, "Learning rates:");
     write_rates(table, to);
     for (size_t t = 0; drawn && t < table->task_count; t++)
-      if (has_search(&table->tasks[t]))
-        CDL_TRY(write_curve(folder, table, i + 1, &table->tasks[t], to));
+      CDL_TRY(report_verdict_draw_rates(folder, table, i + 1, &table->tasks[t], to));
   }
   return CDL_STATUS_OK;
 }
@@ -415,7 +304,10 @@ static cdl_status write_document(const char *folder, const report_records *recor
           "with LoRA at a twelfth of its trainable parameters. Here each method has the learning "
           "rate that suits it, and tests may say \"equal\" as well as \"different\".");
   write_answer(v, to);
-  cdl_status status = write_tables(folder, v, to);
+  const bool drawn = report_can_draw(to);
+  cdl_status status = drawn ? report_verdict_draw_differences(folder, v, to) : CDL_STATUS_OK;
+  if (status == CDL_STATUS_OK)
+    status = write_tables(folder, v, drawn, to);
   write_rules(to);
   write_makers(records, to);
   if (status == CDL_STATUS_OK)
@@ -431,19 +323,6 @@ static json_t *interval_json(report_interval interval)
   return json_pack("[oo]", base_json_number(interval.low), base_json_number(interval.high));
 }
 
-static const char *outcome_name(report_outcome outcome)
-{
-  static const char *const names[] = {[REPORT_BASELINE] = "baseline",
-                                      [REPORT_UNDER_WAY] = "under way",
-                                      [REPORT_LEVEL] = "level",
-                                      [REPORT_AHEAD] = "ahead",
-                                      [REPORT_BEHIND] = "behind",
-                                      [REPORT_MORE_SEEDS] = "more seeds",
-                                      [REPORT_DEV_TOO_SMALL] = "dev too small",
-                                      [REPORT_NO_SPREAD] = "no spread"};
-  return names[outcome];
-}
-
 static json_t *cell_json(const report_verdict_table *table, const report_verdict_task *t,
                          const report_cell *cell)
 {
@@ -453,13 +332,14 @@ static json_t *cell_json(const report_verdict_table *table, const report_verdict
     base_json_append(&seeds, json_integer((json_int_t)report_record_number(r, "seed", 0)));
     base_json_append(&scores, base_json_number(r->dev.value[t->task->metrics[0]]));
   }
-  json_t *object = json_pack(
-      "{ss ss ss? ss sI ss so so so so so so}", "task", t->task->name, "method", cell->method->name,
-      "form", cell->method->form, "model", table->any->model, "epochs",
-      (json_int_t)epochs_of(table), "metric", metric_of(t), "rate", base_json_number(cell->rate),
-      "search_epochs", base_json_number(cell->search_epochs), "seeds", seeds, "scores", scores,
-      "mean", base_json_number(cell->score.mean), "interval", interval_json(cell->interval));
-  base_json_set(&object, "verdict", json_string(outcome_name(cell->outcome)));
+  json_t *object =
+      json_pack("{ss ss ss? ss sI ss so so so so so so}", "task", t->task->name, "method",
+                cell->method->name, "form", cell->method->form, "model", table->any->model,
+                "epochs", (json_int_t)report_verdict_epochs(table), "metric",
+                report_verdict_metric(t), "rate", base_json_number(cell->rate), "search_epochs",
+                base_json_number(cell->search_epochs), "seeds", seeds, "scores", scores, "mean",
+                base_json_number(cell->score.mean), "interval", interval_json(cell->interval));
+  base_json_set(&object, "verdict", json_string(report_outcome_name(cell->outcome)));
   if (cell->outcome == REPORT_BASELINE)
     return object;
   base_json_update(
