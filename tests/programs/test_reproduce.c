@@ -127,7 +127,7 @@ END_TEST
 
 START_TEST(every_table_is_written)
 {
-  static const char map[] = "plots/RTE-seed0-paper-attention.self.value-BA.svg";
+  static const char map[] = "plots/RTE-seed0-paper-attention.self.value.svg";
   const struct {
     const char *table, *methods, *text;
   } tables[] = {

@@ -15,12 +15,13 @@ static const char *named(const char *name, const char *end)
   return scratch_path(file);
 }
 
-static plot_heatmap map_of(const double *values, int rows, int columns)
+static plot_heatmap maps_of(const plot_map *maps, int count, int rows, int columns)
 {
   return (plot_heatmap){.title = "C_A <query> & value: ä",
+                        .maps = maps,
+                        .map_count = count,
                         .rows = rows,
                         .columns = columns,
-                        .values = values,
                         .row_axis = "layer",
                         .column_axis = "layer",
                         .low = 0,
@@ -88,7 +89,8 @@ START_TEST(a_format_by_the_end_of_the_name)
       .name = "lora", .x = x, .y = y, .count = 3, .line = true, .points = true};
   for (int i = 0; i < ENDS; i++) {
     size_t bytes;
-    const plot_heatmap map = map_of(values, 2, 2);
+    const plot_map values_map = {.values = values};
+    const plot_heatmap map = maps_of(&values_map, 1, 2, 2);
     expect_ok(plot_heatmap_write(named("a", ends[i]), &map));
     expect_ok(plot_heatmap_write(named("b", ends[i]), &map));
     check_same(named("a", ends[i]), named("b", ends[i]));
@@ -148,7 +150,8 @@ START_TEST(colours_say_values)
   int found[3][3];
   for (int v = 0; v < 3; v++) {
     const double four[] = {values[v], values[v], values[v], values[v]};
-    const plot_heatmap map = map_of(four, 2, 2);
+    const plot_map four_map = {.values = four};
+    const plot_heatmap map = maps_of(&four_map, 1, 2, 2);
     expect_ok(plot_heatmap_write(scratch_path("map.png"), &map));
     for (int c = 0; c < 3; c++)
       found[v][c] =
@@ -193,7 +196,8 @@ START_TEST(a_page_is_as_wide_as_its_texts)
 {
   enum { TITLE_ROWS = 2 * 40, COLUMNS = 40 };
   static const double values[COLUMNS * COLUMNS] = {0};
-  plot_heatmap narrow = map_of(values, 1, 1), wide = map_of(values, COLUMNS, COLUMNS);
+  const plot_map map = {.values = values};
+  plot_heatmap narrow = maps_of(&map, 1, 1, 1), wide = maps_of(&map, 1, COLUMNS, COLUMNS);
   narrow.title = wide.title =
       "C_BA, attention.output.dense.of.a.long.name (reference): mean 0.1234, WWWWWWWW";
   expect_ok(plot_heatmap_write(scratch_path("narrow.png"), &narrow));
@@ -235,11 +239,65 @@ START_TEST(a_page_is_as_wide_as_its_texts)
 }
 END_TEST
 
+/* Cells of 1 are light, cells of 0 dark. The scale at the right has both. */
+START_TEST(maps_stand_side_by_side)
+{
+  enum { SIDE = 6 };
+  double zeros[SIDE * SIDE] = {0}, ones[SIDE * SIDE], dark[2];
+  for (int i = 0; i < SIDE * SIDE; i++)
+    ones[i] = 1;
+  const plot_map maps[] = {{"C_A: mean 0.1234", zeros}, {"C_B", ones}, {"C_BA", zeros}};
+  for (int first = 0; first < 2; first++) {
+    const plot_heatmap plot = maps_of(maps + first, 2, SIDE, SIDE);
+    expect_ok(plot_heatmap_write(scratch_path("maps.png"), &plot));
+    ck_assert_int_gt(count_pixels(scratch_path("maps.png"), 33, 26, 84, &dark[first]), 0);
+  }
+  ck_assert_double_gt(dark[1], dark[0] + SIDE * 30 * 2); /* to the right by a map at least */
+
+  int found[2], last, width;
+  for (int count = 1; count <= 2; count++) {
+    const plot_map same[] = {{"", zeros}, {"", zeros}};
+    const plot_heatmap plot = maps_of(same, count, SIDE, SIDE);
+    expect_ok(plot_heatmap_write(scratch_path("maps.png"), &plot));
+    found[count - 1] = count_pixels(scratch_path("maps.png"), 33, 26, 84, NULL);
+  }
+  ck_assert_int_gt(found[1], 2 * found[0] - 1000); /* the scale has the colour once */
+
+  /* The title of a map makes room for itself. */
+  const plot_map titled[] = {{"WWWWWWWWWWWWWWWWWWWWWWWWWWWWWW", zeros}, {"WWWWWWWWWWWWWW", zeros}};
+  const plot_heatmap plot = maps_of(titled, 2, 1, 1);
+  expect_ok(plot_heatmap_write(scratch_path("titled.png"), &plot));
+  ck_assert_int_gt(count_ink(scratch_path("titled.png"), 0, &last, &width), 0);
+  ck_assert_int_lt(last, width - 8);
+}
+END_TEST
+
+/* White numbers take a part of dark cells; three maps of twelve columns have no room for them. */
+START_TEST(small_cells_have_no_numbers)
+{
+  enum { SIDE = 12, LARGE = 32, SMALL = 22 }; /* points of a cell */
+  static const double zeros[SIDE * SIDE] = {0};
+  const plot_map maps[] = {{NULL, zeros}, {NULL, zeros}, {NULL, zeros}};
+  for (int count = 1; count <= 3; count += 2) {
+    const plot_heatmap plot = maps_of(maps, count, SIDE, SIDE);
+    expect_ok(plot_heatmap_write(scratch_path("maps.png"), &plot));
+    const double side = SIDE * (count == 1 ? LARGE : SMALL) * 2,
+                 filled = count_pixels(scratch_path("maps.png"), 33, 26, 84, NULL) /
+                          (count * side * side);
+    if (count == 1)
+      ck_assert_double_lt(filled, 0.97);
+    else
+      ck_assert_double_gt(filled, 0.98);
+  }
+}
+END_TEST
+
 START_TEST(rows_are_called_by_their_numbers)
 {
   static const double values[] = {0, 1, 1, 0};
   static const int places[] = {0, 1}, others[] = {3, 11};
-  plot_heatmap map = map_of(values, 2, 2);
+  const plot_map values_map = {.values = values};
+  plot_heatmap map = maps_of(&values_map, 1, 2, 2);
   expect_ok(plot_heatmap_write(scratch_path("a.svg"), &map));
   map.numbers = places;
   expect_ok(plot_heatmap_write(scratch_path("b.svg"), &map));
@@ -355,7 +413,8 @@ END_TEST
 START_TEST(what_cannot_be_drawn_leaves_nothing)
 {
   const double values[] = {0.5}, none[] = {NAN};
-  plot_heatmap map = map_of(values, 1, 1);
+  const plot_map values_map = {.values = values};
+  plot_heatmap map = maps_of(&values_map, 1, 1, 1);
   expect_failure(plot_heatmap_write(scratch_path("map.gif"), &map), CDL_STATUS_USAGE, "map.gif");
   expect_failure(plot_heatmap_write(scratch_path("svg"), &map), CDL_STATUS_USAGE, "svg");
   expect_failure(plot_heatmap_write(scratch_path("no/map.svg"), &map), CDL_STATUS_IO, "no/map.svg");
@@ -381,6 +440,7 @@ int main(void)
                                                charts_show_what_can_be_shown,
                                                a_page_is_as_wide_as_its_texts,
                                                rows_are_called_by_their_numbers,
+                                               maps_stand_side_by_side, small_cells_have_no_numbers,
                                                values_and_intervals_lie_where_the_axis_says,
                                                what_lies_beyond_an_axis_ends_in_an_arrowhead,
                                                what_cannot_be_drawn_leaves_nothing, NULL});

@@ -103,19 +103,21 @@ cdl_status cli_analyze_map(const cli_analyze_output *out, const char *name, cons
       snprintf(heading, sizeof heading, "%s: mean %.4f", title, grid->upper);
     else
       snprintf(heading, sizeof heading, "%s", title);
-    const plot_heatmap map = {.title = heading,
-                              .rows = grid->layers,
-                              .columns = grid->layers,
-                              .values = grid->values,
-                              .row_axis = "layer",
-                              .column_axis = "layer",
-                              .low = low,
-                              .high = 1,
-                              .decimals = 2,
-                              .numbers = numbers};
+    const plot_map map = {.values = grid->values};
+    const plot_heatmap plot = {.title = heading,
+                               .maps = &map,
+                               .map_count = 1,
+                               .rows = grid->layers,
+                               .columns = grid->layers,
+                               .row_axis = "layer",
+                               .column_axis = "layer",
+                               .low = low,
+                               .high = 1,
+                               .decimals = 2,
+                               .numbers = numbers};
     status = path_of(out, file, &path);
     if (status == CDL_STATUS_OK)
-      status = plot_heatmap_write(path, &map);
+      status = plot_heatmap_write(path, &plot);
     free(path);
   }
   free(numbers);

@@ -14,7 +14,7 @@
 
 /* The version is incremented with every change of a type in this header or in those that it
  * includes. */
-enum { PLOT_MAGIC = 0x706c6f74, PLOT_VERSION = 2 };
+enum { PLOT_MAGIC = 0x706c6f74, PLOT_VERSION = 3 };
 
 typedef enum { PLOT_SVG, PLOT_PNG, PLOT_PDF, PLOT_FORMAT_COUNT } plot_format;
 

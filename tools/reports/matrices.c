@@ -154,32 +154,39 @@ typedef struct {
   bool draws;
 } place;
 
-/* Draws one grid as plots/RTE-seed0-reference-attention.self.query-A.svg and shows it in the
- * report. */
-static cdl_status draw_grid(const place *p, const analysis_adapted_target *layers,
-                            analysis_conversion_kind kind, const analysis_grid *grid)
+/* Draws a target's three maps as plots/RTE-seed0-reference-attention.self.query.svg and shows them
+ * in the report. */
+static cdl_status draw_maps(const place *p, const analysis_conversion_target *target)
 {
-  const char *target = layers->name;
+  const analysis_adapted_target *layers = target->target;
   const report_comparison *c = p->comparison;
-  char name[256], title[128];
-  snprintf(name, sizeof name, "plots/%s-seed%" PRId64 "-%s-%.80s-%s.svg", c->tasks[p->task]->name,
-           c->seeds[p->seed], p->form, target, analysis_conversion_name(kind));
-  snprintf(title, sizeof title, "C_%s, %.60s (%s): mean %.4f", analysis_conversion_name(kind),
-           target, p->form, grid->upper);
+  char name[256], title[256], titles[ANALYSIS_CONVERSION_COUNT][64];
+  plot_map maps[ANALYSIS_CONVERSION_COUNT];
+  snprintf(name, sizeof name, "plots/%s-seed%" PRId64 "-%s-%.80s.svg", c->tasks[p->task]->name,
+           c->seeds[p->seed], p->form, layers->name);
+  snprintf(title, sizeof title, "%.120s, form %s: similarity of the layers' conversion matrices",
+           layers->name, p->form);
+  for (int k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
+    const analysis_grid *grid = &target->figures[k][ANALYSIS_SIDE_LEFT].grid;
+    snprintf(titles[k], sizeof titles[k], "C_%s: mean %.4f",
+             analysis_conversion_name((analysis_conversion_kind)k), grid->upper);
+    maps[k] = (plot_map){.title = titles[k], .values = grid->values};
+  }
   int *numbers = analysis_layer_numbers(layers);
-  const plot_heatmap map = {.title = title,
-                            .rows = grid->layers,
-                            .columns = grid->layers,
-                            .values = grid->values,
-                            .row_axis = "layer",
-                            .column_axis = "layer",
-                            .low = 0,
-                            .high = 1,
-                            .decimals = 2,
-                            .numbers = numbers};
+  const plot_heatmap plot = {.title = title,
+                             .maps = maps,
+                             .map_count = ANALYSIS_CONVERSION_COUNT,
+                             .rows = layers->count,
+                             .columns = layers->count,
+                             .row_axis = "layer",
+                             .column_axis = "layer",
+                             .low = 0,
+                             .high = 1,
+                             .decimals = 2,
+                             .numbers = numbers};
   char *path = base_path_join(c->folder, name);
   const cdl_status status = path != NULL && numbers != NULL
-                                ? plot_heatmap_write(path, &map)
+                                ? plot_heatmap_write(path, &plot)
                                 : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
   free(path);
   free(numbers);
@@ -223,10 +230,8 @@ static cdl_status write_figure(const place *p, cdl_queue *queue, const analysis_
                             c->tasks[p->task]->name, c->seeds[p->seed], p->form, n);
   conversion_table(p->to, &result);
   cdl_status status = CDL_STATUS_OK;
-  for (size_t t = 0; p->draws && t < result.count; t++)
-    for (int k = 0; status == CDL_STATUS_OK && k < ANALYSIS_CONVERSION_COUNT; k++)
-      status = draw_grid(p, result.targets[t].target, (analysis_conversion_kind)k,
-                         &result.targets[t].figures[k][ANALYSIS_SIDE_LEFT].grid);
+  for (size_t t = 0; p->draws && status == CDL_STATUS_OK && t < result.count; t++)
+    status = draw_maps(p, &result.targets[t]);
   analysis_conversion_free(&result);
   return status;
 }
@@ -263,8 +268,8 @@ cdl_status report_write_conversion(const report_source *source, report_document 
       to, "How alike the layers' matrices are that turn a frozen W into what LoRA "
           "trained upon it (equation 2). Form `reference`, which the paper's code "
           "computes: W⁻¹Aᵀ, W⁻¹B and W⁻¹BA, where all W are square. Form `paper`, "
-          "equations 5 and 6 turned round: (Wᵀ)⁺Aᵀ, W⁺B and W⁺BA. A figure's mean "
-          "is that above the diagonal.");
+          "equations 5 and 6 turned round: (Wᵀ)⁺Aᵀ, W⁺B and W⁺BA. A map's mean is "
+          "that above the diagonal.");
   place p = {.comparison = c, .to = to, .draws = report_can_draw(to)};
   for (p.task = 0; p.task < c->task_count; p.task++)
     for (p.seed = 0; p.seed < c->seed_count; p.seed++)
