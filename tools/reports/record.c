@@ -1,6 +1,5 @@
 #include "tools/reports/record.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,8 +9,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/path.h"
-
-enum { EXAMPLES_MOST = 10 * 1000 * 1000 };
+#include "tools/reports/numbers.h"
 
 static const char *const role_names[] = {
     [REPORT_ROLE_SEARCH] = "search", [REPORT_ROLE_REPORT] = "report"};
@@ -72,48 +70,6 @@ double report_record_number(const report_record *r, const char *setting, double 
   return json_is_number(value) ? json_number_value(value) : otherwise;
 }
 
-/* ---- Lists of numbers in one string: a line of a file, however many they are ---- */
-
-static cdl_status join_numbers(const char *path, const double *values, size_t count, json_t **text)
-{
-  char *joined = malloc(count * BASE_JSON_REAL_BYTES + 1);
-  if (joined == NULL)
-    return no_memory(path);
-  size_t used = 0;
-  for (size_t i = 0; i < count; i++) {
-    if (i > 0)
-      joined[used++] = ' ';
-    used += (size_t)sprintf(joined + used, "%.9g", values[i]);
-  }
-  joined[used] = '\0';
-  *text = json_string(joined);
-  free(joined);
-  return CDL_STATUS_OK;
-}
-
-static cdl_status split_numbers(const char *path, const json_t *object, const char *key,
-                                double **values, size_t *count)
-{
-  const char *text;
-  CDL_TRY(base_json_string(path, object, key, false, &text));
-  size_t space = 0;
-  for (const char *c = text; *c != '\0'; c++)
-    space += *c == ' ';
-  *values = calloc(space + 1, sizeof **values);
-  if (*values == NULL)
-    return no_memory(path);
-  for (*count = 0; *text != '\0' && *count < EXAMPLES_MOST; text += *text == ' ') {
-    char *end;
-    const double value = strtod(text, &end);
-    if (end == text || (*end != '\0' && *end != ' ') || !isfinite(value))
-      return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\" is not a list of numbers with spaces between",
-                      path, key);
-    (*values)[(*count)++] = value;
-    text = end;
-  }
-  return CDL_STATUS_OK;
-}
-
 /* ---- A record's file ---- */
 
 static json_t *hash_json(uint64_t hash)
@@ -166,7 +122,7 @@ cdl_status report_record_write(const char *folder, const report_record *r)
 {
   json_t *predictions = NULL;
   if (report_record_finished(r))
-    CDL_TRY(join_numbers(folder, r->predictions, r->examples, &predictions));
+    CDL_TRY(report_numbers_join(folder, r->predictions, r->examples, &predictions));
   json_t *object = json_pack(
       "{si ss ss ss s{ss so} so so s{ss ss} s{sI sI} so so}", "semantics", REPORT_SEMANTICS, "role",
       role_names[r->role], "task", r->task->name, "method", r->method->name, "model", "name",
@@ -189,7 +145,7 @@ cdl_status report_record_write(const char *folder, const report_record *r)
 cdl_status report_labels_write(const char *folder, const report_labels *labels)
 {
   json_t *text = NULL;
-  CDL_TRY(join_numbers(folder, labels->label, labels->count, &text));
+  CDL_TRY(report_numbers_join(folder, labels->label, labels->count, &text));
   return write_file(
       folder, record_path(folder, labels->task->name, "dev", "labels", labels->data_hash),
       json_pack("{si ss so so}", "semantics", REPORT_SEMANTICS, "task", labels->task->name, "data",
@@ -258,7 +214,7 @@ static cdl_status read_result(const char *path, const json_t *object, report_rec
     r->dev.value[m] = number_of(dev, cdl_metric_name((cdl_metric)m));
   if (!(r->kept_epoch > 0) || !json_is_object(dev))
     return expected(path, "\"kept_epoch\" above 0 and \"dev\"");
-  return split_numbers(path, object, "predictions", &r->predictions, &r->examples);
+  return report_numbers_split(path, object, "predictions", &r->predictions, &r->examples);
 }
 
 static cdl_status read_record(const char *path, const json_t *object, report_record *r)
@@ -291,7 +247,7 @@ static cdl_status read_record(const char *path, const json_t *object, report_rec
 
 static cdl_status read_labels(const char *path, const json_t *object, report_labels *labels)
 {
-  return split_numbers(path, object, "labels", &labels->label, &labels->count);
+  return report_numbers_split(path, object, "labels", &labels->label, &labels->count);
 }
 
 /* What both kinds of file begin with. */
@@ -341,14 +297,14 @@ static cdl_status read_file(report_records *records, const char *folder, const c
   return status;
 }
 
-static int is_record(const struct dirent *entry)
+int report_is_record(const struct dirent *entry)
 {
   static const char suffix[] = ".json";
   const size_t n = strlen(entry->d_name), end = sizeof suffix - 1;
   return entry->d_name[0] != '.' && n > end && strcmp(entry->d_name + n - end, suffix) == 0;
 }
 
-static int compare_entries(const struct dirent **a, const struct dirent **b)
+int report_compare_entries(const struct dirent **a, const struct dirent **b)
 {
   return strcmp((*a)->d_name, (*b)->d_name); /* alphasort follows the locale */
 }
@@ -359,7 +315,7 @@ cdl_status report_records_read(const char *folder, report_records *records)
   *records = (report_records){0};
   if (!base_file_exists(folder))
     return CDL_STATUS_OK;
-  const int found = scandir(folder, &entries, is_record, compare_entries);
+  const int found = scandir(folder, &entries, report_is_record, report_compare_entries);
   if (found < 0)
     return cdl_fail(CDL_STATUS_IO, "%s: the folder cannot be read", folder);
   records->item = calloc((size_t)found + 1, sizeof *records->item);

@@ -3,6 +3,7 @@
 #ifndef CONDLORA_TOOLS_REPORTS_RECORD_H
 #define CONDLORA_TOOLS_REPORTS_RECORD_H
 
+#include <dirent.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,6 +75,10 @@ static inline bool report_record_finished(const report_record *record)
 {
   return record->predictions != NULL;
 }
+
+/* For scandir: which entries of a folder are records, and their order by name. */
+int report_is_record(const struct dirent *entry);
+int report_compare_entries(const struct dirent **a, const struct dirent **b);
 
 /* Reads a folder; a missing folder holds no records. The caller releases `records`, also after a
  * failure. Errors: DATA, naming the file and what was expected; IO; MEMORY. */
