@@ -273,20 +273,136 @@ START_TEST(a_search_trains_by_halving_and_seeds_at_the_chosen_rate)
     }
   }
   /* The figure follows the answer; without plots the report says so, once. */
-  static const char figure[] = "plots/verdict-differences.svg", left_out[] = "Plots are left out: ";
+  static const char figure[] = "plots/verdict-differences.svg",
+                    map[] = "plots/verdict-1-RTE-paper-attention.self.value.svg",
+                    left_out[] = "Plots are left out: ";
   const char *report = read_text(joined(out, "verdict.md")),
              *shown = strstr(report, plots_are_drawn() ? figure : left_out);
   ck_assert_ptr_nonnull(shown);
   ck_assert_ptr_null(strstr(shown + 1, left_out));
   ck_assert(strstr(report, "## Answer") < shown && shown < strstr(report, "## model, 4 epochs"));
   ck_assert_int_eq(exists(joined(out, figure)), plots_are_drawn());
+  ck_assert_ptr_nonnull(strstr(report, "## Trained matrices: model, 4 epochs"));
+  ck_assert_int_eq(strstr(report, map) != NULL, plots_are_drawn());
   /* Records alone give the same bytes; of records alone, nothing is trained. */
   const char *again = scratch("again");
   check_done(RUN("reproduce", "verdict", "--records", records, "--output", again));
-  const char *const files[] = {"verdict.md", "verdict.html", "verdict.json", figure};
-  for (size_t i = 0; i < (plots_are_drawn() ? 4 : 3); i++)
+  const char *const files[] = {"verdict.md", "verdict.html", "verdict.json", figure, map};
+  for (size_t i = 0; i < (plots_are_drawn() ? 5 : 3); i++)
     ck_assert_str_eq(read_text(joined(again, files[i])), read_text(joined(out, files[i])));
   ck_assert(!exists(joined(again, "runs")));
+}
+END_TEST
+
+/* The path of the one file whose name begins so. */
+static const char *file_of(const char *folder, const char *prefix)
+{
+  const char *found = NULL;
+  DIR *stream = opendir(folder);
+  ck_assert_msg(stream != NULL, "%s", folder);
+  for (struct dirent *entry; (entry = readdir(stream)) != NULL;)
+    if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+      found = joined(folder, entry->d_name);
+  closedir(stream);
+  ck_assert_msg(found != NULL, "%s in %s", prefix, folder);
+  return found;
+}
+
+/* The values of a measure of attention.self.value in a record of matrices. */
+static const char *values_of(json_t *record, const char *of, const char *name)
+{
+  size_t i;
+  json_t *measure;
+  json_array_foreach(json_object_get(record, "measures"), i, measure)
+  {
+    if (strcmp(json_string_value(json_object_get(measure, "of")), of) == 0 &&
+        strcmp(json_string_value(json_object_get(measure, "name")), name) == 0 &&
+        strcmp(json_string_value(json_object_get(measure, "target")), "attention.self.value") == 0)
+      return json_string_value(json_object_get(measure, "values"));
+  }
+  ck_abort_msg("no %s %s", of, name);
+}
+
+static json_t *value_target(const char *path)
+{
+  size_t i;
+  json_t *target;
+  json_array_foreach(json_object_get(parsed(read_text(path)), "targets"), i, target)
+  {
+    if (strcmp(json_string_value(json_object_get(target, "target")), "attention.self.value") == 0)
+      return target;
+  }
+  ck_abort_msg("%s: no attention.self.value", path);
+}
+
+/* Takes one number from the text. */
+static void check_next(const char **text, double wanted)
+{
+  char *end;
+  const double value = strtod(*text, &end);
+  ck_assert(end != *text);
+  ck_assert_double_eq_tol(value, wanted, 0.50001e-4); /* four decimals are kept */
+  *text = end;
+}
+
+#define ANALYZE(what, adapter, output, ...)                                                    \
+  "analyze", what, "--model", case_file("bert-condlora-paper", "model"), "--adapter", adapter, \
+      "--i", vectors, "--j", vectors, "--plots", "none", "--output", output, "--seed", "0",    \
+      __VA_ARGS__
+
+/* What the records say of matrices is what condlora analyze says of the adapters. */
+START_TEST(matrices_are_recorded_as_they_are)
+{
+  const char *data = small_glue(), *out = scratch("out"),
+             *records = joined(out, "records/matrices");
+  check_done(RUN(SMALL_VERDICT(data, out, NULL)));
+  ck_assert_uint_eq(count_lines(listed(records)), 2 * 2);
+  const char *beside = file_of(records, "RTE-condlora-");
+  json_t *base = parsed(read_text(file_of(records, "RTE-lora-"))),
+         *other = parsed(read_text(beside));
+  const char *vectors = text_of("%g", number_at(base, "vectors")), *adapters[2];
+  json_t *cells = json_object_get(parsed(read_text(joined(out, "verdict.json"))), "cells"), *cell;
+  size_t i;
+  json_array_foreach(cells, i, cell)
+  {
+    const char *method = json_string_value(json_object_get(cell, "method"));
+    if (strcmp(json_string_value(json_object_get(cell, "task")), "RTE") == 0)
+      adapters[strcmp(method, "lora") != 0] =
+          joined(out, text_of("runs/RTE/%s/rate%g-seed0/adapter", method, number_at(cell, "rate")));
+  }
+  check_done(RUN(ANALYZE("conversion", adapters[0], scratch("conversion"), NULL)));
+  check_done(RUN(ANALYZE("correlation", adapters[1], scratch("correlation"), NULL)));
+  check_done(
+      RUN(ANALYZE("similarity", adapters[0], scratch("similarity"), "--adapter2", adapters[1])));
+
+  json_t *row, *number;
+  size_t k;
+  const char *values = values_of(base, "conversion", "paper BA");
+  json_t *matrices =
+      json_object_get(value_target(scratch("conversion/conversion.json")), "matrices");
+  json_array_foreach(
+      json_object_get(json_object_get(json_object_get(matrices, "BA"), "left"), "phi"), i, row)
+  {
+    json_array_foreach(row, k, number) check_next(&values, json_number_value(number));
+  }
+  ck_assert_str_eq(values, "");
+  values = values_of(other, "similarity", "B");
+  json_array_foreach(json_object_get(value_target(scratch("similarity/similarity.json")), "layers"),
+                     i, row) check_next(&values, number_at(json_object_get(row, "B"), "phi"));
+  ck_assert_str_eq(values, "");
+  values = values_of(other, "correlation", "right");
+  json_array_foreach(
+      json_object_get(value_target(scratch("correlation/correlation.json")), "layers"), i, row)
+      check_next(&values, number_at(json_object_get(row, "right"), "phi"));
+  ck_assert_str_eq(values, "");
+
+  /* A record that is missing is made again from the adapters, and not without them. */
+  const char *before = read_text(beside);
+  ck_assert_int_eq(unlink(beside), 0);
+  check_done(RUN(SMALL_VERDICT(data, scratch("elsewhere"), "--records", joined(out, "records"))));
+  ck_assert(!exists(beside));
+  check_done(RUN(SMALL_VERDICT(data, out, NULL)));
+  ck_assert_str_eq(read_text(beside), before);
 }
 END_TEST
 
@@ -433,6 +549,7 @@ int main(void)
   CASE(suite, every_table_is_written);
   CASE(suite, one_that_was_stopped_ends_in_the_same_report);
   CASE(suite, a_search_trains_by_halving_and_seeds_at_the_chosen_rate);
+  CASE(suite, matrices_are_recorded_as_they_are);
   CASE(suite, a_verdict_that_was_stopped_has_the_same_records);
   CASE(suite, bad_calls_of_the_verdict_say_what_is_wrong);
   CASE(suite, anything_else_in_the_same_folder_is_refused);

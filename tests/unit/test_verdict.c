@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "tests/unit/scratch.h"
 #include "tools/reports/halving.h"
+#include "tools/reports/matrix_records.h"
 #include "tools/reports/verdict.h"
 #include "tools/reports/verdict_write.h"
 
@@ -319,6 +320,107 @@ START_TEST(predictions_must_fit_the_labels)
 }
 END_TEST
 
+/* ---- Matrices ---- */
+
+static void write_matrices(const char *folder)
+{
+  report_matrices m = {.run = 0x0123456789abcdef, .vectors = 8};
+  expect_ok(cdl_task_find("MRPC", &m.task));
+  expect_ok(report_compared_method_find("lora", &m.method));
+  report_measure *pairs = report_measure_add(&m, REPORT_MEASURE_CONVERSION, "paper A", "query", 4);
+  ck_assert_ptr_nonnull(pairs);
+  for (int i = 0; i < 16; i++) {
+    pairs->layers[i / 4] = 2 + i / 4;
+    pairs->values[i] = i / 4 == i % 4 ? 1 : 0.01 * (i / 4 + i % 4);
+  }
+  pairs->random = NAN;
+  pairs->expected = 0.25;
+  report_measure *one = report_measure_add(&m, REPORT_MEASURE_SIMILARITY, "B", "query", 2);
+  ck_assert_ptr_nonnull(one);
+  one->layers[1] = 1;
+  one->values[0] = 0.12344;
+  one->values[1] = 0.5;
+  one->random = one->expected = 0.125;
+  expect_ok(report_matrices_write(folder, &m));
+  report_matrices_release(&m);
+}
+
+START_TEST(matrices_are_read_as_they_were_written)
+{
+  const char *folder = scratch_path("records");
+  report_matrices_list list;
+  expect_ok(report_matrices_read(folder, &list));
+  ck_assert_uint_eq(list.count, 0);
+  report_matrices_list_release(&list);
+  write_matrices(folder);
+  expect_ok(report_matrices_read(folder, &list));
+  ck_assert_ptr_null(report_matrices_find(&list, 1));
+  const report_matrices *m = report_matrices_find(&list, 0x0123456789abcdef);
+  ck_assert_ptr_nonnull(m);
+  ck_assert_int_eq(m->vectors, 8);
+  const report_measure *pairs =
+      report_measure_find(m, REPORT_MEASURE_CONVERSION, "paper A", "query");
+  ck_assert_ptr_nonnull(pairs);
+  ck_assert_int_eq(pairs->layers[3], 5);
+  ck_assert(isnan(pairs->random));
+  /* Pairs 01 02 03 12 13 23; of the deeper two layers, 23. */
+  ck_assert_double_eq_tol(report_measure_mean(pairs), 0.01 * (1 + 2 + 3 + 3 + 4 + 5) / 6, 1e-12);
+  ck_assert_double_eq_tol(report_measure_deeper_mean(pairs), 0.05, 1e-12);
+  const report_measure *one = report_measure_find(m, REPORT_MEASURE_SIMILARITY, "B", "query");
+  ck_assert_ptr_nonnull(one);
+  ck_assert_double_eq_tol(report_measure_mean(one), (0.1234 + 0.5) / 2, 1e-12);
+  ck_assert_ptr_null(report_measure_find(m, REPORT_MEASURE_SIMILARITY, "A", "query"));
+  report_matrices_list_release(&list);
+
+  /* Runs are read without them: the two do not disturb each other. */
+  report_records records;
+  expect_ok(report_records_read(folder, &records));
+  ck_assert_uint_eq(records.count, 0);
+  report_records_release(&records);
+}
+END_TEST
+
+START_TEST(damaged_matrices_are_named)
+{
+  static const char name[] = "MRPC-lora-0123456789abcdef.json";
+  static const struct {
+    const char *from, *to, *said;
+  } cases[] = {{"\"semantics\": 1", "\"semantics\": 2", "obsolete"},
+               {"\"lora\"", "\"nothing\"", "no method"},
+               {"\"MRPC\"", "\"nothing\"", "no task"},
+               {"0123456789abcdef", "0123", "hexadecimal"},
+               {"\"similarity\"", "\"nothing\"", "similarity, correlation or conversion"},
+               {"\"0.1234 0.5\"", "\"0.1234\"", "as many values"},
+               {"\"0.1234 0.5\"", "\"0.1234 x\"", "list of numbers"},
+               {"\"0 1\"", "\"0 1.5\"", "whole numbers"},
+               {"\"0 1\"", "\"\"", "1 to 1000"}};
+  const char *folder = scratch_path("records"), *place = scratch_path("records/matrices");
+  char path[4200];
+  snprintf(path, sizeof path, "%s/%s", place, name);
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    size_t bytes;
+    write_matrices(folder);
+    char *text = (char *)scratch_get(path, &bytes);
+    text = realloc(text, bytes + 1);
+    ck_assert_ptr_nonnull(text);
+    text[bytes] = '\0';
+    const char *at = strstr(text, cases[i].from);
+    ck_assert_msg(at != NULL, "%s", cases[i].from);
+    char *changed;
+    ck_assert_int_ge(asprintf(&changed, "%.*s%s%s", (int)(at - text), text, cases[i].to,
+                              at + strlen(cases[i].from)),
+                     0);
+    scratch_put_text(path, changed);
+    report_matrices_list list;
+    expect_failure(report_matrices_read(folder, &list), CDL_STATUS_DATA, name);
+    ck_assert_msg(strstr(cdl_error_message(), cases[i].said) != NULL, "%s", cdl_error_message());
+    report_matrices_list_release(&list);
+    free(text);
+    free(changed);
+  }
+}
+END_TEST
+
 int main(void)
 {
   return scratch_run(
@@ -327,5 +429,5 @@ int main(void)
                         a_record_is_read_as_it_was_written, other_runs_have_other_keys,
                         damaged_records_are_named, outcomes_follow_the_rule,
                         the_bootstrap_is_as_wide_as_the_binomial, predictions_must_fit_the_labels,
-                        NULL});
+                        matrices_are_read_as_they_were_written, damaged_matrices_are_named, NULL});
 }

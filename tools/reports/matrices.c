@@ -3,12 +3,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/path.h"
 #include "model/inference/inference.h"
 #include "tools/analysis/conversion.h"
+#include "tools/analysis/correlation.h"
 #include "tools/analysis/similarity.h"
-#include "tools/plot/plot.h"
 #include "tools/reports/plots.h"
 
 enum { VECTORS = 8 }; /* i and j of equation 2, if the ranks are at least this */
@@ -19,14 +20,8 @@ typedef struct {
   analysis_adapted adapted;
 } opened;
 
-static cdl_status open_run(const report_source *source, size_t task, size_t method, size_t seed,
-                           opened *o)
+static cdl_status open_adapter(const report_source *source, const char *adapter, opened *o)
 {
-  char *folder = report_compared_run_folder(source->comparison, task, method, seed),
-       *adapter = folder != NULL ? base_path_join(folder, "adapter") : NULL;
-  free(folder);
-  if (adapter == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", source->comparison->folder);
   const inference_settings settings = {.model = source->model,
                                        .adapter = adapter,
                                        .backend = source->backend,
@@ -35,13 +30,25 @@ static cdl_status open_run(const report_source *source, size_t task, size_t meth
                                        .no_fallback = source->no_fallback,
                                        .part = INFERENCE_OPEN_ADAPTED};
   const analysis_selection all = {0};
-  cdl_status status = inference_open(&o->model, &settings);
-  free(adapter);
-  CDL_TRY(status);
+  CDL_TRY(inference_open(&o->model, &settings));
   adapter_materialize(o->model.adapter, o->model.queue);
-  status = analysis_adapted_read(o->model.encoder, o->model.queue, &all, &o->adapted);
+  const cdl_status status =
+      analysis_adapted_read(o->model.encoder, o->model.queue, &all, &o->adapted);
   if (status != CDL_STATUS_OK)
     inference_close(&o->model);
+  return status;
+}
+
+static cdl_status open_run(const report_source *source, size_t task, size_t method, size_t seed,
+                           opened *o)
+{
+  char *folder = report_compared_run_folder(source->comparison, task, method, seed),
+       *adapter = folder != NULL ? base_path_join(folder, "adapter") : NULL;
+  free(folder);
+  if (adapter == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", source->comparison->folder);
+  const cdl_status status = open_adapter(source, adapter, o);
+  free(adapter);
   return status;
 }
 
@@ -154,43 +161,29 @@ typedef struct {
   bool draws;
 } place;
 
-/* Draws a target's three maps as plots/RTE-seed0-reference-attention.self.query.svg and shows them
- * in the report. */
+/* Draws a target's maps as plots/RTE-seed0-reference-attention.self.query.svg. */
 static cdl_status draw_maps(const place *p, const analysis_conversion_target *target)
 {
-  const analysis_adapted_target *layers = target->target;
   const report_comparison *c = p->comparison;
-  char name[256], title[256], titles[ANALYSIS_CONVERSION_COUNT][64];
-  plot_map maps[ANALYSIS_CONVERSION_COUNT];
+  const analysis_adapted_target *layers = target->target;
+  char name[256];
+  int *numbers = analysis_layer_numbers(layers);
+  if (numbers == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
+  report_conversion_maps maps = {.task = c->tasks[p->task]->name,
+                                 .target = layers->name,
+                                 .form = p->form,
+                                 .layers = numbers,
+                                 .count = layers->count};
+  for (int k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
+    maps.values[k] = target->figures[k][ANALYSIS_SIDE_LEFT].grid.values;
+    maps.means[k] = target->figures[k][ANALYSIS_SIDE_LEFT].grid.upper;
+  }
   snprintf(name, sizeof name, "plots/%s-seed%" PRId64 "-%s-%.80s.svg", c->tasks[p->task]->name,
            c->seeds[p->seed], p->form, layers->name);
-  snprintf(title, sizeof title, "%.120s, form %s: similarity of the layers' conversion matrices",
-           layers->name, p->form);
-  for (int k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
-    const analysis_grid *grid = &target->figures[k][ANALYSIS_SIDE_LEFT].grid;
-    snprintf(titles[k], sizeof titles[k], "C_%s: mean %.4f",
-             analysis_conversion_name((analysis_conversion_kind)k), grid->upper);
-    maps[k] = (plot_map){.title = titles[k], .values = grid->values};
-  }
-  int *numbers = analysis_layer_numbers(layers);
-  const plot_heatmap plot = {.title = title,
-                             .maps = maps,
-                             .map_count = ANALYSIS_CONVERSION_COUNT,
-                             .rows = layers->count,
-                             .columns = layers->count,
-                             .row_axis = "layer",
-                             .column_axis = "layer",
-                             .low = 0,
-                             .high = 1,
-                             .decimals = 2,
-                             .numbers = numbers};
-  char *path = base_path_join(c->folder, name);
-  const cdl_status status = path != NULL && numbers != NULL
-                                ? plot_heatmap_write(path, &plot)
-                                : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
-  free(path);
+  const cdl_status status = report_draw_conversion(c->folder, name, &maps, p->to);
   free(numbers);
-  return status == CDL_STATUS_OK ? report_document_image(p->to, name, title) : status;
+  return status;
 }
 
 static void conversion_table(report_document *to, const analysis_conversion *result)
@@ -275,4 +268,140 @@ cdl_status report_write_conversion(const report_source *source, report_document 
     for (p.seed = 0; p.seed < c->seed_count; p.seed++)
       CDL_TRY(write_run(source, base, p));
   return CDL_STATUS_OK;
+}
+
+/* ---- Records ---- */
+
+static cdl_status no_measure(const char *target)
+{
+  return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a measure of %s", target);
+}
+
+static cdl_status measure_correlation(const opened *o, uint64_t seed, report_matrices *m)
+{
+  const analysis_correlation_settings settings = {
+      .i = m->vectors,
+      .j = m->vectors,
+      .sides = {[ANALYSIS_SIDE_LEFT] = true, [ANALYSIS_SIDE_RIGHT] = true},
+      .seed = seed};
+  analysis_correlation result;
+  CDL_TRY(analysis_correlation_compute(o->model.queue, &o->adapted, &settings, &result));
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t t = 0; t < result.count; t++)
+    for (int side = 0; status == CDL_STATUS_OK && side < ANALYSIS_SIDE_COUNT; side++) {
+      const analysis_correlation_target *from = &result.targets[t];
+      report_measure *to =
+          report_measure_add(m, REPORT_MEASURE_CORRELATION, analysis_side_name((analysis_side)side),
+                             from->target->name, (size_t)from->target->count);
+      if (to == NULL) {
+        status = no_measure(from->target->name);
+        break;
+      }
+      to->random = from->mean[side].random;
+      to->expected = from->mean[side].expected;
+      for (size_t l = 0; l < to->count; l++) {
+        to->layers[l] = from->target->layers[l].number;
+        to->values[l] = from->layers[l][side].phi;
+      }
+    }
+  analysis_correlation_free(&result);
+  return status;
+}
+
+static cdl_status measure_similarity(const opened *base, const opened *o, uint64_t seed,
+                                     report_matrices *m)
+{
+  const int64_t n = vectors_of(&base->adapted);
+  const analysis_similarity_settings settings = {.i = n, .j = m->vectors, .seed = seed};
+  analysis_similarity result;
+  CDL_TRY(
+      analysis_similarity_compute(o->model.queue, &base->adapted, &o->adapted, &settings, &result));
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t t = 0; t < result.count; t++)
+    for (int k = 0; status == CDL_STATUS_OK && k < ANALYSIS_SIMILARITY_COUNT; k++) {
+      const analysis_similarity_target *from = &result.targets[t];
+      report_measure *to = report_measure_add(m, REPORT_MEASURE_SIMILARITY,
+                                              analysis_similarity_name((analysis_similarity_kind)k),
+                                              from->name, (size_t)from->count);
+      if (to == NULL) {
+        status = no_measure(from->name);
+        break;
+      }
+      to->random = from->random[k];
+      to->expected = from->expected[k];
+      for (size_t l = 0; l < to->count; l++) {
+        to->layers[l] = from->layers[l].number;
+        to->values[l] = from->layers[l].phi[k];
+      }
+    }
+  analysis_similarity_free(&result);
+  return status;
+}
+
+static cdl_status take_conversion(const analysis_conversion_target *from, const char *form,
+                                  int kind, report_matrices *m)
+{
+  const analysis_conversion_figure *figure = &from->figures[kind][ANALYSIS_SIDE_LEFT];
+  char name[24];
+  snprintf(name, sizeof name, "%s %s", form,
+           analysis_conversion_name((analysis_conversion_kind)kind));
+  report_measure *to = report_measure_add(m, REPORT_MEASURE_CONVERSION, name, from->target->name,
+                                          (size_t)from->target->count);
+  if (to == NULL)
+    return no_measure(from->target->name);
+  to->random = figure->random.upper;
+  to->expected = figure->expected;
+  for (size_t l = 0; l < to->count; l++)
+    to->layers[l] = from->target->layers[l].number;
+  memcpy(to->values, figure->grid.values, to->count * to->count * sizeof *to->values);
+  return CDL_STATUS_OK;
+}
+
+static cdl_status measure_conversion(const opened *o, adapter_orientation form, const char *name,
+                                     uint64_t seed, report_matrices *m)
+{
+  const analysis_conversion_settings settings = {.form = form,
+                                                 .i = m->vectors,
+                                                 .j = m->vectors,
+                                                 .sides = {[ANALYSIS_SIDE_LEFT] = true},
+                                                 .seed = seed};
+  analysis_conversion result;
+  CDL_TRY(analysis_conversion_compute(o->model.queue, &o->adapted, &settings, &result));
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t t = 0; t < result.count; t++)
+    for (int k = 0; status == CDL_STATUS_OK && k < ANALYSIS_CONVERSION_COUNT; k++)
+      status = take_conversion(&result.targets[t], name, k, m);
+  analysis_conversion_free(&result);
+  return status;
+}
+
+static cdl_status measure_conversions(const opened *o, uint64_t seed, report_matrices *m)
+{
+  if (all_square(&o->adapted))
+    CDL_TRY(measure_conversion(o, ADAPTER_ORIENTATION_REFERENCE, "reference", seed, m));
+  return measure_conversion(o, ADAPTER_ORIENTATION_PAPER, "paper", seed, m);
+}
+
+static cdl_status measure_beside(const report_source *source, const char *baseline, const opened *o,
+                                 uint64_t seed, report_matrices *m)
+{
+  opened base;
+  CDL_TRY(open_adapter(source, baseline, &base));
+  const cdl_status status = measure_similarity(&base, o, seed, m);
+  close_run(&base);
+  return status;
+}
+
+cdl_status report_matrices_measure(const report_source *source, const char *adapter,
+                                   const char *baseline, int64_t seed, report_matrices *m)
+{
+  opened o;
+  CDL_TRY(open_adapter(source, adapter, &o));
+  m->vectors = vectors_of(&o.adapted);
+  cdl_status status = measure_correlation(&o, (uint64_t)seed, m);
+  if (status == CDL_STATUS_OK)
+    status = baseline != NULL ? measure_beside(source, baseline, &o, (uint64_t)seed, m)
+                              : measure_conversions(&o, (uint64_t)seed, m);
+  close_run(&o);
+  return status;
 }

@@ -12,6 +12,7 @@
 #include "tools/reports/document.h"
 #include "tools/reports/plots.h"
 #include "tools/reports/verdict.h"
+#include "tools/reports/verdict_matrices.h"
 #include "tools/reports/verdict_plots.h"
 
 static const report_cell *cell_of(const report_verdict_task *t, const char *method)
@@ -276,8 +277,8 @@ static void write_protocol(const report_verdict_table *table, report_document *t
   report_document_paragraph(to, "Settings of all methods that are not defaults: %s.", text);
 }
 
-static cdl_status write_tables(const char *folder, const report_verdict *v, bool drawn,
-                               report_document *to)
+static cdl_status write_tables(const char *folder, const report_matrices_list *matrices,
+                               const report_verdict *v, bool drawn, report_document *to)
 {
   for (size_t i = 0; i < v->count; i++) {
     const report_verdict_table *table = &v->tables[i];
@@ -289,12 +290,13 @@ static cdl_status write_tables(const char *folder, const report_verdict *v, bool
     write_rates(table, to);
     for (size_t t = 0; drawn && t < table->task_count; t++)
       CDL_TRY(report_verdict_draw_rates(folder, table, i + 1, &table->tasks[t], to));
+    CDL_TRY(report_verdict_write_matrices(folder, matrices, table, i + 1, drawn, to));
   }
   return CDL_STATUS_OK;
 }
 
 static cdl_status write_document(const char *folder, const report_records *records,
-                                 const report_verdict *v)
+                                 const report_matrices_list *matrices, const report_verdict *v)
 {
   report_document *to;
   CDL_TRY(report_document_begin(
@@ -307,7 +309,7 @@ static cdl_status write_document(const char *folder, const report_records *recor
   const bool drawn = report_can_draw(to);
   cdl_status status = drawn ? report_verdict_draw_differences(folder, v, to) : CDL_STATUS_OK;
   if (status == CDL_STATUS_OK)
-    status = write_tables(folder, v, drawn, to);
+    status = write_tables(folder, matrices, v, drawn, to);
   write_rules(to);
   write_makers(records, to);
   if (status == CDL_STATUS_OK)
@@ -377,7 +379,8 @@ static cdl_status write_json(const char *folder, const report_verdict *v)
 
 /* ---- The whole ---- */
 
-cdl_status report_verdict_write(const char *folder, const report_records *records)
+cdl_status report_verdict_write(const char *folder, const report_records *records,
+                                const report_matrices_list *matrices)
 {
   report_verdict verdict;
   CDL_TRY(report_plots_begin(folder));
@@ -385,7 +388,7 @@ cdl_status report_verdict_write(const char *folder, const report_records *record
   if (status == CDL_STATUS_OK)
     status = write_json(folder, &verdict);
   if (status == CDL_STATUS_OK)
-    status = write_document(folder, records, &verdict);
+    status = write_document(folder, records, matrices, &verdict);
   report_verdict_release(&verdict);
   return status;
 }

@@ -154,6 +154,28 @@ static cdl_status search(plan *p, size_t task, size_t method, double *rate)
   return CDL_STATUS_OK;
 }
 
+/* Measures the adapters of the report's first seed. */
+static cdl_status measure_task(plan *p, size_t task, const double *rates)
+{
+  const report_comparison *c = &p->v->r->comparison;
+  study_verdict_part baseline = {
+      .task = task, .role = REPORT_ROLE_REPORT, .seed = c->seeds[0], .epochs = p->epochs};
+  while (baseline.method < c->method_count &&
+         strcmp(c->methods[baseline.method]->name, "lora") != 0)
+    baseline.method++;
+  if (baseline.method == c->method_count || p->counting)
+    return CDL_STATUS_OK;
+  baseline.rate = rates[baseline.method];
+  for (size_t m = 0; m < c->method_count; m++) {
+    study_verdict_part part = baseline;
+    part.method = m;
+    part.rate = rates[m];
+    if (study_verdict_has_matrices(c->methods[m]))
+      CDL_TRY(study_verdict_measure(p->v, &part, &baseline));
+  }
+  return CDL_STATUS_OK;
+}
+
 /* The searches of a task, then its seeds, one after another for all methods: differences are paired
  * by seed. */
 static cdl_status run_task(plan *p, size_t task)
@@ -164,7 +186,7 @@ static cdl_status run_task(plan *p, size_t task)
       rates != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: rates");
   for (size_t m = 0; status == CDL_STATUS_OK && m < c->method_count; m++)
     status = search(p, task, m, &rates[m]);
-  for (size_t s = 0; status == CDL_STATUS_OK && s < c->seed_count; s++)
+  for (size_t s = 0; status == CDL_STATUS_OK && s < c->seed_count; s++) {
     for (size_t m = 0; status == CDL_STATUS_OK && m < c->method_count; m++) {
       const study_verdict_part part = {.task = task,
                                        .method = m,
@@ -174,6 +196,9 @@ static cdl_status run_task(plan *p, size_t task)
                                        .epochs = p->epochs};
       status = ensure(p, &part, (double)p->epochs);
     }
+    if (status == CDL_STATUS_OK && s == 0)
+      status = measure_task(p, task, rates);
+  }
   free(rates);
   return status;
 }
@@ -254,14 +279,16 @@ static cdl_status open_records(const study_reproduction *r, study_verdict *v)
 {
   *v = (study_verdict){.r = r, .folder = records_folder(r)};
   v->data_hash = calloc(r->comparison.task_count + 1, sizeof *v->data_hash);
-  return v->folder != NULL && v->data_hash != NULL
-             ? report_records_read(v->folder, &v->records)
-             : cdl_fail(CDL_STATUS_MEMORY, "out of memory: records");
+  if (v->folder == NULL || v->data_hash == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: records");
+  CDL_TRY(report_records_read(v->folder, &v->records));
+  return report_matrices_read(v->folder, &v->matrices);
 }
 
 static void close_records(study_verdict *v)
 {
   report_records_release(&v->records);
+  report_matrices_list_release(&v->matrices);
   free(v->folder);
   free(v->data_hash);
 }
@@ -276,7 +303,7 @@ cdl_status study_verdict_run(const study_reproduction *r)
   if (status == CDL_STATUS_OK)
     status = run_plan(&p);
   if (status == CDL_STATUS_OK)
-    status = report_verdict_write(r->asked.output, &v.records);
+    status = report_verdict_write(r->asked.output, &v.records, &v.matrices);
   free(p.epochs_left);
   close_records(&v);
   return status;
@@ -290,7 +317,7 @@ cdl_status study_verdict_report(const study_reproduction *r)
     status = cdl_fail(CDL_STATUS_ABSENT,
                       "%s: no records; with --model and --data the runs are made", v.folder);
   if (status == CDL_STATUS_OK)
-    status = report_verdict_write(r->asked.output, &v.records);
+    status = report_verdict_write(r->asked.output, &v.records, &v.matrices);
   close_records(&v);
   return status;
 }

@@ -11,7 +11,9 @@
 #include "base/path.h"
 #include "base/process.h"
 #include "condlora/backend.h"
+#include "condlora/log.h"
 #include "tools/reports/halving.h"
+#include "tools/reports/matrices.h"
 #include "tools/study/predict.h"
 
 /* ---- What distinguishes a run ---- */
@@ -320,5 +322,75 @@ cdl_status study_verdict_train(study_verdict *v, const study_verdict_part *part)
                                record.method->name, part->rate, part->seed);
   train_settings_release(&settings);
   report_record_release(&record);
+  return status;
+}
+
+/* ---- Matrices ---- */
+
+bool study_verdict_has_matrices(const report_compared_method *method)
+{
+  return strcmp(method->name, "lora") == 0 || strncmp(method->name, "condlora", 8) == 0;
+}
+
+/* Sets *path to the adapter of a finished run, which the caller frees, or to NULL if this machine
+ * has none. */
+static cdl_status find_adapter(const study_verdict *v, const study_verdict_part *part, char **path)
+{
+  char *folder = run_folder(v, part),
+       *metrics = folder != NULL ? base_path_join(folder, "metrics.json") : NULL,
+       *adapter = folder != NULL ? base_path_join(folder, "adapter") : NULL;
+  const bool complete = metrics != NULL && adapter != NULL;
+  const bool found = complete && base_file_exists(metrics) && base_file_exists(adapter);
+  free(folder);
+  free(metrics);
+  if (!found) {
+    free(adapter);
+    adapter = NULL;
+  }
+  *path = adapter;
+  return complete ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a path");
+}
+
+static cdl_status measure(study_verdict *v, const study_verdict_part *part, const char *adapter,
+                          const char *baseline, uint64_t run)
+{
+  const report_comparison *c = &v->r->comparison;
+  const report_source source = {.model = v->r->asked.model,
+                                .backend = v->r->asked.backend,
+                                .threads = (int)v->r->asked.threads,
+                                .no_fallback = v->r->asked.no_fallback};
+  report_matrices m = {
+      .task = c->tasks[part->task], .method = c->methods[part->method], .run = run};
+  cdl_status status = report_matrices_measure(&source, adapter, baseline, part->seed, &m);
+  if (status == CDL_STATUS_NUMERIC) {
+    cdl_log(CDL_LOG_WARNING, "%s: its matrices are left out of the records: %s", adapter,
+            cdl_error_message());
+    report_matrices_release(&m);
+    return CDL_STATUS_OK;
+  }
+  if (status == CDL_STATUS_OK)
+    status = report_matrices_write(v->folder, &m);
+  report_matrices_release(&m);
+  CDL_TRY(status);
+  report_matrices_list_release(&v->matrices);
+  return report_matrices_read(v->folder, &v->matrices);
+}
+
+cdl_status study_verdict_measure(study_verdict *v, const study_verdict_part *part,
+                                 const study_verdict_part *baseline)
+{
+  const report_record *record;
+  char *adapter, *beside = NULL;
+  CDL_TRY(study_verdict_find(v, part, &record));
+  if (record == NULL || report_matrices_find(&v->matrices, report_record_key(record)) != NULL)
+    return CDL_STATUS_OK;
+  const uint64_t run = report_record_key(record);
+  const bool is_baseline = part->method == baseline->method;
+  CDL_TRY(find_adapter(v, part, &adapter));
+  cdl_status status = is_baseline ? CDL_STATUS_OK : find_adapter(v, baseline, &beside);
+  if (status == CDL_STATUS_OK && adapter != NULL && (is_baseline || beside != NULL))
+    status = measure(v, part, adapter, beside, run);
+  free(adapter);
+  free(beside);
   return status;
 }
