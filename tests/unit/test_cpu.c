@@ -595,6 +595,27 @@ START_TEST(activations_are_accurate)
 }
 END_TEST
 
+/* Most inputs of GELU are below zero, and the next product adds up the errors of all of them. So an
+ * error that is a part of an ulp of ½ is too much there. */
+START_TEST(gelu_is_accurate_below_zero)
+{
+  const cpu_kernels *kernels = cpu_kernels_set(_i);
+  if (kernels == NULL)
+    return;
+  static float x[POINTS], out[POINTS];
+  for (int i = 0; i < POINTS; i++)
+    x[i] = (float)(-8.0 * (i + 0.5) / POINTS);
+  kernels->unary(CDL_UNARY_ACTIVATION, CDL_ACTIVATION_GELU, out, x, POINTS);
+  for (int i = 0; i < POINTS; i++) {
+    const double truth = activation_truth(CDL_ACTIVATION_GELU, (double)x[i]),
+                 scale = activation_truth(CDL_ACTIVATION_GELU, fmax((double)x[i], -4.0));
+    ck_assert_msg(fabs((double)out[i] - truth) <= 24 * half_ulp * fabs(scale),
+                  "%s: gelu at %.9g is %.9g, not %.9g", kernels->name, (double)x[i], (double)out[i],
+                  truth);
+  }
+}
+END_TEST
+
 START_TEST(exponentials_are_accurate)
 {
   const cpu_kernels *kernels = cpu_kernels_set(_i);
@@ -695,6 +716,7 @@ int main(void)
   tcase_add_test(bytes, bytes_do_not_depend_on_threads);
   tcase_add_test(bytes, the_run_covers_every_op_of_its_own);
   tcase_add_loop_test(kernels, activations_are_accurate, 0, 3);
+  tcase_add_loop_test(kernels, gelu_is_accurate_below_zero, 0, 3);
   tcase_add_loop_test(kernels, exponentials_are_accurate, 0, 3);
   tcase_add_loop_test(kernels, every_set_draws_the_masks_of_philox, 0, 3);
   tcase_add_loop_test(kernels, rows_of_any_length_are_summed_whole, 0, 3);

@@ -85,29 +85,24 @@ FUNCTION float exp_nonpositive(float x)
   return e.fraction * AS_FLOAT((e.power + (127u + 24u)) << 23) * 5.9604644775390625e-8f;
 }
 
-/* Φ(x) of the standard normal distribution: below 5.2 one half + x R(v), v = x² / 13.52 − 1,
- * otherwise 0 or 1. Absolute error below 2.2·2⁻²⁴. NaN gives some number, but the caller multiplies
- * it by NaN. */
+/* Φ(x) of the standard normal distribution: e^(−x²/2) M below zero, 1 − e^(−x²/2) M above. Mills'
+ * ratio over √(2π), M, is a polynomial in u = |x| / (1 + 0.24 |x|). Absolute error below 1.6·2⁻²⁴,
+ * from −4 to 0 relative error below 24·2⁻²⁴: the CPU backend's file says why that matters. NaN
+ * gives some number, but the caller multiplies it by NaN. */
 FUNCTION float normal_cumulative(float x)
 {
-  const float v = x * x * (1.0f / 13.52f) - 1.0f;
-  float r = 2.06385084e-4f;
-  r = r * v - 5.65810245e-4f;
-  r = r * v + 5.8925437e-4f;
-  r = r * v - 9.68650449e-4f;
-  r = r * v + 2.67517776e-3f;
-  r = r * v - 5.07787988e-3f;
-  r = r * v + 8.00329074e-3f;
-  r = r * v - 1.23480549e-2f;
-  r = r * v + 1.8135719e-2f;
-  r = r * v - 2.47647297e-2f;
-  r = r * v + 3.19621079e-2f;
-  r = r * v - 3.99252661e-2f;
-  r = r * v + 5.00261188e-2f;
-  r = r * v - 6.7743808e-2f;
-  r = r * v + 1.35949984e-1f;
-  const float from_half = absolute(x) < 5.2f ? x * r : x < 0.0f ? -0.5f : 0.5f;
-  return 0.5f + from_half;
+  const float a = absolute(x);
+  const float u = a / (1.0f + 0.24f * a);
+  float m = 5.9823119e-6f;
+  m = m * u - 6.23580418e-5f;
+  m = m * u - 4.2561649e-5f;
+  m = m * u + 4.43336368e-3f;
+  m = m * u - 3.59601974e-2f;
+  m = m * u + 1.54255033e-1f;
+  m = m * u - 3.9894253e-1f;
+  const float e = exp_nonpositive(-0.5f * x * x);
+  const float tail = a < 13.0f ? e * (0.5f + u * m) : 0.0f;
+  return x < 0.0f ? tail : 1.0f - tail;
 }
 
 /* φ(x); beyond 13, below 10⁻³⁷, 0. */
