@@ -411,6 +411,15 @@ static const mix distilled = {"distilbert-lora",
                                {{"method=condlora", "rank=2", "seed=2", "batch_size=2"}, 0},
                                {{NULL}, 0}}};
 
+/* Attention's bias is the base's; sequences are longer than the distances that it tells apart. */
+static const mix distances = {
+    "mpnet-lora",
+    {"dropout=0.1", "max_length=160"},
+    {{{"method=lora", "adapter_dropout=0.1", "seed=1"}, 0},
+     {{"method=condlora", "targets=q,k,v,o", "rank=2", "seed=2", "batch_size=3"}, 0},
+     {{"method=none", "seed=3", "batch_size=6"}, 0},
+     {{NULL}, 0}}};
+
 /* ---- The program ---- */
 
 static int without_backend(void)
@@ -443,7 +452,8 @@ int main(int argc, char **argv)
   } mixes[] = {{&methods, "methods"},
                {&reference, "reference"},
                {&projected, "projected"},
-               {&distilled, "distilled"}};
+               {&distilled, "distilled"},
+               {&distances, "distances"}};
   static const struct {
     void (*run)(void);
     const char *name;

@@ -69,7 +69,7 @@ class Texts:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         inputs = tokenizer(*map(list, zip(*self.rows)), truncation=True, max_length=LONGEST, padding=True, return_tensors="pt",
                            return_token_type_ids=True)
-        if model.config.model_type == "distilbert":
+        if model.config.model_type in ("distilbert", "mpnet"):
             del inputs["token_type_ids"]
         with torch.no_grad():
             outputs = model.double().eval()(**inputs)
@@ -87,7 +87,7 @@ def outputs_of(case):
 
 def bases(folder):
     """pytorch_model.bin, whole and in shards, is the same model as model.safetensors."""
-    for case in ("bert-full", "roberta-full", "distilbert-full"):
+    for case in ("bert-full", "roberta-full", "distilbert-full", "mpnet-full"):
         texts, model = Texts(case, folder), CASES / case / "model"
         wanted = texts.by_program(model)
         loaded = AutoModelForSequenceClassification.from_pretrained(model)

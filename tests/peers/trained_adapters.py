@@ -34,9 +34,11 @@ SETTINGS = {
     "olora": ["--init", "olora", "--bias", "all"],
     "saved whole": ["--modules-to-save", "pooler,output.LayerNorm"],
     "saved by a name that the head has too, roberta": ["--modules-to-save", "dense"],
+    "every layer of the blocks, mpnet": ["--targets", "q,k,v,o,dense", "--rslora"],
+    "every bias but attention's table, mpnet": ["--bias", "all"],
 }
 # Models of other settings than CASE's.
-OTHER_CASES = {"roberta": CASE.parent / "roberta-none"}
+OTHER_CASES = {"roberta": CASE.parent / "roberta-none", "mpnet": CASE.parent / "mpnet-lora-biases"}
 
 
 def run(*arguments):

@@ -90,6 +90,9 @@ static const char *const cases[] = {"bert-bitfit",
                                     "roberta-none",
                                     "distilbert-condlora-reference",
                                     "electra-condlora-paper",
+                                    "mpnet-condlora-paper",
+                                    "mpnet-full",
+                                    "mpnet-lora",
                                     "xlm-roberta-condlora-regression",
                                     "xlm-roberta-lora"};
 enum { CASES = sizeof cases / sizeof cases[0] };
@@ -621,6 +624,22 @@ START_TEST(inspect_tells_modules_and_counts)
 }
 END_TEST
 
+/* One table of distances serves all blocks, and the first two positions no token. */
+START_TEST(inspect_tells_the_table_of_distances)
+{
+  const outcome o = RUN("inspect", "--json", case_file("mpnet-condlora-paper", "model"));
+  check_done(o);
+  json_t *facts = parsed(o.out);
+  ck_assert_str_eq(json_string_value(json_object_get(facts, "family")), "mpnet");
+  ck_assert_int_eq((int)number_at(facts, "max_tokens"), 67 - 2);
+  ck_assert_uint_eq(json_array_size(json_object_get(facts, "targets")), 3 * 6);
+  const int block = 4 * (30 * 30 + 30) + 2 * 2 * 30 + (30 * 37 + 37) + (30 * 37 + 30),
+            embeddings = (67 + 71) * 30 + 2 * 30, distances = 32 * 5;
+  ck_assert_int_eq((int)number_at(json_object_get(facts, "parameters"), "body"),
+                   3 * block + embeddings + distances);
+}
+END_TEST
+
 START_TEST(backends_says_what_is_here_and_why_not)
 {
   outcome o = RUN("backends");
@@ -699,6 +718,7 @@ int main(void)
   CASE(suite, a_whole_model_needs_no_adapter);
   CASE(suite, an_adapter_remembers_that_its_tokens_had_one_type);
   CASE(suite, inspect_tells_modules_and_counts);
+  CASE(suite, inspect_tells_the_table_of_distances);
   CASE(suite, backends_says_what_is_here_and_why_not);
   CASE(suite, backends_why_names_every_candidate);
   return run_suite(suite);

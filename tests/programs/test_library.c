@@ -150,6 +150,7 @@ static const char *const cases[] = {"bert-lora",
                                     "bert-condlora-fresh-pooler",
                                     "distilbert-condlora-reference",
                                     "electra-condlora-paper",
+                                    "mpnet-condlora-reference",
                                     "roberta-condlora-type2",
                                     "roberta-lora-dora",
                                     "xlm-roberta-condlora-regression"};

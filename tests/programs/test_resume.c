@@ -128,7 +128,9 @@ START_TEST(kills_of_other_methods_leave_the_same_bytes)
               {"condlora", "bert-condlora-type2", "adapter", "--use-x=type2"},
               {"condlora", "bert-lora", "adapter", "--condition=random"},
               {"condlora", "bert-lora", "adapter", "--condition=permuted"},
-              {"condlora", "bert-lora", "adapter", "--gates"}};
+              {"condlora", "bert-lora", "adapter", "--gates"},
+              {"full", "mpnet-full", "model", "--seed=7"}, /* attention's bias too */
+              {"condlora", "mpnet-lora", "adapter", "--rank=3"}};
   unsigned random = 7;
   for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
 #define METHOD_RUN                                                                           \

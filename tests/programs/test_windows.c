@@ -1,5 +1,6 @@
 /* predict and tokenize while the input comes: from pipes that stay open, of any length, with bad
  * rows in them. */
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -141,6 +142,48 @@ START_TEST(answers_before_a_bad_row_stand)
 }
 END_TEST
 
+/* Three windows of a case's rows over and over, in each window sorted by length: of MPNet, whose
+ * attention knows distances. Every copy of a row has the logits that the row has alone. */
+START_TEST(windows_give_each_row_its_own_answer)
+{
+  const char *rows = read_text(case_file("mpnet-lora", "train.tsv")),
+             *body = strchr(rows, '\n') + 1, *repeated = scratch("repeated.tsv");
+  const size_t count = count_lines(body), times = WINDOWS_BEFORE / count + 2;
+  FILE *file = fopen(repeated, "w");
+  ck_assert_ptr_nonnull(file);
+  fprintf(file, "%.*s", (int)(body - rows), rows);
+  for (size_t i = 0; i < times; i++)
+    fputs(body, file);
+  ck_assert_int_eq(fclose(file), 0);
+#define PREDICT(input)                                                                          \
+  RUN("predict", "--model", case_file("mpnet-lora", "model"), "--adapter",                      \
+      case_file("mpnet-lora", "adapter"), "--text-columns", "sentence1", "--max-length", "160", \
+      "--input", input)
+  const outcome once = PREDICT(case_file("mpnet-lora", "train.tsv")), many = PREDICT(repeated);
+#undef PREDICT
+  check_done(once);
+  check_done(many);
+  ck_assert_uint_eq(count_lines(many.out), times * count);
+  json_error_t error;
+  const char *one = once.out, *line = many.out;
+  for (size_t i = 0; i < times * count; i++) {
+    json_t *wanted = json_loads(one, JSON_DISABLE_EOF_CHECK, &error),
+           *got = json_loads(line, JSON_DISABLE_EOF_CHECK, &error);
+    ck_assert(wanted != NULL && got != NULL);
+    ck_assert_uint_eq((size_t)number_at(got, "index"), i);
+    for (size_t c = 0; c < 2; c++) {
+      const double x = json_number_value(json_array_get(json_object_get(wanted, "logits"), c)),
+                   y = json_number_value(json_array_get(json_object_get(got, "logits"), c));
+      ck_assert_msg(fabs(x - y) <= 1e-5 * fmax(1, fabs(x)), "row %zu: %.9g, alone %.9g", i, y, x);
+    }
+    json_decref(wanted);
+    json_decref(got);
+    line = strchr(line, '\n') + 1;
+    one = (i + 1) % count == 0 ? once.out : strchr(one, '\n') + 1;
+  }
+}
+END_TEST
+
 /* Kilobytes, at most, of a tokenize that reads `bytes` bytes from a pipe. */
 static long peak_of(size_t bytes)
 {
@@ -230,6 +273,7 @@ int main(void)
   CASE(suite, a_wait_for_input_ends_by_a_signal);
   CASE(suite, a_reader_that_is_gone_ends_it);
   CASE(suite, answers_before_a_bad_row_stand);
+  CASE(suite, windows_give_each_row_its_own_answer);
   CASE(suite, memory_does_not_grow_with_the_input);
   CASE(suite, the_input_is_not_replaced);
   return run_suite(suite);
