@@ -38,8 +38,8 @@ def svg(name, width, height, *parts):
 def lora():
     svg(
         "lora.svg", 560, 220,
-        box(20, 30, 100, 100, FROZEN, "W"), text(150, 85, "+ s ·"), box(182, 30, 30, 100, TRAINED, "B l"), text(228, 85, "·"),
-        box(244, 67, 100, 26, TRAINED, "A l"), text(362, 85, "="), box(382, 30, 100, 100, DERIVED, "W + s B A"),
+        box(20, 30, 100, 100, FROZEN, "W"), text(150, 85, "+ s ·"), box(182, 30, 30, 100, TRAINED, "Bₗ"), text(228, 85, "·"),
+        box(244, 67, 100, 26, TRAINED, "Aₗ"), text(362, 85, "="), box(382, 30, 100, 100, DERIVED, "W + s B A"),
         text(280, 160, "every layer trains a separate pair A, B; the sum is one merged weight"), legend(150, 185),
     )
 
@@ -47,9 +47,9 @@ def lora():
 def condlora():
     svg(
         "condlora.svg", 560, 220,
-        box(20, 70, 100, 26, TRAINED, "θA"), text(135, 88, "·"), box(150, 30, 100, 100, FROZEN, "W l"), text(270, 88, "="),
-        box(290, 70, 100, 26, DERIVED, "A l"),
-        box(410, 30, 30, 100, DERIVED, "B l"), text(467, 88, "= W l ·"), box(496, 30, 36, 100, TRAINED, "θBᵀ"),
+        box(20, 70, 100, 26, TRAINED, "θA"), text(135, 88, "·"), box(150, 30, 100, 100, FROZEN, "Wₗ"), text(270, 88, "="),
+        box(290, 70, 100, 26, DERIVED, "Aₗ"),
+        box(410, 30, 30, 100, DERIVED, "Bₗ"), text(467, 88, "= Wₗ ·"), box(496, 30, 36, 100, TRAINED, "θBᵀ"),
         text(280, 160, "all layers l of a group share one θA and one θB"), legend(150, 185),
     )
 
@@ -57,8 +57,8 @@ def condlora():
 def shared():
     svg(
         "shared.svg", 560, 220,
-        box(20, 30, 100, 100, FROZEN, "W l"), text(150, 85, "+ s ·"), box(182, 30, 30, 100, TRAINED, "B"), text(228, 85, "·"),
-        box(244, 67, 100, 26, TRAINED, "A"), text(362, 85, "="), box(382, 30, 100, 100, DERIVED, "W l + s B A"),
+        box(20, 30, 100, 100, FROZEN, "Wₗ"), text(150, 85, "+ s ·"), box(182, 30, 30, 100, TRAINED, "B"), text(228, 85, "·"),
+        box(244, 67, 100, 26, TRAINED, "A"), text(362, 85, "="), box(382, 30, 100, 100, DERIVED, "Wₗ + s B A"),
         text(280, 160, "all layers l of a group share one pair A, B"), legend(150, 185),
     )
 
@@ -66,19 +66,19 @@ def shared():
 def lora_xs():
     svg(
         "lora-xs.svg", 560, 220,
-        box(20, 30, 100, 100, FROZEN, "W l"), text(150, 85, "+ s ·"), box(182, 30, 30, 100, FROZEN, "U r"), text(226, 85, "·"),
-        box(240, 65, 30, 30, TRAINED, "R l"), text(284, 85, "·"), box(298, 67, 100, 26, FROZEN, "Σ r V rᵀ"),
-        text(416, 85, "="), box(434, 30, 100, 100, DERIVED, "W l + s B A"),
-        text(280, 160, "U r, Σ r and V r are of W l itself; every layer trains its own square R l"), legend(150, 185),
+        box(20, 30, 100, 100, FROZEN, "Wₗ"), text(150, 85, "+ s ·"), box(182, 30, 30, 100, FROZEN, "Uᵣ"), text(226, 85, "·"),
+        box(240, 65, 30, 30, TRAINED, "Rₗ"), text(284, 85, "·"), box(298, 67, 100, 26, FROZEN, "Σᵣ Vᵣᵀ"),
+        text(416, 85, "="), box(434, 30, 100, 100, DERIVED, "Wₗ + s B A"),
+        text(280, 160, "Uᵣ, Σᵣ and Vᵣ are of Wₗ itself; every layer trains its own square Rₗ"), legend(150, 185),
     )
 
 
 def vera():
     svg(
         "vera.svg", 600, 220,
-        box(20, 30, 100, 100, FROZEN, "W l"), text(136, 85, "+"), box(150, 30, 26, 100, TRAINED, "b l"), text(188, 85, "∘"),
-        box(202, 30, 50, 100, FROZEN, "B"), text(266, 85, "·"), box(280, 57, 26, 46, TRAINED, "d l"), text(318, 85, "∘"),
-        box(332, 57, 100, 46, FROZEN, "A"), text(450, 85, "="), box(470, 30, 110, 100, DERIVED, "W l + B l A l"),
+        box(20, 30, 100, 100, FROZEN, "Wₗ"), text(136, 85, "+"), box(150, 30, 26, 100, TRAINED, "bₗ"), text(188, 85, "∘"),
+        box(202, 30, 50, 100, FROZEN, "B"), text(266, 85, "·"), box(280, 57, 26, 46, TRAINED, "dₗ"), text(318, 85, "∘"),
+        box(332, 57, 100, 46, FROZEN, "A"), text(450, 85, "="), box(470, 30, 110, 100, DERIVED, "Wₗ + Bₗ Aₗ"),
         text(300, 160, "A and B are random and the same in all layers; every layer trains two vectors"), legend(165, 185),
     )
 
@@ -133,10 +133,10 @@ def condadalora():
     svg(
         "condadalora.svg", 670, 240,
         box(20, 24, 150, 24, TRAINED, "θQ"), box(20, 62, 150, 24, TRAINED, "θΛ"), box(20, 100, 150, 24, TRAINED, "θP"),
-        text(195, 80, "with"), box(225, 24, 100, 100, FROZEN, "W l"), text(344, 80, "="),
-        triplets(360, DERIVED, 2).replace("Λ<", "Λ l<").replace("P<", "P l<").replace("Q<", "Q l<"),
-        text(335, 168, "Q = θQ W, P = W θPᵀ, Λ i = m i ⟨(θΛ W) i, Q i⟩; all layers l of a group share three θ"),
-        text(335, 190, "white: the allocator has set m i to zero in this layer"), legend(205, 212),
+        text(195, 80, "with"), box(225, 24, 100, 100, FROZEN, "Wₗ"), text(344, 80, "="),
+        triplets(360, DERIVED, 2).replace("Λ<", "Λₗ<").replace("P<", "Pₗ<").replace("Q<", "Qₗ<"),
+        text(335, 168, "Q = θQ W, P = W θPᵀ, Λᵢ = mᵢ ⟨(θΛ W)ᵢ, Qᵢ⟩; all layers l of a group share three θ"),
+        text(335, 190, "white: the allocator has set mᵢ to zero in this layer"), legend(205, 212),
     )
 
 
