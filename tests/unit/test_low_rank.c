@@ -603,51 +603,6 @@ START_TEST(a_random_condition_has_the_weight_s_singular_values)
 }
 END_TEST
 
-/* ---- The identity behind CondLoRA's update ---- */
-
-/* Orientation paper, square weights: W' = W + s B A = W (I + s M W), M = θBᵀ θA, which has no index
- * of a layer. Both sides in float64, the left one from the A and B that the encoder reads. */
-START_TEST(an_update_is_the_weight_times_one_matrix_for_all_layers)
-{
-  static const form f = {.title = "identity", .method = "condlora", .targets = {"query"}};
-  enum { D = 12, LAYERS = 3 };
-  start();
-  make_encoder(D, LAYERS);
-  make_moved_adapter(&f);
-  adapter_materialize(adapter, queue);
-  float *theta_a = values_of(adapter->own_parameters[0].value),
-        *theta_b = values_of(adapter->own_parameters[1].value);
-  double m[D][D] = {{0}};
-  for (int i = 0; i < D; i++)
-    for (int j = 0; j < D; j++)
-      for (int r = 0; r < RANK; r++)
-        m[i][j] += (double)theta_b[r * D + i] * (double)theta_a[r * D + j];
-  for (size_t layer = 0; layer < LAYERS; layer++) {
-    const encoder_low_rank_term *t = &adapter->modules[layer]->delta.low_rank;
-    float *w = values_of(adapter->modules[layer]->weight), *a = values_of(t->a),
-          *b = values_of(t->b);
-    double mw[D][D] = {{0}};
-    for (int i = 0; i < D; i++)
-      for (int j = 0; j < D; j++)
-        for (int k = 0; k < D; k++)
-          mw[i][j] += m[i][k] * (double)w[k * D + j];
-    for (int i = 0; i < D; i++)
-      for (int j = 0; j < D; j++) {
-        double product = 0;
-        for (int k = 0; k < D; k++)
-          product += (double)w[i * D + k] * mw[k][j];
-        ck_assert_double_eq_tol(change(t, a, b, i, j), (double)t->scale * product, 1e-5);
-      }
-    free(w);
-    free(a);
-    free(b);
-  }
-  free(theta_a);
-  free(theta_b);
-  stop();
-}
-END_TEST
-
 /* ---- LoRA-XS ---- */
 
 /* Row r of A times row s of A, or column r of B times column s of B. */
@@ -780,7 +735,6 @@ int main(int argc, char **argv)
   tcase_add_test(slow, gains_are_magnitudes_over_norms);
   tcase_add_test(slow, a_permuted_condition_is_another_layer_s_weight);
   tcase_add_test(slow, a_random_condition_has_the_weight_s_singular_values);
-  tcase_add_test(slow, an_update_is_the_weight_times_one_matrix_for_all_layers);
   tcase_add_test(slow, frozen_pairs_are_the_largest_singular_vectors);
   tcase_add_test(slow, conditioning_costs_what_the_paper_s_code_prints);
   tcase_add_test(slow, contradictions_are_refused);
