@@ -43,6 +43,7 @@ NOT_RUN = {
     "clang-tidy ": "a check of its own",
     "condlora-conformance --backend opencl": "a test of its own",
     "python3 bench/speed_against_peers.py": "takes long",
+    "python3 bench/peers/verdict_spot_check.py": "tests/peers/verdict_spot.py runs it in small",
     "bench-condlora": "takes minutes; tests/bench/smoke.py runs the same in small",
     "condlora train ...": "an ellipsis",
     "labels = json.load": "lines of the README beside an export, which tests/peers/adapter_kinds.py runs",
