@@ -49,6 +49,8 @@ static cdl_status make_case(bench_samples *s, attention_case *c, int32_t *offset
                                     .packing = &c->packing,
                                     .heads = p->heads,
                                     .scale = scale};
+  if (p->distances > 0)
+    c->forward.bias = bench_sample(s, p->heads, p->distances, 1);
   c->backward = (cdl_attention_grad_args){.size = sizeof c->backward,
                                           .d_qkv = bench_sample(s, tokens, 3 * hidden, 0),
                                           .d_out = bench_sample(s, tokens, hidden, 1),
@@ -56,7 +58,8 @@ static cdl_status make_case(bench_samples *s, attention_case *c, int32_t *offset
                                           .log_sum = c->forward.log_sum,
                                           .packing = &c->packing,
                                           .heads = p->heads,
-                                          .scale = scale};
+                                          .scale = scale,
+                                          .bias = c->forward.bias};
   return s->status;
 }
 
@@ -64,6 +67,7 @@ static cdl_status make_case(bench_samples *s, attention_case *c, int32_t *offset
 
 typedef struct {
   float *qkv, *d_out, *out, *d_qkv;
+  float *bias;     /* NULL: there is none */
   double *p, *d_s; /* [length, length] for one sequence and head */
   double unit;     /* rounding unit of the products */
 } attention_values;
@@ -78,7 +82,19 @@ static double at(const float *x, int64_t row, int64_t stride, int64_t column)
   return (double)x[row * stride + column];
 }
 
-/* Computes P = softmax(s Q Kᵀ) and dS = s · P ∘ (dP − Σ dP ∘ P), where dP = dO Vᵀ. */
+/* Returns the bias of a key's distance from a query. */
+static double bias_at(const bench_attention_shape *p, const attention_values *v, int64_t head,
+                      int64_t distance)
+{
+  if (v->bias == NULL)
+    return 0;
+  const int64_t radius = p->distances / 2, clamped = distance < -radius  ? -radius
+                                                     : distance > radius ? radius
+                                                                         : distance;
+  return at(v->bias, head, p->distances, radius + clamped);
+}
+
+/* Computes P = softmax(s Q Kᵀ + bias) and dS = s · P ∘ (dP − Σ dP ∘ P), where dP = dO Vᵀ. */
 static void reference(const bench_attention_shape *p, const attention_values *v,
                       attention_place at_place)
 {
@@ -88,7 +104,8 @@ static void reference(const bench_attention_shape *p, const attention_values *v,
   for (int64_t i = 0; i < n; i++) {
     double *row = v->p + i * n, *d_row = v->d_s + i * n, largest = -INFINITY, sum = 0, dot = 0;
     for (int64_t j = 0; j < n; j++) {
-      row[j] = d_row[j] = 0;
+      row[j] = bias_at(p, v, at_place.head, j - i);
+      d_row[j] = 0;
       for (int64_t e = 0; e < d; e++) {
         row[j] += scale * at(v->qkv, first + i, stride, q + e) *
                   at(v->qkv, first + j, stride, hidden + q + e);
@@ -177,12 +194,15 @@ static cdl_status check_case(attention_case *c, double unit)
     status = bench_download(c->queue, c->forward.out, &v.out);
   if (status == CDL_STATUS_OK)
     status = bench_download(c->queue, c->backward.d_qkv, &v.d_qkv);
+  if (status == CDL_STATUS_OK && c->shape->distances > 0)
+    status = bench_download(c->queue, c->forward.bias, &v.bias);
   if (status == CDL_STATUS_OK)
     status = check_values(c, &v);
   free(v.qkv);
   free(v.d_out);
   free(v.out);
   free(v.d_qkv);
+  free(v.bias);
   free(v.p);
   return cdl_context(status, "%s", c->shape->what);
 }

@@ -25,6 +25,7 @@ typedef struct {
   char what[BENCH_SHAPE_NAME_BYTES];
   int32_t *lengths; /* [sequences] tokens; owned */
   int32_t sequences, heads, width;
+  int32_t distances; /* of attention's bias; 0: it has none */
   bool quick;
 } bench_attention_shape;
 

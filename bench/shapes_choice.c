@@ -70,18 +70,22 @@ static bool add_low_rank(bench_shapes *shapes, const encoder *e, int64_t tokens,
   return add_products(shapes, e, tokens, products, sizeof products / sizeof products[0], quick);
 }
 
+enum { MPNET_DISTANCES = 183 };
+
 static bool add_sequences(bench_shapes *shapes, const encoder *e, int32_t sequences, int32_t length,
-                          bool quick)
+                          int32_t distances, bool quick)
 {
   int32_t lengths[64];
   bench_attention_shape shape = {.lengths = lengths,
                                  .sequences = sequences,
                                  .heads = e->heads,
                                  .width = e->hidden / e->heads,
+                                 .distances = distances,
                                  .quick = quick};
   for (int32_t i = 0; i < sequences; i++)
     lengths[i] = length;
-  snprintf(shape.what, sizeof shape.what, "%s, %d x %d tokens", e->name, sequences, length);
+  snprintf(shape.what, sizeof shape.what, "%s, %d x %d tokens%s", e->name, sequences, length,
+           distances > 0 ? ", bias" : "");
   return bench_shapes_add_attention(shapes, shape);
 }
 
@@ -102,7 +106,7 @@ static bool add_encoder(bench_shapes *shapes, const encoder *e)
          add_matrix(shapes, "up", e, e->wide, e->hidden, false) &&
          add_matrix(shapes, "A of rank 8", e, 8, e->hidden, true) &&
          add_matrix(shapes, "B of rank 8", e, e->hidden, 8, false) &&
-         add_sequences(shapes, e, 16, 70, true) && add_sequences(shapes, e, 8, 512, false);
+         add_sequences(shapes, e, 16, 70, 0, true) && add_sequences(shapes, e, 8, 512, 0, false);
 }
 
 static bool add_a_little_of_all(bench_shapes *shapes)
@@ -116,10 +120,11 @@ static bool add_a_little_of_all(bench_shapes *shapes)
          add_matrix(shapes, "up", &base, base.wide, base.hidden, false) &&
          add_matrix(shapes, "A of rank 8", &base, 8, base.hidden, true) &&
          add_matrix(shapes, "B of rank 8", &base, base.hidden, 8, false) &&
-         add_sequences(shapes, &minilm, 16, 55, true) &&
-         add_sequences(shapes, &base, 16, 70, true) &&
-         add_sequences(shapes, &base, 8, 512, false) &&
-         add_sequences(shapes, &large, 8, 512, false);
+         add_sequences(shapes, &minilm, 16, 55, 0, true) &&
+         add_sequences(shapes, &base, 16, 70, 0, true) &&
+         add_sequences(shapes, &base, 16, 70, MPNET_DISTANCES, true) &&
+         add_sequences(shapes, &base, 8, 512, 0, false) &&
+         add_sequences(shapes, &large, 8, 512, 0, false);
 }
 
 cdl_status bench_shapes_choose(const char *name, bench_shapes *shapes)

@@ -85,9 +85,12 @@ static cdl_status add_attention(reading *r, const json_t *args)
   const json_t *list = json_object_get(args, "lengths");
   bench_attention_shape shape = {.sequences = (int32_t)json_array_size(list),
                                  .heads = (int32_t)size_of(args, "heads"),
-                                 .width = (int32_t)size_of(args, "width")};
+                                 .width = (int32_t)size_of(args, "width"),
+                                 .distances = (int32_t)size_of(args, "distances")};
   if (shape.sequences == 0 || shape.heads == 0 || shape.width == 0)
     return CDL_STATUS_OK;
+  if (shape.distances % 2 == 0) /* as many before a query as after it, and the query's own */
+    shape.distances = 0;
   bench_attention_shape *all = realloc(r->attentions, (r->attention_count + 1) * sizeof *all);
   if (all == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: shapes of a trace");
@@ -201,8 +204,8 @@ static bool add_chosen(bench_shapes *shapes, bench_attention_shape chosen, const
   int64_t tokens = 0;
   for (int32_t i = 0; i < chosen.sequences; i++)
     tokens += chosen.lengths[i];
-  snprintf(chosen.what, sizeof chosen.what, "%s batch: %d sequences, %lld tokens", which,
-           chosen.sequences, (long long)tokens);
+  snprintf(chosen.what, sizeof chosen.what, "%s batch: %d sequences, %lld tokens%s", which,
+           chosen.sequences, (long long)tokens, chosen.distances > 0 ? ", bias" : "");
   chosen.quick = true;
   return bench_shapes_add_attention(shapes, chosen);
 }

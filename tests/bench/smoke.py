@@ -135,7 +135,8 @@ def check_shapes(folder):
     events = [event("linear", m=tokens, n=24, k=8) for tokens in (11, 13, 10)]
     events += [event("linear", m=2, n=24, k=8), event("linear_grad", m=11, n=8, k=24), event("fill", rows=1, columns=5)]
     events += [event("low_rank_grad", m=11, n=8, k=16, rank=2), event("gemm", m=3, n=4, k=5, batch=2, transpose="TN")]
-    events += [event("attention", heads=2, width=4, lengths=lengths) for lengths in ([5, 6], [5, 6], [4, 9], [3, 2])]
+    events += [event("attention", heads=2, width=4, lengths=lengths) for lengths in ([5, 6], [5, 6])]
+    events += [event("attention", heads=2, width=4, distances=7, lengths=[4, 9]), event("attention", heads=2, width=4, lengths=[3, 2])]
     path.write_text(json.dumps({"traceEvents": events}))
     report = json.loads(run("--quick", "--backend", "cpu", "--shapes", str(path), "--format", "json", "gemm", "attention", "elementwise"))
     shapes = {row["name"]: row["shape"] for row in rows_of(report, "gemm")}
@@ -149,7 +150,7 @@ def check_shapes(folder):
         "gemm": "3x4x5 TN 2 times",
     }, shapes
     chosen = {row["name"] for row in rows_of(report, "attention")}
-    assert chosen == {"middle batch: 2 sequences, 11 tokens", "largest batch: 2 sequences, 13 tokens"}, chosen
+    assert chosen == {"middle batch: 2 sequences, 11 tokens", "largest batch: 2 sequences, 13 tokens, bias"}, chosen
     assert "12x8" in {row["shape"] for row in rows_of(report, "elementwise")}  # 2 sequences of 6 tokens, 2 heads of 4
     steps = json.loads(run("--quick", "--backend", "cpu", "--seconds", "0.01", "--shapes", str(path), "--model", MODEL,
                            "--format", "json", "train"))

@@ -10,10 +10,12 @@ static void write_product(base_output *f, int64_t m, int64_t n, int64_t k)
 }
 
 static void write_attention(base_output *f, const cdl_packing *packing, int64_t columns,
-                            int32_t heads)
+                            int32_t heads, cdl_tensor bias)
 {
-  base_output_printf(f, "\"heads\": %d, \"width\": %lld, \"lengths\": [", heads,
-                     (long long)(columns / heads));
+  base_output_printf(f, "\"heads\": %d, \"width\": %lld, ", heads, (long long)(columns / heads));
+  if (cdl_tensor_present(bias))
+    base_output_printf(f, "\"distances\": %lld, ", (long long)bias.size[3]);
+  base_output_printf(f, "\"lengths\": [");
   for (int32_t i = 0; i < packing->sequences; i++)
     base_output_printf(f, "%s%d", i > 0 ? ", " : "",
                        packing->host_offsets[i + 1] - packing->host_offsets[i]);
@@ -60,11 +62,12 @@ static void write_sizes(base_output *f, cdl_op op, const void *args)
     base_output_printf(f, ", \"rank\": %lld", (long long)low_rank_grad->a.size[2]);
     break;
   case CDL_OP_attention:
-    write_attention(f, attention->packing, attention->out.size[3], attention->heads);
+    write_attention(f, attention->packing, attention->out.size[3], attention->heads,
+                    attention->bias);
     break;
   case CDL_OP_attention_grad:
     write_attention(f, attention_grad->packing, attention_grad->d_out.size[3],
-                    attention_grad->heads);
+                    attention_grad->heads, attention_grad->bias);
     break;
   case CDL_OP_svd:
     base_output_printf(f, "\"m\": %lld, \"n\": %lld", (long long)svd->a.size[2],
