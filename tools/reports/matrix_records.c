@@ -1,6 +1,5 @@
 #include "tools/reports/matrix_records.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "tools/reports/numbers.h"
+#include "tools/reports/record_file.h"
 #include "tools/reports/statistics.h"
 
 enum { LAYERS_MOST = 1000, MEASURES_MOST = 10000 };
@@ -229,25 +229,11 @@ static cdl_status read_measure(const char *path, const json_t *object, report_me
 static cdl_status read_matrices(const char *path, const json_t *object, report_matrices *m)
 {
   const json_t *measures = json_object_get(object, "measures");
-  const char *task, *method, *run;
-  char *end;
-  int64_t semantics = 0;
-  CDL_TRY(base_json_integer(path, object, "semantics", 1, INT32_MAX, &semantics));
-  if (semantics != REPORT_SEMANTICS)
-    return cdl_fail(CDL_STATUS_DATA,
-                    "%s: a record of semantics %" PRId64 ", but runs have %d now; it is obsolete",
-                    path, semantics, REPORT_SEMANTICS);
-  CDL_TRY(base_json_string(path, object, "task", false, &task));
-  CDL_TRY(base_json_string(path, object, "method", false, &method));
-  CDL_TRY(base_json_string(path, object, "run", false, &run));
+  CDL_TRY(report_record_semantics(path, object));
+  CDL_TRY(report_record_task(path, object, &m->task));
+  CDL_TRY(report_record_method(path, object, &m->method));
+  CDL_TRY(report_record_hash(path, object, "run", &m->run));
   CDL_TRY(base_json_integer(path, object, "vectors", 1, INT32_MAX, &m->vectors));
-  if (cdl_task_find(task, &m->task) != CDL_STATUS_OK)
-    return cdl_fail(CDL_STATUS_DATA, "%s: there is no task '%s'", path, task);
-  if (report_compared_method_find(method, &m->method) != CDL_STATUS_OK)
-    return cdl_fail(CDL_STATUS_DATA, "%s: there is no method '%s'", path, method);
-  m->run = strtoull(run, &end, 16);
-  if (strlen(run) != 16 || *end != '\0')
-    return cdl_fail(CDL_STATUS_DATA, "%s: \"run\" is not 16 hexadecimal digits", path);
   if (!json_is_array(measures) || json_array_size(measures) > MEASURES_MOST)
     return expected(path, "an array \"measures\"");
   m->measures = calloc(json_array_size(measures) + 1, sizeof *m->measures);
@@ -258,45 +244,27 @@ static cdl_status read_matrices(const char *path, const json_t *object, report_m
   return CDL_STATUS_OK;
 }
 
-static cdl_status read_file(const char *folder, const char *name, report_matrices *m)
+static cdl_status begin_list(void *user, size_t files)
 {
-  char *path = base_path_join(folder, name);
-  if (path == NULL)
-    return no_memory(folder);
-  json_t *object;
-  cdl_status status = base_json_read(path, &object);
-  if (status == CDL_STATUS_OK) {
-    status = read_matrices(path, object, m);
-    json_decref(object);
-  }
-  free(path);
-  return status;
+  report_matrices_list *list = user;
+  list->item = calloc(files + 1, sizeof *list->item);
+  return list->item != NULL ? CDL_STATUS_OK : no_memory("matrices");
 }
 
-static cdl_status read_folder(const char *folder, report_matrices_list *list)
+static cdl_status take_matrices(void *user, const char *path, const json_t *object)
 {
-  struct dirent **entries = NULL;
-  const int found = scandir(folder, &entries, report_is_record, report_compare_entries);
-  if (found < 0)
-    return cdl_fail(CDL_STATUS_IO, "%s: the folder cannot be read", folder);
-  list->item = calloc((size_t)found + 1, sizeof *list->item);
-  cdl_status status = list->item != NULL ? CDL_STATUS_OK : no_memory(folder);
-  for (int i = 0; i < found; i++) {
-    if (status == CDL_STATUS_OK)
-      status = read_file(folder, entries[i]->d_name, &list->item[list->count++]);
-    free(entries[i]);
-  }
-  free(entries);
-  return status;
+  report_matrices_list *list = user;
+  return read_matrices(path, object, &list->item[list->count++]);
 }
 
 cdl_status report_matrices_read(const char *records, report_matrices_list *list)
 {
+  static const report_record_reader reader = {begin_list, take_matrices};
   *list = (report_matrices_list){0};
   char *folder = folder_of(records);
   if (folder == NULL)
     return no_memory(records);
-  const cdl_status status = base_file_exists(folder) ? read_folder(folder, list) : CDL_STATUS_OK;
+  const cdl_status status = report_record_files_read(folder, &reader, list);
   free(folder);
   return status;
 }

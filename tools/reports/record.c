@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "tools/reports/numbers.h"
+#include "tools/reports/record_file.h"
 
 static const char *const role_names[] = {
     [REPORT_ROLE_SEARCH] = "search", [REPORT_ROLE_REPORT] = "report"};
@@ -159,17 +160,6 @@ static cdl_status expected(const char *path, const char *what)
   return cdl_fail(CDL_STATUS_DATA, "%s: expected %s", path, what);
 }
 
-static cdl_status read_hash(const char *path, const json_t *object, const char *key, uint64_t *hash)
-{
-  const char *text;
-  char *end;
-  CDL_TRY(base_json_string(path, object, key, false, &text));
-  *hash = strtoull(text, &end, 16);
-  if (strlen(text) != 16 || *end != '\0')
-    return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\" is not 16 hexadecimal digits", path, key);
-  return CDL_STATUS_OK;
-}
-
 static cdl_status read_copy(const char *path, const json_t *object, const char *key, char **copy)
 {
   const char *text = "";
@@ -219,7 +209,7 @@ static cdl_status read_result(const char *path, const json_t *object, report_rec
 
 static cdl_status read_record(const char *path, const json_t *object, report_record *r)
 {
-  const char *role, *method;
+  const char *role;
   const json_t *model = json_object_get(object, "model"),
                *maker = json_object_get(object, "made_by"),
                *parameters = json_object_get(object, "parameters");
@@ -228,11 +218,9 @@ static cdl_status read_record(const char *path, const json_t *object, report_rec
       strcmp(role, role_names[REPORT_ROLE_SEARCH]) == 0 ? REPORT_ROLE_SEARCH : REPORT_ROLE_REPORT;
   if (strcmp(role, role_names[r->role]) != 0)
     return expected(path, "the role search or report");
-  CDL_TRY(base_json_string(path, object, "method", false, &method));
-  if (report_compared_method_find(method, &r->method) != CDL_STATUS_OK)
-    return cdl_fail(CDL_STATUS_DATA, "%s: there is no method '%s'", path, method);
+  CDL_TRY(report_record_method(path, object, &r->method));
   CDL_TRY(read_copy(path, model, "name", &r->model));
-  CDL_TRY(read_hash(path, model, "hash", &r->model_hash));
+  CDL_TRY(report_record_hash(path, model, "hash", &r->model_hash));
   r->settings = json_incref(json_object_get(object, "settings"));
   if (!json_is_object(r->settings))
     return expected(path, "an object \"settings\"");
@@ -250,28 +238,14 @@ static cdl_status read_labels(const char *path, const json_t *object, report_lab
   return report_numbers_split(path, object, "labels", &labels->label, &labels->count);
 }
 
-/* What both kinds of file begin with. */
-static cdl_status read_head(const char *path, const json_t *object, const cdl_task **task,
-                            uint64_t *data_hash)
+static cdl_status take_record(void *user, const char *path, const json_t *object)
 {
-  int64_t semantics = 0;
-  const char *name;
-  CDL_TRY(base_json_integer(path, object, "semantics", 1, INT32_MAX, &semantics));
-  if (semantics != REPORT_SEMANTICS)
-    return cdl_fail(CDL_STATUS_DATA,
-                    "%s: a record of semantics %" PRId64 ", but runs have %d now; it is obsolete",
-                    path, semantics, REPORT_SEMANTICS);
-  CDL_TRY(base_json_string(path, object, "task", false, &name));
-  if (cdl_task_find(name, task) != CDL_STATUS_OK)
-    return cdl_fail(CDL_STATUS_DATA, "%s: there is no task '%s'", path, name);
-  return read_hash(path, object, "data", data_hash);
-}
-
-static cdl_status take(report_records *records, const char *path, const json_t *object)
-{
+  report_records *records = user;
   const cdl_task *task;
   uint64_t data_hash = 0;
-  CDL_TRY(read_head(path, object, &task, &data_hash));
+  CDL_TRY(report_record_semantics(path, object));
+  CDL_TRY(report_record_task(path, object, &task));
+  CDL_TRY(report_record_hash(path, object, "data", &data_hash));
   if (json_object_get(object, "labels") != NULL) {
     report_labels *labels = &records->labels[records->label_count++];
     *labels = (report_labels){.task = task, .data_hash = data_hash};
@@ -282,53 +256,19 @@ static cdl_status take(report_records *records, const char *path, const json_t *
   return read_record(path, object, record);
 }
 
-static cdl_status read_file(report_records *records, const char *folder, const char *name)
+static cdl_status begin_records(void *user, size_t files)
 {
-  char *path = base_path_join(folder, name);
-  if (path == NULL)
-    return no_memory(folder);
-  json_t *object;
-  cdl_status status = base_json_read(path, &object);
-  if (status == CDL_STATUS_OK) {
-    status = take(records, path, object);
-    json_decref(object);
-  }
-  free(path);
-  return status;
-}
-
-int report_is_record(const struct dirent *entry)
-{
-  static const char suffix[] = ".json";
-  const size_t n = strlen(entry->d_name), end = sizeof suffix - 1;
-  return entry->d_name[0] != '.' && n > end && strcmp(entry->d_name + n - end, suffix) == 0;
-}
-
-int report_compare_entries(const struct dirent **a, const struct dirent **b)
-{
-  return strcmp((*a)->d_name, (*b)->d_name); /* alphasort follows the locale */
+  report_records *records = user;
+  records->item = calloc(files + 1, sizeof *records->item);
+  records->labels = calloc(files + 1, sizeof *records->labels);
+  return records->item != NULL && records->labels != NULL ? CDL_STATUS_OK : no_memory("records");
 }
 
 cdl_status report_records_read(const char *folder, report_records *records)
 {
-  struct dirent **entries = NULL;
+  static const report_record_reader reader = {begin_records, take_record};
   *records = (report_records){0};
-  if (!base_file_exists(folder))
-    return CDL_STATUS_OK;
-  const int found = scandir(folder, &entries, report_is_record, report_compare_entries);
-  if (found < 0)
-    return cdl_fail(CDL_STATUS_IO, "%s: the folder cannot be read", folder);
-  records->item = calloc((size_t)found + 1, sizeof *records->item);
-  records->labels = calloc((size_t)found + 1, sizeof *records->labels);
-  cdl_status status =
-      records->item != NULL && records->labels != NULL ? CDL_STATUS_OK : no_memory(folder);
-  for (int i = 0; i < found; i++) {
-    if (status == CDL_STATUS_OK)
-      status = read_file(records, folder, entries[i]->d_name);
-    free(entries[i]);
-  }
-  free(entries);
-  return status;
+  return report_record_files_read(folder, &reader, records);
 }
 
 void report_record_release(report_record *r)

@@ -3,7 +3,6 @@
 #ifndef CONDLORA_TOOLS_REPORTS_RECORD_H
 #define CONDLORA_TOOLS_REPORTS_RECORD_H
 
-#include <dirent.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,10 +11,7 @@
 #include "condlora/dataset.h"
 #include "condlora/task.h"
 #include "tools/reports/methods.h"
-
-/* A change that alters what runs compute, beyond rounding, raises this number. Records with another
- * number are obsolete: reading them is an error. */
-enum { REPORT_SEMANTICS = 1 };
+#include "tools/reports/record_file.h"
 
 /* Runs of a search choose the learning rate by the held-out part of train. Runs of the report
  * measure the chosen rate on dev, with other seeds. */
@@ -75,10 +71,6 @@ static inline bool report_record_finished(const report_record *record)
 {
   return record->predictions != NULL;
 }
-
-/* For scandir: which entries of a folder are records, and their order by name. */
-int report_is_record(const struct dirent *entry);
-int report_compare_entries(const struct dirent **a, const struct dirent **b);
 
 /* Reads a folder; a missing folder holds no records. The caller releases `records`, also after a
  * failure. Errors: DATA, naming the file and what was expected; IO; MEMORY. */
