@@ -240,13 +240,27 @@ bool core_sets_additions(const cdl_backend *backend, cdl_op op, const void *args
   memcpy(&size, args, sizeof size);
   size = size < spec->args_bytes ? size : spec->args_bytes;
   for (int k = 0; k < spec->addition_count; k++) {
-    if (spec->additions[k].abi_minor <= backend->table->header.abi_minor)
+    if (spec->additions[k].is_hint ||
+        spec->additions[k].abi_minor <= backend->table->header.abi_minor)
       continue;
+    const uint32_t end =
+        k + 1 < spec->addition_count ? spec->additions[k + 1].offset : spec->args_bytes;
     const unsigned char *bytes = args;
-    for (uint32_t at = spec->additions[k].offset; at < size; at++)
+    for (uint32_t at = spec->additions[k].offset; at < end && at < size; at++)
       if (bytes[at] != 0)
         return true;
-    break;
+  }
+  return false;
+}
+
+bool core_has_narrow_activations(cdl_op op, const void *args)
+{
+  const core_op_spec *spec = specs[op];
+  for (int k = 0; k < spec->operand_count; k++) {
+    const cdl_tensor *t =
+        (const cdl_tensor *)(const void *)((const char *)args + spec->operands[k].offset);
+    if ((spec->operands[k].role & ACTIVATION) && t->buffer != NULL && t->dtype == CDL_DTYPE_BF16)
+      return true;
   }
   return false;
 }

@@ -21,6 +21,9 @@ const void *core_complete_args(cdl_op op, const void *args, core_args *room);
 /* Returns whether the arguments set a member that is younger than the backend's table. */
 bool core_sets_additions(const cdl_backend *backend, cdl_op op, const void *args);
 
+/* Returns whether an activation of the call is BF16. */
+bool core_has_narrow_activations(cdl_op op, const void *args);
+
 /* Checks a call. *nothing is set if the call is valid and has no work. */
 cdl_status core_check(const cdl_backend *backend, cdl_op op, const void *args, bool *nothing);
 

@@ -44,8 +44,8 @@ CORE_SPEC(gemm, prepare_gemm, finish_gemm);
 /* ---- Maps ---- */
 
 static const core_operand unary_operands[] = {
-    CORE_OPERAND(unary, out, "abcd", F32, OUT, 1 << 1),
-    CORE_OPERAND(unary, x, "abcd", F32, IN, 0),
+    CORE_OPERAND(unary, out, "abcd", F32 | BF16, OUT | ACTIVATION, 1 << 1),
+    CORE_OPERAND(unary, x, "abcd", F32 | BF16, ACTIVATION, 0),
 };
 
 static cdl_status prepare_unary(core_call *call)
@@ -58,12 +58,12 @@ static cdl_status prepare_unary(core_call *call)
                                                 : CDL_STATUS_OK;
 }
 
-CORE_SPEC(unary, prepare_unary, NULL);
+CORE_SPEC(unary, prepare_unary, core_want_same_activations);
 
 static const core_operand unary_grad_operands[] = {
-    CORE_OPERAND(unary_grad, d_x, "abcd", F32, OUT, 1 << 1),
-    CORE_OPERAND(unary_grad, d_out, "abcd", F32, IN, 0),
-    CORE_OPERAND(unary_grad, x, "abcd", F32, IN, 0),
+    CORE_OPERAND(unary_grad, d_x, "abcd", F32 | BF16, OUT | ACTIVATION, 1 << 1),
+    CORE_OPERAND(unary_grad, d_out, "abcd", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(unary_grad, x, "abcd", F32 | BF16, ACTIVATION, 0),
 };
 
 static cdl_status prepare_unary_grad(core_call *call)
@@ -71,7 +71,7 @@ static cdl_status prepare_unary_grad(core_call *call)
   return core_want_activation(call, ((const cdl_unary_grad_args *)call->args)->activation);
 }
 
-CORE_SPEC(unary_grad, prepare_unary_grad, NULL);
+CORE_SPEC(unary_grad, prepare_unary_grad, core_want_same_activations);
 
 static const core_operand binary_operands[] = {
     CORE_OPERAND(binary, out, "abcd", F32, OUT, 1 << 1),
@@ -103,8 +103,8 @@ static cdl_status finish_binary(core_call *call)
 CORE_SPEC(binary, prepare_binary, finish_binary);
 
 static const core_operand axpby_operands[] = {
-    CORE_OPERAND(axpby, out, "abcd", F32, OUT, 0),
-    CORE_OPERAND(axpby, x, "abcd", F32, IN, 0),
+    CORE_OPERAND(axpby, out, "abcd", F32 | BF16, OUT | ACTIVATION, 0),
+    CORE_OPERAND(axpby, x, "abcd", F32 | BF16, ACTIVATION, 0),
 };
 
 static cdl_status prepare_axpby(core_call *call)
@@ -114,7 +114,7 @@ static cdl_status prepare_axpby(core_call *call)
   return core_want_finite(call, "beta", (double)args->beta);
 }
 
-CORE_SPEC(axpby, prepare_axpby, NULL);
+CORE_SPEC(axpby, prepare_axpby, core_want_same_activations);
 
 /* ---- Reductions ---- */
 
@@ -182,8 +182,8 @@ CORE_SPEC(softmax_grad, prepare_softmax_grad, NULL);
 /* ---- Layer norm ---- */
 
 static const core_operand layer_norm_operands[] = {
-    CORE_OPERAND(layer_norm, out, "rc", F32, OUT, 1 << 1),
-    CORE_OPERAND(layer_norm, x, "rc", F32, IN, 0),
+    CORE_OPERAND(layer_norm, out, "rc", F32 | BF16, OUT | ACTIVATION, 1 << 1),
+    CORE_OPERAND(layer_norm, x, "rc", F32 | BF16, ACTIVATION, 0),
     CORE_OPERAND(layer_norm, gain, "c", F32, IN, 0),
     CORE_OPERAND(layer_norm, bias, "c", F32, IN, 0),
     CORE_OPERAND(layer_norm, mean, "r", F32, OUT | OPTIONAL, 0),
@@ -196,26 +196,26 @@ static cdl_status prepare_layer_norm(core_call *call)
                                 (double)((const cdl_layer_norm_args *)call->args)->epsilon);
 }
 
-CORE_SPEC(layer_norm, prepare_layer_norm, NULL);
+CORE_SPEC(layer_norm, prepare_layer_norm, core_want_same_activations);
 
 static const core_operand layer_norm_grad_operands[] = {
-    CORE_OPERAND(layer_norm_grad, d_x, "rc", F32, OUT | OPTIONAL, 1 << 3),
+    CORE_OPERAND(layer_norm_grad, d_x, "rc", F32 | BF16, OUT | OPTIONAL | ACTIVATION, 1 << 3),
     CORE_OPERAND(layer_norm_grad, d_gain, "c", F32, OUT | OPTIONAL, 0),
     CORE_OPERAND(layer_norm_grad, d_bias, "c", F32, OUT | OPTIONAL, 0),
-    CORE_OPERAND(layer_norm_grad, d_out, "rc", F32, IN, 0),
-    CORE_OPERAND(layer_norm_grad, x, "rc", F32, IN, 0),
+    CORE_OPERAND(layer_norm_grad, d_out, "rc", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(layer_norm_grad, x, "rc", F32 | BF16, ACTIVATION, 0),
     CORE_OPERAND(layer_norm_grad, gain, "c", F32, IN, 0),
     CORE_OPERAND(layer_norm_grad, mean, "r", F32, IN, 0),
     CORE_OPERAND(layer_norm_grad, rstd, "r", F32, IN, 0),
 };
 
-CORE_SPEC(layer_norm_grad, NULL, NULL);
+CORE_SPEC(layer_norm_grad, NULL, core_want_same_activations);
 
 static const core_operand add_layer_norm_operands[] = {
-    CORE_OPERAND(add_layer_norm, out, "rc", F32, OUT, 1 << 1 | 1 << 2 | 1 << 3),
-    CORE_OPERAND(add_layer_norm, sum, "rc", F32, OUT, 1 << 2 | 1 << 3),
-    CORE_OPERAND(add_layer_norm, x, "rc", F32, IN, 0),
-    CORE_OPERAND(add_layer_norm, residual, "rc", F32, IN, 0),
+    CORE_OPERAND(add_layer_norm, out, "rc", F32 | BF16, OUT | ACTIVATION, 1 << 1 | 1 << 2 | 1 << 3),
+    CORE_OPERAND(add_layer_norm, sum, "rc", F32 | BF16, OUT | ACTIVATION, 1 << 2 | 1 << 3),
+    CORE_OPERAND(add_layer_norm, x, "rc", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(add_layer_norm, residual, "rc", F32 | BF16, ACTIVATION, 0),
     CORE_OPERAND(add_layer_norm, gain, "c", F32, IN, 0),
     CORE_OPERAND(add_layer_norm, bias, "c", F32, IN, 0),
     CORE_OPERAND(add_layer_norm, mean, "r", F32, OUT | OPTIONAL, 0),
@@ -232,6 +232,7 @@ static cdl_status prepare_add_layer_norm(core_call *call)
 static cdl_status finish_add_layer_norm(core_call *call)
 {
   const cdl_add_layer_norm_args *args = call->args;
+  CDL_TRY(core_want_same_activations(call));
   const bool over_x = core_same_view(&args->out, &args->x),
              over_residual = core_same_view(&args->out, &args->residual);
   if ((over_x || over_residual) && !core_same_view(&args->out, &args->sum) &&

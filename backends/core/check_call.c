@@ -53,11 +53,11 @@ cdl_status core_want_activation(const core_call *call, cdl_activation activation
                            (int)activation);
 }
 
-cdl_status core_want_same_dtypes(core_call *call)
+static cdl_status want_same(const core_call *call, uint8_t role)
 {
   int first = -1;
   for (int k = 0; k < call->spec->operand_count; k++) {
-    if (call->tensors[k]->buffer == NULL)
+    if (call->tensors[k]->buffer == NULL || (call->operands[k]->role & role) != role)
       continue;
     if (first < 0)
       first = k;
@@ -67,6 +67,16 @@ cdl_status core_want_same_dtypes(core_call *call)
                          call->operands[first]->name, cdl_dtype_name(call->tensors[first]->dtype));
   }
   return CDL_STATUS_OK;
+}
+
+cdl_status core_want_same_dtypes(core_call *call)
+{
+  return want_same(call, 0);
+}
+
+cdl_status core_want_same_activations(core_call *call)
+{
+  return want_same(call, ACTIVATION);
 }
 
 cdl_status core_want_step(const core_call *call, const char *name, const cdl_tensor *step)

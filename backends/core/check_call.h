@@ -20,8 +20,9 @@ enum {
   U8 = 1 << CDL_DTYPE_U8
 };
 
-/* OUT: the op writes it, or reads and writes it. */
-enum { IN = 0, OUT = 1, OPTIONAL = 2 };
+/* OUT: the op writes it, or reads and writes it. ACTIVATION: it may be BF16 where the backend
+ * computes that. */
+enum { IN = 0, OUT = 1, OPTIONAL = 2, ACTIVATION = 4 };
 
 typedef struct {
   const char *name;
@@ -45,6 +46,7 @@ typedef struct core_call core_call;
  * on are the version's, up to the next addition. */
 typedef struct {
   uint32_t offset, abi_minor;
+  bool is_hint; /* a backend that does not know it computes the same */
 } core_addition;
 
 typedef struct {
@@ -88,6 +90,8 @@ cdl_status core_want_activation(const core_call *call, cdl_activation activation
 cdl_status core_want_step(const core_call *call, const char *name, const cdl_tensor *step);
 /* For `finish`: checks that every present operand has the first one's dtype. */
 cdl_status core_want_same_dtypes(core_call *call);
+/* Likewise for the activations alone. */
+cdl_status core_want_same_activations(core_call *call);
 
 /* Each op's spec is in one of the check_*.c, where CORE_SPEC defines it from its list of
  * operands. */

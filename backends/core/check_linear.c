@@ -31,9 +31,9 @@ static cdl_status check_weight_alias(const core_call *call, const cdl_weight *we
 }
 
 static const core_operand linear_operands[] = {
-    CORE_OPERAND(linear, out, "no", F32, OUT, 0),
-    CORE_OPERAND(linear, pre, "no", F32, OUT | OPTIONAL, 0),
-    CORE_OPERAND(linear, x, "ni", F32, IN, 0),
+    CORE_OPERAND(linear, out, "no", F32 | BF16, OUT | ACTIVATION, 0),
+    CORE_OPERAND(linear, pre, "no", F32 | BF16, OUT | OPTIONAL | ACTIVATION, 0),
+    CORE_OPERAND(linear, x, "ni", F32 | BF16, ACTIVATION, 0),
     CORE_OPERAND(linear, bias, "o", F32, IN | OPTIONAL, 0),
 };
 
@@ -46,15 +46,16 @@ static cdl_status prepare_linear(core_call *call)
 
 static cdl_status finish_linear(core_call *call)
 {
+  CDL_TRY(core_want_same_activations(call));
   return check_weight_alias(call, ((const cdl_linear_args *)call->args)->weight);
 }
 
 CORE_SPEC(linear, prepare_linear, finish_linear);
 
 static const core_operand linear_grad_operands[] = {
-    CORE_OPERAND(linear_grad, d_x, "ni", F32, OUT, 0),
-    CORE_OPERAND(linear_grad, d_out, "no", F32, IN, 0),
-    CORE_OPERAND(linear_grad, pre, "ni", F32, IN | OPTIONAL, 0),
+    CORE_OPERAND(linear_grad, d_x, "ni", F32 | BF16, OUT | ACTIVATION, 0),
+    CORE_OPERAND(linear_grad, d_out, "no", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(linear_grad, pre, "ni", F32 | BF16, OPTIONAL | ACTIVATION, 0),
 };
 
 static cdl_status prepare_linear_grad(core_call *call)
@@ -73,14 +74,17 @@ static cdl_status prepare_linear_grad(core_call *call)
 
 static cdl_status finish_linear_grad(core_call *call)
 {
+  CDL_TRY(core_want_same_activations(call));
   return check_weight_alias(call, ((const cdl_linear_grad_args *)call->args)->weight);
 }
 
 CORE_SPEC(linear_grad, prepare_linear_grad, finish_linear_grad);
 
 static const core_operand low_rank_operands[] = {
-    CORE_OPERAND(low_rank, out, "no", F32, OUT, 0),    CORE_OPERAND(low_rank, x, "ni", F32, IN, 0),
-    CORE_OPERAND(low_rank, a, "ri", F32, IN, 0),       CORE_OPERAND(low_rank, b, "or", F32, IN, 0),
+    CORE_OPERAND(low_rank, out, "no", F32 | BF16, OUT | ACTIVATION, 0),
+    CORE_OPERAND(low_rank, x, "ni", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(low_rank, a, "ri", F32, IN, 0),
+    CORE_OPERAND(low_rank, b, "or", F32, IN, 0),
     CORE_OPERAND(low_rank, hidden, "nr", F32, OUT, 0),
 };
 
@@ -89,15 +93,15 @@ static cdl_status prepare_low_rank(core_call *call)
   return core_want_finite(call, "scale", (double)((const cdl_low_rank_args *)call->args)->scale);
 }
 
-CORE_SPEC(low_rank, prepare_low_rank, NULL);
+CORE_SPEC(low_rank, prepare_low_rank, core_want_same_activations);
 
 static const core_operand low_rank_grad_operands[] = {
-    CORE_OPERAND(low_rank_grad, d_out, "no", F32, IN, 0),
-    CORE_OPERAND(low_rank_grad, x, "ni", F32, IN, 0),
+    CORE_OPERAND(low_rank_grad, d_out, "no", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(low_rank_grad, x, "ni", F32 | BF16, ACTIVATION, 0),
     CORE_OPERAND(low_rank_grad, a, "ri", F32, IN, 0),
     CORE_OPERAND(low_rank_grad, b, "or", F32, IN, 0),
     CORE_OPERAND(low_rank_grad, hidden, "nr", F32, IN, 0),
-    CORE_OPERAND(low_rank_grad, d_x, "ni", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, d_x, "ni", F32 | BF16, OUT | OPTIONAL | ACTIVATION, 0),
     CORE_OPERAND(low_rank_grad, d_a, "ri", F32, OUT | OPTIONAL, 0),
     CORE_OPERAND(low_rank_grad, d_b, "or", F32, OUT | OPTIONAL, 0),
 };
@@ -108,4 +112,4 @@ static cdl_status prepare_low_rank_grad(core_call *call)
                           (double)((const cdl_low_rank_grad_args *)call->args)->scale);
 }
 
-CORE_SPEC(low_rank_grad, prepare_low_rank_grad, NULL);
+CORE_SPEC(low_rank_grad, prepare_low_rank_grad, core_want_same_activations);

@@ -67,8 +67,8 @@ static cdl_status want_packing(core_call *call, const cdl_packing *packing,
 /* ---- dropout ---- */
 
 static const core_operand dropout_operands[] = {
-    CORE_OPERAND(dropout, out, "rc", F32, OUT, 1 << 1),
-    CORE_OPERAND(dropout, x, "rc", F32, IN, 0),
+    CORE_OPERAND(dropout, out, "rc", F32 | BF16, OUT | ACTIVATION, 1 << 1),
+    CORE_OPERAND(dropout, x, "rc", F32 | BF16, ACTIVATION, 0),
 };
 
 static cdl_status prepare_dropout(core_call *call)
@@ -82,28 +82,30 @@ static cdl_status prepare_dropout(core_call *call)
   return CDL_STATUS_OK;
 }
 
-CORE_SPEC(dropout, prepare_dropout, NULL);
+CORE_SPEC(dropout, prepare_dropout, core_want_same_activations);
 
 /* ---- attention ---- */
 
 static const core_operand attention_operands[] = {
-    CORE_OPERAND(attention, out, "th", F32, OUT, 0),
-    CORE_OPERAND(attention, qkv, "tg", F32, IN, 0),
+    CORE_OPERAND(attention, out, "th", F32 | BF16, OUT | ACTIVATION, 0),
+    CORE_OPERAND(attention, qkv, "tg", F32 | BF16, ACTIVATION, 0),
     CORE_OPERAND(attention, log_sum, "kt", F32, OUT | OPTIONAL, 0),
     CORE_OPERAND(attention, bias, "kw", F32, IN | OPTIONAL, 0),
 };
-static const core_addition attention_additions[] = {{offsetof(cdl_attention_args, bias), 3}};
+static const core_addition attention_additions[] = {{offsetof(cdl_attention_args, bias), 3, false}};
 
 static const core_operand attention_grad_operands[] = {
-    CORE_OPERAND(attention_grad, d_qkv, "tg", F32, OUT, 0),
-    CORE_OPERAND(attention_grad, d_out, "th", F32, IN, 0),
-    CORE_OPERAND(attention_grad, qkv, "tg", F32, IN, 0),
+    CORE_OPERAND(attention_grad, d_qkv, "tg", F32 | BF16, OUT | ACTIVATION, 0),
+    CORE_OPERAND(attention_grad, d_out, "th", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(attention_grad, qkv, "tg", F32 | BF16, ACTIVATION, 0),
     CORE_OPERAND(attention_grad, log_sum, "kt", F32, IN, 0),
     CORE_OPERAND(attention_grad, bias, "kw", F32, IN | OPTIONAL, 0),
     CORE_OPERAND(attention_grad, d_bias, "kw", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(attention_grad, out, "th", F32 | BF16, OPTIONAL | ACTIVATION, 0),
 };
 static const core_addition attention_grad_additions[] = {
-    {offsetof(cdl_attention_grad_args, bias), 3}};
+    {offsetof(cdl_attention_grad_args, bias), 3, false},
+    {offsetof(cdl_attention_grad_args, out), 4, true}};
 
 static cdl_status prepare_heads(core_call *call, const cdl_packing *packing,
                                 const cdl_dropout_mask *mask, int32_t heads, float scale,
@@ -149,6 +151,7 @@ static cdl_status want_distances(const core_call *call, const cdl_tensor *bias)
 static cdl_status finish_attention(core_call *call)
 {
   const cdl_attention_args *args = call->args;
+  CDL_TRY(core_want_same_activations(call));
   return want_distances(call, &args->bias);
 }
 
@@ -157,9 +160,12 @@ static cdl_status finish_attention_grad(core_call *call)
   const cdl_attention_grad_args *args = call->args;
   if (cdl_tensor_present(args->d_bias) && !cdl_tensor_present(args->bias))
     return core_refuse(call, "d_bias is there but bias is absent");
+  CDL_TRY(core_want_same_activations(call));
+  if (args->qkv.dtype == CDL_DTYPE_BF16 && !cdl_tensor_present(args->out))
+    return core_refuse(call, "out is absent; the gradient of BF16 needs it");
   return want_distances(call, &args->bias);
 }
 
 CORE_GROWN_SPEC(attention, prepare_attention, finish_attention, attention_additions, 1);
 CORE_GROWN_SPEC(attention_grad, prepare_attention_grad, finish_attention_grad,
-                attention_grad_additions, 1);
+                attention_grad_additions, 2);

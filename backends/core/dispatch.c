@@ -17,10 +17,23 @@ const char *cdl_path_name(cdl_path path)
 
 /* ---- Paths ---- */
 
+/* BF16 activations came with 1.4, and the compositions are F32's. */
+static cdl_path narrow_path_of(const cdl_backend *backend, cdl_op op, const void *args)
+{
+  enum { FIRST_MINOR = 4 };
+  const cdl_backend_table *table = backend->table;
+  return table->header.abi_minor >= FIRST_MINOR && core_has_op(table, op) &&
+                 table->supports != NULL && table->supports(backend->device, op, args)
+             ? CDL_PATH_NATIVE
+             : CDL_PATH_NONE;
+}
+
 static cdl_path path_of(const cdl_backend *backend, cdl_op op, const void *args)
 {
   const core_tier tier = core_op_tier(op);
   const cdl_backend_table *table = backend->table;
+  if (core_has_narrow_activations(op, args))
+    return narrow_path_of(backend, op, args);
   const bool own = core_has_op(table, op) && !core_sets_additions(backend, op, args) &&
                    (table->supports == NULL || table->supports(backend->device, op, args));
   if (own && !(tier == CORE_COMPOSED &&

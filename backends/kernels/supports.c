@@ -11,8 +11,49 @@ static bool takes_product(const kernel_device *device, const cdl_gemm_args *a)
   return a->a.dtype != CDL_DTYPE_F64 || device->has_f64;
 }
 
+/* Whether an activation of the call is BF16. */
+static bool is_narrow(cdl_op op, const void *args)
+{
+#define EITHER(op, first, second)                                            \
+  case CDL_OP_##op:                                                          \
+    return ((const cdl_##op##_args *)args)->first.dtype == CDL_DTYPE_BF16 || \
+           ((const cdl_##op##_args *)args)->second.dtype == CDL_DTYPE_BF16
+#define ALL(op, any) EITHER(op, any, any)
+  switch (op) {
+    ALL(fill, out);
+    EITHER(gather_rows, out, table);
+    EITHER(scatter_add_rows, table, x);
+    ALL(unary, x);
+    ALL(unary_grad, x);
+    ALL(axpby, x);
+    ALL(layer_norm, x);
+    ALL(layer_norm_grad, x);
+    ALL(add_layer_norm, x);
+    ALL(dropout, x);
+    ALL(linear, x);
+    ALL(linear_grad, d_out);
+    ALL(low_rank, x);
+    ALL(low_rank_grad, x);
+    ALL(attention, qkv);
+    ALL(attention_grad, qkv);
+  default:
+    return false;
+  }
+#undef ALL
+#undef EITHER
+}
+
+/* Whether the ops compute BF16 activations in this call. */
+static bool takes_narrow(const kernel_device *device, cdl_op op, const void *args)
+{
+  (void)device, (void)op, (void)args;
+  return false;
+}
+
 bool kernel_supports(const kernel_device *device, cdl_op op, const void *args)
 {
+  if (is_narrow(op, args))
+    return takes_narrow(device, op, args);
   switch (op) {
   case CDL_OP_cast: {
     const cdl_cast_args *a = args;

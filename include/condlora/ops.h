@@ -6,6 +6,10 @@
  *   an empty output does nothing.
  * - Inputs and outputs are F32 unless a comment says otherwise, with any strides that tensor.h
  *   allows.
+ * - Since 1.4 the tensors that a comment calls activations may be BF16, all of them in one call.
+ *   Other tensors stay F32, and so does the arithmetic; a BF16 output is rounded once, to nearest,
+ *   ties to even. No op is composed for BF16: where the backend lacks it, the path is
+ *   CDL_PATH_NONE, which cdl_op_path tells beforehand, and the call fails with UNSUPPORTED.
  * - Outputs are overwritten. Gradients of parameters (d_gain, d_bias, d_a, d_b, table) and `loss`
  *   are added to.
  * - "In place" means that an output may be exactly the same view as an input. Every other overlap
@@ -66,7 +70,7 @@ typedef struct {
   uint8_t order[4];
 } cdl_permute_args;
 
-/* out = value in every element. F32, F64 or I32; the value is converted. */
+/* out = value in every element. F32, F64, I32 or an activation; the value is converted. */
 typedef struct {
   uint32_t size;
   cdl_tensor out;
@@ -74,8 +78,8 @@ typedef struct {
 } cdl_fill_args;
 
 /* out[i, :] = table[index[i], :], or += with `accumulate`.
- *   out    [rows, columns]
- *   table  [entries, columns]
+ *   out    [rows, columns]     an activation; its type and the table's may differ
+ *   table  [entries, columns]  an activation
  *   index  [rows] I32, each in [0, entries); the caller checks this before the upload */
 typedef struct {
   uint32_t size;
@@ -85,8 +89,8 @@ typedef struct {
 
 /* The gradient of gather_rows, in segments so that no device needs atomics:
  *   table[target[s], :] += Σ_{k in [segment[s], segment[s + 1])} x[order[k], :]   in ascending k
- *   table    [entries, columns]
- *   x        [rows, columns]
+ *   table    [entries, columns]  an activation; its type and x's may differ
+ *   x        [rows, columns]     an activation
  *   order    [rows] I32, the rows sorted by entry
  *   segment  [segments + 1] I32, ascending from 0 to rows
  *   target   [segments] I32, distinct */
@@ -132,7 +136,7 @@ typedef enum {
   CDL_UNARY_RECIPROCAL
 } cdl_unary_function;
 
-/* out = f(x), elementwise, same sizes; in place allowed. */
+/* out = f(x), elementwise, same sizes; in place allowed. out and x are activations. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -140,7 +144,8 @@ typedef struct {
   cdl_activation activation;
 } cdl_unary_args;
 
-/* d_x = d_out ∘ f'(x) for an activation; in place on d_out allowed. */
+/* d_x = d_out ∘ f'(x) for an activation function; in place on d_out allowed. All three tensors are
+ * activations. */
 typedef struct {
   uint32_t size;
   cdl_tensor d_x, d_out, x;
@@ -164,7 +169,7 @@ typedef struct {
   cdl_binary_function function;
 } cdl_binary_args;
 
-/* out = α x + β out. If β is 0, out is not read. */
+/* out = α x + β out. If β is 0, out is not read. Both are activations. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -200,7 +205,7 @@ typedef struct {
 } cdl_softmax_grad_args;
 
 /* Layer normalization of each row (Ba et al. 2016, eq. 4), with the biased variance.
- *   x, out      [rows, columns]   in place allowed
+ *   x, out      [rows, columns]   activations; in place allowed
  *   gain, bias  [columns]
  *   mean, rstd  [rows]            optional, for layer_norm_grad */
 typedef struct {
@@ -210,9 +215,9 @@ typedef struct {
 } cdl_layer_norm_args;
 
 /* The gradient of layer_norm.
- *   d_x             [rows, columns]  optional; in place on d_out allowed
+ *   d_x             [rows, columns]  an activation, optional; in place on d_out allowed
  *   d_gain, d_bias  [columns]        optional; added to
- *   d_out, x        [rows, columns]
+ *   d_out, x        [rows, columns]  activations
  *   gain            [columns]
  *   mean, rstd      [rows] */
 typedef struct {
@@ -256,8 +261,8 @@ typedef struct {
   cdl_tensor step;         /* [≥ sizeof(cdl_step_record)] U8 */
 } cdl_dropout_mask;
 
-/* out = dropout of x; in place allowed. Applied to d_out with the same mask, it is its own
- * gradient. e = (row within its sequence) · columns + column. With `per_sequence`, x has one row
+/* out = dropout of x; in place allowed. Both are activations. Applied to d_out with the same mask, it
+ * is its own gradient. e = (row within its sequence) · columns + column. With `per_sequence`, x has one row
  * per sequence, [sequences, columns], and the op reads only `examples` of the packing, not its
  * offsets. Rows past the last offset may be dropped in any way. */
 typedef struct {
@@ -320,9 +325,9 @@ typedef struct cdl_weight cdl_weight;
 
 /* out = f(x Wᵀ + bias). If `pre` is present, it receives x Wᵀ + bias for unary_grad. Outputs of
  * linear and linear_grad must not overlap the sources of the weight.
- *   out   [n, out]
- *   pre   [n, out]  optional
- *   x     [n, in]
+ *   out   [n, out]  an activation
+ *   pre   [n, out]  an activation, optional
+ *   x     [n, in]   an activation
  *   bias  [out]     optional */
 typedef struct {
   uint32_t size;
@@ -332,9 +337,9 @@ typedef struct {
 } cdl_linear_args;
 
 /* d_x = f'(pre) ∘ (d_out W), or d_x += d_out W with `accumulate` (then without an activation).
- *   d_x    [n, in]
- *   d_out  [n, out]
- *   pre    [n, in]   the pre-activation of x = f(pre); absent without an activation */
+ *   d_x    [n, in]   an activation
+ *   d_out  [n, out]  an activation
+ *   pre    [n, in]   an activation: x = f(pre); absent without an activation function */
 typedef struct {
   uint32_t size;
   cdl_tensor d_x, d_out, pre;
@@ -344,9 +349,9 @@ typedef struct {
 } cdl_linear_grad_args;
 
 /* hidden = x Aᵀ;  out += scale · hidden Bᵀ.
- *   out     [n, out]
+ *   out     [n, out]    an activation
  *   hidden  [n, rank]   an output, for low_rank_grad
- *   x       [n, in]
+ *   x       [n, in]     an activation
  *   a       [rank, in]
  *   b       [out, rank] */
 typedef struct {
@@ -356,10 +361,10 @@ typedef struct {
 } cdl_low_rank_args;
 
 /* du = scale · d_out B;  d_a += duᵀ x;  d_b += scale · d_outᵀ hidden;  d_x += du A.
- *   d_x     [n, in]     optional; added to
+ *   d_x     [n, in]     an activation, optional; added to
  *   d_a     [rank, in]  optional; added to
  *   d_b     [out, rank] optional; added to
- *   d_out   [n, out]
+ *   d_out   [n, out]    an activation
  *   others as in low_rank */
 typedef struct {
   uint32_t size;
@@ -369,7 +374,7 @@ typedef struct {
 
 /* sum = x + residual;  out = LN(sum). sum may be x or residual in place. out may be sum if the sum
  * is not needed later. out may be the same view as x or residual only if sum is too.
- *   out, sum, x, residual  [rows, columns]; others as in layer_norm */
+ *   out, sum, x, residual  [rows, columns], activations; others as in layer_norm */
 typedef struct {
   uint32_t size;
   cdl_tensor out, sum, x, residual, gain, bias, mean, rstd;
@@ -379,8 +384,9 @@ typedef struct {
 /* Self-attention within each sequence: out = dropout(softmax(S)) V for each head. The score of
  * query i and key j, rows of one sequence, is
  *   S[i, j] = scale · Q[i] · K[j] + bias[head, r + clamp(j − i, −r, r)]
- *   out      [tokens, heads · d]
- *   qkv      [tokens, 3 · heads · d]  query, key and value end to end; heads side by side
+ *   out      [tokens, heads · d]      an activation
+ *   qkv      [tokens, 3 · heads · d]  an activation: query, key and value end to end; heads side by
+ *                                     side
  *   log_sum  [heads, tokens]          optional: log Σ exp of each row's scores, for attention_grad
  *   bias     [heads, 2 · r + 1]       optional, since 1.3: by the key's distance from the query
  * The dropout's element is e = (head · length + row) · length + column, with the sequence's length.
@@ -397,10 +403,14 @@ typedef struct {
 
 /* The gradient of attention. Rows of d_qkv past the last offset become zeros; no tensor is read
  * there.
- *   d_qkv   [tokens, 3 · heads · d]
- *   d_out   [tokens, heads · d]
+ *   d_qkv   [tokens, 3 · heads · d]  an activation
+ *   d_out   [tokens, heads · d]      an activation
+ *   qkv     [tokens, 3 · heads · d]  an activation
  *   bias    [heads, 2 · r + 1]       as in attention, since 1.3
- *   d_bias  [heads, 2 · r + 1]       optional, only beside bias, since 1.3; added to */
+ *   d_bias  [heads, 2 · r + 1]       optional, only beside bias, since 1.3; added to
+ *   out     [tokens, heads · d]      attention's output, an activation, since 1.4; optional for F32,
+ *                                    where a backend may do without it
+ * With D[i] = Σ d_out[i] ∘ out[i], the gradient of the scores is P ∘ (dP − D). */
 typedef struct {
   uint32_t size;
   cdl_tensor d_qkv, d_out, qkv, log_sum;
@@ -409,6 +419,7 @@ typedef struct {
   float scale;
   cdl_dropout_mask mask;
   cdl_tensor bias, d_bias;
+  cdl_tensor out;
 } cdl_attention_grad_args;
 
 /* norm = √Σ gradient²;  factor = min(1, max_norm / (norm + 1e-6)), or 1 if max_norm is 0.

@@ -3,7 +3,7 @@
  * to start from.
  *
  * Minor versions: 1.1 added precisions and compile_nanoseconds, 1.2 auto_priority, 1.3 attention's
- * bias.
+ * bias, 1.4 BF16 activations and attention_grad's `out`.
  *
  * The core checks every argument before it calls the table. It also counts and logs paths, keeps
  * each queue's first error, and calls nothing on a failed queue. So the functions of a table only
@@ -22,7 +22,7 @@ extern "C" {
 
 #define CDL_PLUGIN_MAGIC 0x4344504cu /* "CDPL" */
 #define CDL_ABI_MAJOR 1
-#define CDL_ABI_MINOR 3
+#define CDL_ABI_MINOR 4
 
 /* A buffer as a backend sees it. `handle` belongs to the backend; only the core writes the rest. */
 struct cdl_buffer {
@@ -114,7 +114,8 @@ typedef struct cdl_backend_table {
 
   /* Optional: returns whether the backend's own op accepts these arguments (a pointer to the op's
    * struct). Without it, every op that is not NULL accepts all arguments. The function is pure:
-   * equal arguments give equal answers. A required op must accept F32 of any shape and strides. */
+   * equal arguments give equal answers. A required op must accept F32 of any shape and strides.
+   * Since 1.4 it is asked about BF16 activations too; a table without it gets none. */
   bool (*supports)(void *device, cdl_op op, const void *args);
 
   /* Optional: events, which measure time. */

@@ -370,6 +370,7 @@ static inline void make_attention_grad(sample *s)
   PART(attention_grad, log_sum, take_matrix(2, 5), INPUT);
   PART(attention_grad, bias, take_matrix(2, 7), INPUT);
   PART(attention_grad, d_bias, take_matrix(2, 7), WRITTEN | MAY_LACK);
+  PART(attention_grad, out, take_matrix(5, 6), MAY_LACK);
   PART(attention_grad, mask.step, take_step(), ANY_SIZE);
   SET(attention_grad, heads, 2);
   SET(attention_grad, scale, 0.5f);

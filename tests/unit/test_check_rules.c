@@ -144,6 +144,56 @@ START_TEST(messages_say_what_was_expected)
 }
 END_TEST
 
+/* Changes a tensor of the sample into BF16, at the same place. */
+static void narrow(cdl_tensor *t)
+{
+  t->dtype = CDL_DTYPE_BF16;
+  t->offset *= 2;
+}
+
+START_TEST(activations_may_be_bf16_together)
+{
+  TAKEN(fill, narrow(&a->out))
+  TAKEN(unary, narrow(&a->out); narrow(&a->x))
+  TAKEN(axpby, narrow(&a->out); narrow(&a->x))
+  TAKEN(dropout, narrow(&a->out); narrow(&a->x))
+  TAKEN(layer_norm, narrow(&a->out); narrow(&a->x))
+  TAKEN(add_layer_norm, narrow(&a->out); narrow(&a->sum); narrow(&a->x); narrow(&a->residual))
+  TAKEN(attention, narrow(&a->out); narrow(&a->qkv))
+  TAKEN(gather_rows, narrow(&a->out))
+  TAKEN(gather_rows, narrow(&a->table))
+  TAKEN(scatter_add_rows, narrow(&a->x))
+  REFUSED(unary, "x is F32 but out is BF16; they must be the same", narrow(&a->out))
+  REFUSED(layer_norm, "x is BF16 but out is F32; they must be the same", narrow(&a->x))
+  REFUSED(layer_norm, "gain is BF16, expected F32", narrow(&a->gain))
+  REFUSED(add_layer_norm, "residual is BF16 but out is F32", narrow(&a->residual))
+  REFUSED(linear, "x is BF16 but out is F32", narrow(&a->x))
+  REFUSED(linear_grad, "pre is BF16 but d_x is F32", narrow(&a->pre))
+  REFUSED(low_rank, "hidden is BF16, expected F32", narrow(&a->hidden))
+  REFUSED(low_rank_grad, "x is BF16 but d_out is F32", narrow(&a->x))
+  REFUSED(attention, "qkv is BF16 but out is F32", narrow(&a->qkv))
+  REFUSED(attention_grad, "out is BF16 but d_qkv is F32", narrow(&a->out))
+  REFUSED(attention_grad, "out is absent; the gradient of BF16 needs it", narrow(&a->d_qkv);
+          narrow(&a->d_out); narrow(&a->qkv); a->out.buffer = NULL)
+}
+END_TEST
+
+START_TEST(bf16_is_never_composed)
+{
+  sample s;
+  make(CDL_OP_low_rank, &s);
+  seen->refuse_op = CDL_OP_low_rank;
+  ck_assert_int_eq(cdl_op_path(backend, CDL_OP_low_rank, &s.args), CDL_PATH_COMPOSED);
+  narrow(&s.args.low_rank.out);
+  narrow(&s.args.low_rank.x);
+  ck_assert_int_eq(cdl_op_path(backend, CDL_OP_low_rank, &s.args), CDL_PATH_NONE);
+  ck_assert_int_eq(call(CDL_OP_low_rank, &s.args), CDL_STATUS_UNSUPPORTED);
+  seen->refuse_op = -1;
+  ck_assert_int_eq(cdl_op_path(backend, CDL_OP_low_rank, &s.args), CDL_PATH_NATIVE);
+  ck_assert_int_eq(call(CDL_OP_low_rank, &s.args), CDL_STATUS_OK);
+}
+END_TEST
+
 /* ---- Packings ---- */
 
 START_TEST(packings_are_checked)
@@ -459,6 +509,8 @@ int main(void)
       numbers_are_checked,
       choices_are_checked,
       messages_say_what_was_expected,
+      activations_may_be_bf16_together,
+      bf16_is_never_composed,
       packings_are_checked,
       in_place_where_the_op_says_so,
       nowhere_else,

@@ -215,6 +215,9 @@ START_TEST(what_an_older_version_lacks_is_composed)
   ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
   ck_assert_int_eq(recorded->calls[CDL_OP_attention], 1);
   ck_assert_int_eq(recorded->calls[CDL_OP_gemm], 2);
+  args.bias = (cdl_tensor){0};
+  args.out.dtype = args.qkv.dtype = CDL_DTYPE_BF16;
+  ck_assert_int_eq(cdl_op_path(backend, CDL_OP_attention, &args), CDL_PATH_NONE);
   cdl_buffer_destroy(buffer);
   cdl_queue_destroy(queue);
   ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
