@@ -261,10 +261,10 @@ typedef struct {
   cdl_tensor step;         /* [≥ sizeof(cdl_step_record)] U8 */
 } cdl_dropout_mask;
 
-/* out = dropout of x; in place allowed. Both are activations. Applied to d_out with the same mask, it
- * is its own gradient. e = (row within its sequence) · columns + column. With `per_sequence`, x has one row
- * per sequence, [sequences, columns], and the op reads only `examples` of the packing, not its
- * offsets. Rows past the last offset may be dropped in any way. */
+/* out = dropout of x, both activations; in place allowed. Applied to d_out with the same mask, it is
+ * its own gradient. e = (row within its sequence) · columns + column. With `per_sequence`, x has
+ * one row per sequence, [sequences, columns], and the op reads only `examples` of the packing, not
+ * its offsets. Rows past the last offset may be dropped in any way. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -408,8 +408,8 @@ typedef struct {
  *   qkv     [tokens, 3 · heads · d]  an activation
  *   bias    [heads, 2 · r + 1]       as in attention, since 1.3
  *   d_bias  [heads, 2 · r + 1]       optional, only beside bias, since 1.3; added to
- *   out     [tokens, heads · d]      attention's output, an activation, since 1.4; optional for F32,
- *                                    where a backend may do without it
+ *   out     [tokens, heads · d]      attention's output, an activation, since 1.4; optional for
+ *                                    F32, where a backend may do without it
  * With D[i] = Σ d_out[i] ∘ out[i], the gradient of the scores is P ∘ (dP − D). */
 typedef struct {
   uint32_t size;
