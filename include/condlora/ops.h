@@ -261,8 +261,8 @@ typedef struct {
   cdl_tensor step;         /* [≥ sizeof(cdl_step_record)] U8 */
 } cdl_dropout_mask;
 
-/* out = dropout of x, both activations; in place allowed. Applied to d_out with the same mask, it is
- * its own gradient. e = (row within its sequence) · columns + column. With `per_sequence`, x has
+/* out = dropout of x, both activations; in place allowed. Applied to d_out with the same mask, it
+ * is its own gradient. e = (row within its sequence) · columns + column. With `per_sequence`, x has
  * one row per sequence, [sequences, columns], and the op reads only `examples` of the packing, not
  * its offsets. Rows past the last offset may be dropped in any way. */
 typedef struct {

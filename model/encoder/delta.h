@@ -78,10 +78,10 @@ static inline void encoder_add(cdl_queue *q, cdl_tensor out, cdl_tensor x, float
   cdl_axpby(q, CDL_ARGS(axpby, .out = out, .x = x, .alpha = alpha, .beta = 1));
 }
 
-/* Returns a matrix of x's size at the start of scratch memory. */
+/* Returns a matrix of x's size at the start of scratch memory, which has x's type. */
 static inline cdl_tensor encoder_scratch_like(cdl_tensor scratch, cdl_tensor x)
 {
-  return cdl_tensor_2d(scratch.buffer, CDL_DTYPE_F32, scratch.offset, x.size[2], x.size[3]);
+  return cdl_tensor_2d(scratch.buffer, scratch.dtype, scratch.offset, x.size[2], x.size[3]);
 }
 
 /* Returns the columns of a stacked projection's output that belong to its i-th module. */

@@ -132,18 +132,20 @@ static void attention_backward(const model_encoder *e, cdl_queue *q, int layer, 
                                cdl_tensor d_context)
 {
   const block_activations *a = &e->act.block[layer];
+  const bool narrow = e->act.dtype != CDL_DTYPE_F32; /* the output was kept */
   int64_t first = 0;
   for (size_t l = 0; l < e->member_count; l++) {
     const model_encoder *member = e->members[l];
     const int64_t count = encoder_row_count(member, ROWS_TOKENS);
-    cdl_attention_grad(q, CDL_ARGS(attention_grad, .d_qkv = cdl_tensor_rows(d_qkv, first, count),
-                                   .d_out = cdl_tensor_rows(d_context, first, count),
-                                   .qkv = cdl_tensor_rows(a->qkv, first, count),
-                                   .log_sum = member->own.log_sum[layer],
-                                   .packing = &member->batch.packing,
-                                   .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
-                                   .mask = attention_dropout(member, layer),
-                                   .bias = e->act.distance_bias, .d_bias = e->act.d_distance_bias));
+    cdl_attention_grad(
+        q, CDL_ARGS(attention_grad, .d_qkv = cdl_tensor_rows(d_qkv, first, count),
+                    .d_out = cdl_tensor_rows(d_context, first, count),
+                    .qkv = cdl_tensor_rows(a->qkv, first, count),
+                    .log_sum = member->own.log_sum[layer], .packing = &member->batch.packing,
+                    .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
+                    .mask = attention_dropout(member, layer), .bias = e->act.distance_bias,
+                    .d_bias = e->act.d_distance_bias,
+                    .out = narrow ? cdl_tensor_rows(a->context, first, count) : (cdl_tensor){0}));
     first += count;
   }
 }
@@ -301,11 +303,16 @@ static cdl_dropout_mask head_dropout(const model_encoder *member, int number)
   return encoder_mask(member, member->dropout.classifier, CDL_RANDOM_DROPOUT_CLASSIFIER, number);
 }
 
-/* out(drop(f(dense(h)))). The family decides f, the layers, and whether h has dropout too. */
+/* out(drop(f(dense(h)))). The family decides f, the layers, and whether h has dropout too. The head
+ * is computed in F32, whatever the type of h. */
 static void head_forward(model_encoder *e, cdl_queue *q, cdl_tensor h)
 {
   own_activations *a = &e->own;
   const encoder_members alone = {&e, 1};
+  if (h.dtype != CDL_DTYPE_F32) {
+    cdl_cast(q, CDL_ARGS(cast, .out = a->head_input, .x = h));
+    h = a->head_input;
+  }
   if (e->family->head_drops_input)
     h = encoder_drop(alone, q, a->head_input, h, head_dropout, 0, ROWS_SEQUENCES);
   a->head_input = h;
@@ -324,10 +331,12 @@ static void head_forward(model_encoder *e, cdl_queue *q, cdl_tensor h)
                                                    .out = a->logits});
 }
 
-/* d_h may be absent; it is not computed then. */
-static void head_backward(model_encoder *e, cdl_queue *q, cdl_tensor d_h)
+/* d_body, the gradient of the body's output, may be absent; it is not computed then. */
+static void head_backward(model_encoder *e, cdl_queue *q, cdl_tensor d_body)
 {
   const own_activations *a = &e->own;
+  const bool converts = cdl_tensor_present(d_body) && d_body.dtype != CDL_DTYPE_F32;
+  const cdl_tensor d_h = converts ? a->d_head_input : d_body;
   const encoder_members alone = {&e, 1};
   const cdl_tensor none = {0};
   const cdl_activation activation = e->family->head_activation;
@@ -357,6 +366,8 @@ static void head_backward(model_encoder *e, cdl_queue *q, cdl_tensor d_h)
                                                          .d_x = d_h});
   if (cdl_tensor_present(d_h) && e->family->head_drops_input)
     encoder_drop(alone, q, d_h, d_h, head_dropout, 0, ROWS_SEQUENCES);
+  if (converts)
+    cdl_cast(q, CDL_ARGS(cast, .out = d_body, .x = d_h));
 }
 
 /* ---- The whole model ---- */
@@ -373,7 +384,7 @@ static void keep_states(const model_encoder *e, cdl_queue *q, int layer)
       cdl_tensor_2d(all.buffer, all.dtype, all.offset + layer * all.stride[1],
                     encoder_row_count(e, ROWS_SEQUENCES), e->config.hidden_size);
   if (layer == e->config.layers - 1)
-    cdl_copy(q, CDL_ARGS(copy, .out = kept, .x = out));
+    cdl_cast(q, CDL_ARGS(cast, .out = kept, .x = out));
   else
     gather_firsts(e, q, kept, out);
 }

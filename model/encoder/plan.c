@@ -13,6 +13,16 @@ static cdl_tensor take(size_t *used, cdl_buffer *arena, int64_t rows, int64_t co
   return t;
 }
 
+/* An activation of the given type. */
+static cdl_tensor take_typed(size_t *used, cdl_buffer *arena, cdl_dtype dtype, int64_t rows,
+                             int64_t columns)
+{
+  const int64_t bytes = (int64_t)cdl_dtype_bytes(dtype), unit = (int64_t)sizeof(float);
+  const cdl_tensor t = cdl_tensor_2d(arena, dtype, (int64_t)*used * (unit / bytes), rows, columns);
+  *used += (size_t)encoder_aligned((rows * columns * bytes + unit - 1) / unit);
+  return t;
+}
+
 static cdl_tensor take_vector(size_t *used, cdl_buffer *arena, int64_t columns)
 {
   const cdl_tensor t = cdl_tensor_1d(arena, CDL_DTYPE_F32, (int64_t)*used, columns);
@@ -36,6 +46,7 @@ typedef struct {
   encoder_members members;
   const encoder_batch_limits *batches; /* [members] */
   encoder_batch_limits all;
+  cdl_dtype dtype; /* of the body's activations */
   bool training;
   bool assign; /* otherwise only count */
 } layout;
@@ -56,22 +67,25 @@ static void lay_out_block(const layout *plan, block_activations *a, int layer, b
   const block_weights *w = &e->blocks[layer];
   const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
   size_t *own = keep ? kept : shared_used;
-  /* In scratch memory unless a trained layer reads it. */
-  size_t *context = keep && projection_trained(members, &w->attention_out) ? kept : shared_used;
+  /* In scratch memory unless a trained layer or, in BF16, attention's gradient reads it. */
+  size_t *context =
+      keep && (projection_trained(members, &w->attention_out) || plan->dtype == CDL_DTYPE_BF16)
+          ? kept
+          : shared_used;
   size_t *normed = keep && projection_trained(members, &w->intermediate) ? kept : shared_used;
   size_t *activated = keep && projection_trained(members, &w->output) ? kept : shared_used;
 
-  a->qkv = take(own, m, tokens, 3 * hidden);
-  a->context = take(context, m, tokens, hidden);
-  a->residual = rows == tokens ? a->in : take(shared_used, m, rows, hidden);
-  a->selected = rows == tokens ? a->context : take(context, m, rows, hidden);
-  a->attention_norm = (norm_activations){.sum = take(own, m, rows, hidden)};
+  a->qkv = take_typed(own, m, plan->dtype, tokens, 3 * hidden);
+  a->context = take_typed(context, m, plan->dtype, tokens, hidden);
+  a->residual = rows == tokens ? a->in : take_typed(shared_used, m, plan->dtype, rows, hidden);
+  a->selected = rows == tokens ? a->context : take_typed(context, m, plan->dtype, rows, hidden);
+  a->attention_norm = (norm_activations){.sum = take_typed(own, m, plan->dtype, rows, hidden)};
   a->attention_norm.mean = take_vector(own, m, rows);
   a->attention_norm.rstd = take_vector(own, m, rows);
-  a->normed = take(normed, m, rows, hidden);
-  a->pre = take(own, m, rows, intermediate);
-  a->activated = take(activated, m, rows, intermediate);
-  a->output_norm = (norm_activations){.sum = take(own, m, rows, hidden)};
+  a->normed = take_typed(normed, m, plan->dtype, rows, hidden);
+  a->pre = take_typed(own, m, plan->dtype, rows, intermediate);
+  a->activated = take_typed(activated, m, plan->dtype, rows, intermediate);
+  a->output_norm = (norm_activations){.sum = take_typed(own, m, plan->dtype, rows, hidden)};
   a->output_norm.mean = take_vector(own, m, rows);
   a->output_norm.rstd = take_vector(own, m, rows);
 }
@@ -80,16 +94,17 @@ static void lay_out_backward(const model_encoder *e, activations *a, int32_t tok
                              int32_t sequences, size_t *used)
 {
   cdl_buffer *m = e->memory->arena;
+  const cdl_dtype dtype = a->dtype;
   const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
-  a->d_first = take(used, m, sequences, hidden);
-  a->d_rows = take(used, m, sequences, hidden);
-  a->d_hidden = take(used, m, tokens, hidden);
-  a->d_branch = take(used, m, tokens, hidden);
+  a->d_first = take_typed(used, m, dtype, sequences, hidden);
+  a->d_rows = take_typed(used, m, dtype, sequences, hidden);
+  a->d_hidden = take_typed(used, m, dtype, tokens, hidden);
+  a->d_branch = take_typed(used, m, dtype, tokens, hidden);
   /* Has room for both widths: see block_backward. */
-  a->d_wide = take(used, m, tokens, intermediate > hidden ? intermediate : hidden);
-  a->d_qkv = take(used, m, tokens, 3 * hidden);
+  a->d_wide = take_typed(used, m, dtype, tokens, intermediate > hidden ? intermediate : hidden);
+  a->d_qkv = take_typed(used, m, dtype, tokens, 3 * hidden);
   if (e->project_reached)
-    a->d_embedded = take(used, m, tokens, e->config.embedding_size);
+    a->d_embedded = take_typed(used, m, dtype, tokens, e->config.embedding_size);
 }
 
 /* ---- Activations of each member ---- */
@@ -97,11 +112,6 @@ static void lay_out_backward(const model_encoder *e, activations *a, int32_t tok
 static bool is_dropped(const encoder_module *module)
 {
   return module_adapted(module) && module->delta.dropout > 0;
-}
-
-static bool is_paired(const encoder_module *module)
-{
-  return module != NULL && cdl_tensor_present(module->delta.pair.value);
 }
 
 /* Returns the widest input of the modules of all members for which `holds` is true. */
@@ -134,21 +144,21 @@ static int64_t widest_gained_output(encoder_members members)
 bool encoder_paired(const model_encoder *e)
 {
   for (size_t i = 0; i < e->module_count; i++)
-    if (is_paired(&e->modules[i]))
+    if (module_paired(&e->modules[i]))
       return true;
   return false;
 }
 
-static adapter_scratch take_scratch(encoder_members members, int32_t tokens, bool training,
-                                    size_t *used)
+static adapter_scratch take_scratch(encoder_members members, cdl_dtype dtype, int32_t tokens,
+                                    bool training, size_t *used)
 {
   cdl_buffer *m = members.encoder[0]->memory->arena;
   const int64_t dropped = widest_input(members, is_dropped), gained = widest_gained_output(members),
-                paired = widest_input(members, is_paired);
+                paired = widest_input(members, module_paired);
   adapter_scratch s = {0};
   if (training && dropped > 0) {
-    s.dropped = take(used, m, tokens, dropped);
-    s.d_dropped = take(used, m, tokens, dropped);
+    s.dropped = take_typed(used, m, dtype, tokens, dropped);
+    s.d_dropped = take_typed(used, m, dtype, tokens, dropped);
   }
   if (training && gained > 0)
     s.gained = take(used, m, tokens, gained);
@@ -199,8 +209,8 @@ static void lay_out_outside(model_encoder *member, const encoder_module *module,
 }
 
 /* Lays out everything else that belongs to one member. */
-static void lay_out_member(model_encoder *member, const encoder_batch_limits *batch, bool training,
-                           bool assign, size_t *used)
+static void lay_out_member(model_encoder *member, const encoder_batch_limits *batch,
+                           cdl_dtype dtype, bool training, bool assign, size_t *used)
 {
   cdl_buffer *m = member->memory->arena;
   const int64_t hidden = member->config.hidden_size, sequences = batch->sequences;
@@ -214,6 +224,8 @@ static void lay_out_member(model_encoder *member, const encoder_batch_limits *ba
   if (training) {
     a.d_logits = take(used, m, sequences, member->labels);
     a.d_pooled = take(used, m, sequences, hidden);
+    if (dtype != CDL_DTYPE_F32)
+      a.d_head_input = take(used, m, sequences, hidden);
   }
   if (assign)
     member->own = a;
@@ -240,7 +252,7 @@ static size_t lay_out_blocks(const layout *plan, cdl_tensor in, const cdl_tensor
       lay_out_member_block(members.encoder[k], l, &plan->batches[k], plan->assign,
                            keep ? used : &scratch);
     if (!last && plan->training && projection_trained(members, &e->blocks[l + 1].qkv))
-      a.out = take(used, e->memory->arena, rows, e->config.hidden_size);
+      a.out = take_typed(used, e->memory->arena, plan->dtype, rows, e->config.hidden_size);
     else
       a.out = cdl_tensor_rows(alternating[(l + 1) % 2], 0, rows);
     if (plan->assign)
@@ -259,12 +271,13 @@ size_t encoder_lay_out(encoder_members members, const encoder_batch_limits *batc
   const encoder_batch_limits all = together(batches, members.count);
   const int64_t hidden = e->config.hidden_size;
   cdl_buffer *m = e->memory->arena;
-  activations a = {.block = e->act.block};
+  const cdl_dtype dtype = encoder_activation_type(members);
+  activations a = {.dtype = dtype, .block = e->act.block};
   size_t used = 0;
 
-  a.embedded_sum = take(&used, m, all.tokens, e->config.embedding_size);
+  a.embedded_sum = take_typed(&used, m, dtype, all.tokens, e->config.embedding_size);
   if (e->project.module_count > 0)
-    a.embedded = take(&used, m, all.tokens, e->config.embedding_size);
+    a.embedded = take_typed(&used, m, dtype, all.tokens, e->config.embedding_size);
   a.mean = take_vector(&used, m, all.tokens);
   a.rstd = take_vector(&used, m, all.tokens);
   if (e->distance_table != NULL) {
@@ -274,23 +287,23 @@ size_t encoder_lay_out(encoder_members members, const encoder_batch_limits *batc
       a.d_distance_bias = take(&used, m, e->config.heads, ENCODER_DISTANCES);
   }
   for (size_t k = 0; k < members.count; k++)
-    lay_out_member(members.encoder[k], &batches[k], training, assign, &used);
-  const adapter_scratch scratch = take_scratch(members, all.tokens, training, &used);
+    lay_out_member(members.encoder[k], &batches[k], dtype, training, assign, &used);
+  const adapter_scratch scratch = take_scratch(members, dtype, all.tokens, training, &used);
   for (size_t k = 0; assign && k < members.count; k++)
     members.encoder[k]->own.scratch = scratch;
 
   /* `in` of a block is `out` of the previous one. If q, k and v of a block are frozen and have no
    * adapter, nothing reads it later. */
-  const cdl_tensor alternating[2] = {take(&used, m, all.tokens, hidden),
-                                     take(&used, m, all.tokens, hidden)};
+  const cdl_tensor alternating[2] = {take_typed(&used, m, dtype, all.tokens, hidden),
+                                     take_typed(&used, m, dtype, all.tokens, hidden)};
   const cdl_tensor in = training && projection_trained(members, &e->blocks[0].qkv)
-                            ? take(&used, m, all.tokens, hidden)
+                            ? take_typed(&used, m, dtype, all.tokens, hidden)
                             : alternating[0];
   /* Scratch memory begins after all kept tensors; the first pass over the blocks finds their
    * end. */
   size_t kept_end = used;
-  const layout counted = {members, batches, all, training, false};
-  const layout placed = {members, batches, all, training, assign};
+  const layout counted = {members, batches, all, dtype, training, false};
+  const layout placed = {members, batches, all, dtype, training, assign};
   lay_out_blocks(&counted, in, alternating, &kept_end, 0);
   used = lay_out_blocks(&placed, in, alternating, &used, kept_end);
   if (training && e->body_reached)

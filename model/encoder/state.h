@@ -65,8 +65,10 @@ typedef struct {
   cdl_tensor out; /* [rows, hidden] */
 } block_activations;
 
-/* Activations of frozen layers, for all loaded batches. */
+/* Activations of frozen layers, for all loaded batches. Those of embeddings and blocks have one
+ * type, F32 or BF16; statistics of norms and biases of attention are F32. */
 typedef struct {
+  cdl_dtype dtype;
   cdl_tensor embedded_sum, mean, rstd; /* of the embeddings' layer norm: [tokens, embedding], … */
   cdl_tensor embedded; /* [tokens, embedding]; only if the embeddings are projected */
   /* With a bias of attention: what attention reads, its gradient, and scratch of both. */
@@ -97,6 +99,8 @@ typedef struct {
   cdl_tensor head_input, pooled_pre, pooled; /* [sequences, hidden] */
   cdl_tensor logits, d_logits;               /* [sequences, labels] */
   cdl_tensor d_pooled;                       /* [sequences, hidden] */
+  /* Of head_input, if the body's activations have another type than the head's F32. */
+  cdl_tensor d_head_input; /* [sequences, hidden] */
   adapter_scratch scratch;
 } own_activations;
 
@@ -167,6 +171,7 @@ struct model_encoder {
   projection head_dense; /* BERT: the pooler */
   projection head_out;
   bool merged;
+  bool takes_narrow; /* the backend computes the passes in BF16 */
   cdl_tensor states; /* where evaluations store the output of the blocks; may be absent */
 
   encoder_batch_limits limits; /* of both plans */
@@ -195,6 +200,14 @@ static inline int64_t encoder_row_count(const model_encoder *member, encoder_row
 {
   return rows == ROWS_TOKENS ? member->batch.packing.tokens : member->batch.packing.sequences;
 }
+
+/* activation_type.c */
+
+/* Asks the backend whether it computes all ops of the body's passes with BF16 activations. */
+bool encoder_takes_narrow(const model_encoder *encoder);
+/* Returns the type of the activations of the members' body: BF16 if the backend computes that and
+ * all that is trained are low-rank terms, norms, embeddings and heads; otherwise F32. */
+cdl_dtype encoder_activation_type(encoder_members members);
 
 /* plan.c */
 
@@ -225,6 +238,11 @@ static inline bool drops_base(const encoder_module *module)
 static inline bool module_gained(const encoder_module *module)
 {
   return module_adapted(module) && cdl_tensor_present(module->delta.gain.value);
+}
+
+static inline bool module_paired(const encoder_module *module)
+{
+  return module != NULL && cdl_tensor_present(module->delta.pair.value);
 }
 
 /* Returns whether, in training, the input of the gain differs from that of the frozen path. */

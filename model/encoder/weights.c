@@ -241,6 +241,7 @@ static cdl_status build(model_encoder *e, cdl_queue *q)
   for (size_t i = 0; i < e->parameter_count; i++)
     e->parameters[i].value.buffer = e->weight_buffer;
   CDL_TRY(finish_body(e, q, NULL));
+  e->takes_narrow = encoder_takes_narrow(e);
   return finish_head(e, q);
 }
 
@@ -337,6 +338,7 @@ cdl_status encoder_share(cdl_queue *queue, model_encoder *base, uint64_t seed,
   e->memory = base->memory;
   e->config = base->config;
   e->family = base->family;
+  e->takes_narrow = base->takes_narrow;
   e->labels = base->labels;
   e->fresh_head = base->fresh_head;
   e->fresh_pooler = base->fresh_pooler;
