@@ -82,6 +82,8 @@ static cdl_status load_kernels(cuda_device *device, const char *name)
   CDL_TRY(cuda_answer(device, "cuModuleLoadData", answer));
   for (int i = 0; i < KERNEL_COUNT; i++) {
     int group = 0;
+    if ((kernel_list[i].backends & KERNEL_FOR_CUDA) == 0)
+      continue;
     CDL_TRY(cuda_answer(
         device, kernel_list[i].name,
         cuda_api.cuModuleGetFunction(&device->functions[i], device->module, kernel_list[i].name)));

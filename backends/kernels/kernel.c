@@ -1,8 +1,14 @@
 #include "backends/kernels/kernel.h"
 
+enum {
+#define KERNEL_PROGRAM(name, files, options, backends) BACKENDS_OF_##name = KERNEL_FOR_##backends,
+#include "backends/kernels/programs.def"
+#undef KERNEL_PROGRAM
+};
+
 const kernel_info kernel_list[KERNEL_COUNT] = {
 #define KERNEL_ENTRY(name, buffers, parameters, barriers, program) \
-  {#name, buffers, sizeof(parameters), PROGRAM_##program},
+  {#name, buffers, sizeof(parameters), PROGRAM_##program, (kernel_backends)BACKENDS_OF_##program},
 #include "backends/kernels/kernels.def"
 #undef KERNEL_ENTRY
 };

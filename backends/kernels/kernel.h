@@ -16,17 +16,25 @@ typedef enum {
 } kernel_id;
 
 typedef enum {
-#define KERNEL_PROGRAM(name, files, options) PROGRAM_##name,
+#define KERNEL_PROGRAM(name, files, options, backends) PROGRAM_##name,
 #include "backends/kernels/programs.def"
 #undef KERNEL_PROGRAM
   PROGRAM_COUNT
 } kernel_program;
+
+/* The backends that have a program: a set of bits. */
+typedef enum {
+  KERNEL_FOR_OPENCL = 1,
+  KERNEL_FOR_CUDA = 2,
+  KERNEL_FOR_EVERY = KERNEL_FOR_OPENCL | KERNEL_FOR_CUDA
+} kernel_backends;
 
 typedef struct {
   const char *name;
   int buffer_count;
   size_t parameter_bytes;
   kernel_program program;
+  kernel_backends backends; /* the program's: no other backend has this kernel */
 } kernel_info;
 
 /* The rows of kernels.def. */

@@ -21,7 +21,7 @@ enum { FILE_COUNT = sizeof files / sizeof files[0], KEY_BYTES = 2048, OPTIONS_BY
 static const struct {
   const char *name, *files, *options;
 } programs[] = {
-#define KERNEL_PROGRAM(name, files, options) {#name, files, options},
+#define KERNEL_PROGRAM(name, files, options, backends) {#name, files, options},
 #include "backends/kernels/programs.def"
 #undef KERNEL_PROGRAM
 };
@@ -249,7 +249,8 @@ cdl_status opencl_fit_groups(opencl_device *device)
   for (;;) {
     size_t largest = SIZE_MAX;
     for (int kernel = 0; kernel < KERNEL_COUNT; kernel++)
-      CDL_TRY(check_kernel(device, (kernel_id)kernel, &largest));
+      if ((kernel_list[kernel].backends & KERNEL_FOR_OPENCL) != 0)
+        CDL_TRY(check_kernel(device, (kernel_id)kernel, &largest));
     if (largest >= (size_t)device->common.group_size)
       return CDL_STATUS_OK;
     if (device->common.group_size == 1)

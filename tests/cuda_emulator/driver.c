@@ -187,7 +187,7 @@ CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *
   if (object_find(OBJECT_MODULE, module) == NULL)
     return CUDA_ERROR_INVALID_HANDLE;
   for (int i = 0; i < emulated_kernel_count; i++)
-    if (strcmp(emulated_kernels[i].name, name) == 0) {
+    if (emulated_kernels[i].in_image && strcmp(emulated_kernels[i].name, name) == 0) {
       function_object *made;
       *function = object_create(OBJECT_FUNCTION, sizeof *made, (void **)&made);
       *made = (function_object){module, &emulated_kernels[i]};

@@ -17,6 +17,7 @@ typedef struct {
   size_t parameter_bytes;
   bool barriers;
   void (*call)(void *const *buffers, const void *parameters);
+  bool in_image; /* of CUDA: programs.def gives it to other backends alone if not */
 } emulated_kernel;
 
 extern const emulated_kernel emulated_kernels[];

@@ -72,9 +72,15 @@ void kernel_poison_locals(void)
 #undef KERNEL_ENTRY
 
 enum { PLAIN = false, BARRIERS = true };
+enum { FOR_OPENCL = false, FOR_CUDA = true, FOR_EVERY = true };
+enum {
+#define KERNEL_PROGRAM(name, files, options, backends) IN_IMAGE_##name = FOR_##backends,
+#include "backends/kernels/programs.def"
+#undef KERNEL_PROGRAM
+};
 const emulated_kernel emulated_kernels[] = {
 #define KERNEL_ENTRY(name, buffers, parameters, barriers, program) \
-  {#name, buffers, sizeof(parameters), barriers, call_##name},
+  {#name, buffers, sizeof(parameters), barriers, call_##name, IN_IMAGE_##program},
 #include "backends/kernels/kernels.def"
 #undef KERNEL_ENTRY
 };
