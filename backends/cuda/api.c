@@ -216,7 +216,7 @@ static cdl_status refuse(cdl_status status, const char *call, const char *name, 
   return cuda_host->fail(status, "%s: %s (%d)", call, name, code);
 }
 
-static const char *error_name(CUresult code)
+const char *cuda_error_name(CUresult code)
 {
   const char *name = NULL;
   return cuda_api.cuGetErrorName(code, &name) == CUDA_SUCCESS && name != NULL
@@ -229,13 +229,13 @@ cdl_status cuda_check(const char *call, CUresult answer)
   if (answer == CUDA_SUCCESS)
     return CDL_STATUS_OK;
   return refuse(answer == CUDA_ERROR_OUT_OF_MEMORY ? CDL_STATUS_MEMORY : CDL_STATUS_DEVICE, call,
-                error_name(answer), answer);
+                cuda_error_name(answer), answer);
 }
 
 bool cuda_warn(const char *call, CUresult answer)
 {
   if (answer != CUDA_SUCCESS)
-    cuda_host->log(CDL_LOG_WARNING, "cuda: %s: %s (%d)", call, error_name(answer), answer);
+    cuda_host->log(CDL_LOG_WARNING, "cuda: %s: %s (%d)", call, cuda_error_name(answer), answer);
   return answer == CUDA_SUCCESS;
 }
 

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "backends/cuda/image.h"
-
 enum { NAME_BYTES = 128, LEAST_CAPABILITY = 80 };
 
 /* ---- Choosing ---- */
@@ -52,52 +50,6 @@ static cdl_status choose(const char *text, CUdevice *id, char name[NAME_BYTES])
   }
   return cuda_host->fail(CDL_STATUS_ABSENT, "none of the %d devices has '%s' in its name", count,
                          text);
-}
-
-/* ---- Kernels ---- */
-
-/* Returns whether a driver's answer is about an image, and not about the device or its memory. */
-static bool is_of_image(CUresult answer)
-{
-  return answer == CUDA_ERROR_INVALID_IMAGE || answer == CUDA_ERROR_NO_BINARY_FOR_GPU ||
-         answer == CUDA_ERROR_INVALID_PTX || answer == CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
-}
-
-static cdl_status refuse_image(const char *name)
-{
-  if (cuda_image_bytes > 1)
-    return cuda_host->fail(CDL_STATUS_UNSUPPORTED,
-                           "the driver takes no kernels of this build for %s", name);
-  return cuda_host->fail(CDL_STATUS_UNSUPPORTED,
-                         "this build has no kernels: nvcc was not found when it was made");
-}
-
-static cdl_status load_kernels(cuda_device *device, const char *name)
-{
-  const CUresult answer = cuda_api.cuModuleLoadData(&device->module, cuda_image);
-  if (answer != CUDA_SUCCESS)
-    device->module = NULL;
-  if (is_of_image(answer))
-    return refuse_image(name);
-  CDL_TRY(cuda_answer(device, "cuModuleLoadData", answer));
-  for (int i = 0; i < KERNEL_COUNT; i++) {
-    int group = 0;
-    if ((kernel_list[i].backends & KERNEL_FOR_CUDA) == 0)
-      continue;
-    CDL_TRY(cuda_answer(
-        device, kernel_list[i].name,
-        cuda_api.cuModuleGetFunction(&device->functions[i], device->module, kernel_list[i].name)));
-    /* This also makes the driver load the kernel now, not at its first launch, which may be
-     * recorded. */
-    CDL_TRY(CUDA_DEVICE_CALL(device, cuFuncGetAttribute, &group,
-                             CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, device->functions[i]));
-    if (i == 0)
-      device->common.group_size = group;
-    if (group < 1 || (group & (group - 1)) != 0 || group != device->common.group_size)
-      return cuda_host->fail(CDL_STATUS_DEVICE, "the kernel %s takes groups of %d, expected %d",
-                             kernel_list[i].name, group, device->common.group_size);
-  }
-  return CDL_STATUS_OK;
 }
 
 static uint64_t now_ns(void)
@@ -153,7 +105,7 @@ static cdl_status prepare(cuda_device *device, const char *name)
   /* The size that cuBLAS would take itself: 32 MiB from Hopper on, 4 MiB before. */
   device->workspace_bytes = capability >= 90 ? (size_t)32 << 20 : (size_t)4 << 20;
   const uint64_t start = now_ns();
-  CDL_TRY(load_kernels(device, name));
+  CDL_TRY(cuda_load_kernels(device, name, capability));
   device->compile_ns = now_ns() - start;
   const int resident = items / device->common.group_size;
   device->common.preferred_groups = (int64_t)processors * (resident > 1 ? resident : 1);

@@ -52,7 +52,9 @@ CUDA_TYPES(CUDA_TYPE)
   X(CUDA_ERROR_NO_BINARY_FOR_GPU, 209)                      \
   X(CUDA_ERROR_ECC_UNCORRECTABLE, 214)                      \
   X(CUDA_ERROR_INVALID_PTX, 218)                            \
+  X(CUDA_ERROR_JIT_COMPILER_NOT_FOUND, 221)                 \
   X(CUDA_ERROR_UNSUPPORTED_PTX_VERSION, 222)                \
+  X(CUDA_ERROR_JIT_COMPILATION_DISABLED, 223)               \
   X(CUDA_ERROR_INVALID_HANDLE, 400)                         \
   X(CUDA_ERROR_NOT_FOUND, 500)                              \
   X(CUDA_ERROR_NOT_READY, 600)                              \
