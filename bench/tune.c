@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "backends/opencl/cache_path.h"
+#include "backends/opencl/tuning_path.h"
 #include "base/file.h"
 #include "bench/shapes_choice.h"
 #include "bench/tune_space.h"

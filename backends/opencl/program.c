@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/kernels/cache.h"
 #include "base/dispositions.h"
-#include "cache.h"
+#include "base/hash.h"
 #include "device.h"
 
 static const struct {
@@ -68,9 +69,9 @@ static void write_options(const opencl_device *device, kernel_program program,
 static void write_key(const opencl_device *device, const source *s, const char *options,
                       char key[KEY_BYTES])
 {
-  uint64_t hash = opencl_hash_start;
+  uint64_t hash = BASE_FNV_START;
   for (cl_uint i = 0; i < s->count; i++)
-    hash = opencl_hash(hash, s->text[i], s->bytes[i]);
+    hash = base_fnv(hash, s->text[i], s->bytes[i]);
   snprintf(key, KEY_BYTES,
            "source %016llx\noptions %s\ndevice %s\nversion %s\ndriver %s\n"
            "platform %s\nplatform version %s\n",
@@ -120,7 +121,7 @@ static cdl_status compile(const opencl_device *device, const source *s, const ch
 static void keep(const opencl_device *device, cl_program program, const char *key)
 {
   size_t bytes = 0;
-  if (device->common.is_cpu && !opencl_cache_chosen())
+  if (device->common.is_cpu && !kernel_cache_chosen())
     return;
   if (cl.clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) !=
           CL_SUCCESS ||
@@ -130,7 +131,7 @@ static void keep(const opencl_device *device, cl_program program, const char *ke
   if (binary == NULL)
     return;
   if (cl.clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS)
-    opencl_cache_write(key, binary, bytes);
+    kernel_cache_write(&(kernel_cache){opencl_host, "opencl"}, key, binary, bytes);
   free(binary);
 }
 
@@ -138,7 +139,7 @@ static bool take_kept(const opencl_device *device, const char *key, const char *
                       cl_program *program)
 {
   size_t bytes = 0;
-  unsigned char *binary = opencl_cache_read(key, &bytes);
+  unsigned char *binary = kernel_cache_read(&(kernel_cache){opencl_host, "opencl"}, key, &bytes);
   if (binary == NULL)
     return false;
   const unsigned char *given = binary;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache.h"
+#include "backends/opencl/tuning_path.h"
 
 static const struct {
   cl_device_type type;

@@ -1,6 +1,7 @@
 /* What the OpenCL backend decides without a device: which one is meant, what its cache's files
  * hold, what a file of CLBlast's parameters says. */
-#include "backends/opencl/cache.h"
+#include "backends/kernels/cache.h"
+#include "backends/kernels/cache_path.h"
 #include "backends/opencl/device.h"
 #include "backends/opencl/tuning.h"
 #include "condlora/backend.h"
@@ -84,6 +85,7 @@ END_TEST
 
 /* ---- The cache ---- */
 
+static const kernel_cache cache = {&test_host, "opencl"};
 static const char content[] = "what a compiler made\0of it";
 
 static void use_scratch(void)
@@ -96,7 +98,7 @@ static void use_scratch(void)
 static void expect_kept(const char *key, const void *expected, size_t bytes)
 {
   size_t read = 0;
-  void *kept = opencl_cache_read(key, &read);
+  void *kept = kernel_cache_read(&cache, key, &read);
   ck_assert_msg((kept != NULL) == (expected != NULL), "'%s'", key);
   if (kept == NULL)
     return;
@@ -109,12 +111,12 @@ START_TEST(what_was_kept_comes_back_under_its_own_key_alone)
 {
   use_scratch();
   expect_kept("key 1", NULL, 0);
-  opencl_cache_write("key 1", content, sizeof content);
-  opencl_cache_write("key 2", "2", 1);
+  kernel_cache_write(&cache, "key 1", content, sizeof content);
+  kernel_cache_write(&cache, "key 2", "2", 1);
   expect_kept("key 1", content, sizeof content);
   expect_kept("key 2", "2", 1);
   expect_kept("key 3", NULL, 0);
-  opencl_cache_write("key 1", "new", 3);
+  kernel_cache_write(&cache, "key 1", "new", 3);
   expect_kept("key 1", "new", 3);
   ck_assert_uint_eq(scratch_count_entries(), 2);
 }
@@ -135,13 +137,13 @@ static const char *only_entry(void)
 START_TEST(what_a_killed_writer_left_is_swept)
 {
   use_scratch();
-  opencl_cache_write("key", content, sizeof content);
+  kernel_cache_write(&cache, "key", content, sizeof content);
   char left[700], other[700];
   snprintf(left, sizeof left, "%s.a1B2c3", only_entry());
   snprintf(other, sizeof other, "%s.long-name", only_entry());
   scratch_put(left, "half", 4);
   scratch_put(other, "mine", 4);
-  opencl_cache_write("key", content, sizeof content);
+  kernel_cache_write(&cache, "key", content, sizeof content);
   ck_assert(access(left, F_OK) != 0 && access(other, F_OK) == 0);
   expect_kept("key", content, sizeof content);
 }
@@ -150,7 +152,7 @@ END_TEST
 START_TEST(a_broken_file_is_not_used_and_is_replaced)
 {
   use_scratch();
-  opencl_cache_write("key", content, sizeof content);
+  kernel_cache_write(&cache, "key", content, sizeof content);
   const char *path = only_entry();
   size_t bytes;
   uint8_t *whole = scratch_get(path, &bytes);
@@ -166,7 +168,7 @@ START_TEST(a_broken_file_is_not_used_and_is_replaced)
   ck_assert_ptr_nonnull(whole);
   scratch_put(path, whole, bytes + 1); /* one byte too many */
   expect_kept("key", NULL, 0);
-  opencl_cache_write("key", content, sizeof content);
+  kernel_cache_write(&cache, "key", content, sizeof content);
   expect_content(path, whole, bytes);
   free(whole);
 }
@@ -187,7 +189,7 @@ START_TEST(a_folder_that_cannot_be_written_is_a_debug_line)
   snprintf(folder, sizeof folder, "%s/file/below", getenv("CDL_CACHE_DIR"));
   setenv("CDL_CACHE_DIR", folder, 1);
   cdl_log_to(remember_line, line);
-  opencl_cache_write("key", content, sizeof content);
+  kernel_cache_write(&cache, "key", content, sizeof content);
   cdl_log_to(NULL, NULL);
   ck_assert_msg(strstr(line, "cannot be kept") != NULL, "'%s'", line);
   expect_kept("key", NULL, 0);
@@ -201,17 +203,17 @@ START_TEST(the_folder_is_the_first_that_is_named)
   setenv("CDL_CACHE_DIR", "/own", 1);
   setenv("XDG_CACHE_HOME", "/xdg", 1);
   setenv("HOME", "/home/me", 1);
-  ck_assert(opencl_cache_path(path, "x"));
+  ck_assert(kernel_cache_path(path, "x"));
   ck_assert_str_eq(path, "/own/x");
   setenv("CDL_CACHE_DIR", "", 1);
-  ck_assert(opencl_cache_path(path, "x"));
+  ck_assert(kernel_cache_path(path, "x"));
   ck_assert_str_eq(path, "/xdg/condlora/x");
   setenv("XDG_CACHE_HOME", "relative", 1);
-  ck_assert(opencl_cache_path(path, "x"));
+  ck_assert(kernel_cache_path(path, "x"));
   ck_assert_str_eq(path, "/home/me/.cache/condlora/x");
   unsetenv("XDG_CACHE_HOME");
   unsetenv("HOME");
-  ck_assert(!opencl_cache_path(path, "x"));
+  ck_assert(!kernel_cache_path(path, "x"));
 }
 END_TEST
 

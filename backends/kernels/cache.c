@@ -1,4 +1,4 @@
-#include "cache.h"
+#include "backends/kernels/cache.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,22 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api.h"
+#include "backends/kernels/cache_path.h"
+#include "base/hash.h"
 #include "base/trust.h"
-
-const uint64_t opencl_hash_start = 0xcbf29ce484222325u;
-
-uint64_t opencl_hash(uint64_t hash, const void *data, size_t bytes)
-{
-  const unsigned char *byte = data;
-  for (size_t i = 0; i < bytes; i++)
-    hash = (hash ^ byte[i]) * 0x100000001b3u;
-  return hash;
-}
 
 /* ---- Where ---- */
 
-bool opencl_cache_chosen(void)
+bool kernel_cache_chosen(void)
 {
   const char *own = secure_getenv("CDL_CACHE_DIR");
   return own != NULL && own[0] != '\0';
@@ -53,12 +44,12 @@ typedef struct {
 
 static const char magic[16] = "condlora-cache1";
 
-static bool key_path(char path[PATH_MAX], const char *key)
+static bool key_path(const kernel_cache *cache, char path[PATH_MAX], const char *key)
 {
   char name[64];
-  snprintf(name, sizeof name, "opencl-%016llx.bin",
-           (unsigned long long)opencl_hash(opencl_hash_start, key, strlen(key)));
-  return opencl_cache_path(path, name);
+  snprintf(name, sizeof name, "%.32s-%016llx.bin", cache->backend,
+           (unsigned long long)base_fnv(BASE_FNV_START, key, strlen(key)));
+  return kernel_cache_path(path, name);
 }
 
 static void *read_content(FILE *file, const char *key, size_t *bytes)
@@ -75,7 +66,7 @@ static void *read_content(FILE *file, const char *key, size_t *bytes)
   if (all == NULL)
     return NULL;
   if (fread(all, key_bytes + h.content_bytes, 1, file) != 1 || memcmp(all, key, key_bytes) != 0 ||
-      opencl_hash(opencl_hash_start, all + key_bytes, h.content_bytes) != h.content_hash) {
+      base_fnv(BASE_FNV_START, all + key_bytes, h.content_bytes) != h.content_hash) {
     free(all);
     return NULL;
   }
@@ -84,15 +75,16 @@ static void *read_content(FILE *file, const char *key, size_t *bytes)
   return all;
 }
 
-void *opencl_cache_read(const char *key, size_t *bytes)
+void *kernel_cache_read(const kernel_cache *cache, const char *key, size_t *bytes)
 {
   char path[PATH_MAX], resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
-  if (!key_path(path, key))
+  if (!key_path(cache, path, key))
     return NULL;
   if (access(path, F_OK) != 0)
     return NULL;
   if (!base_trust(path, resolved, reason)) { /* the driver runs what the file contains */
-    opencl_host->log(CDL_LOG_NOTICE, "opencl: the kernels in %s are not used: %s", path, reason);
+    cache->host->log(CDL_LOG_NOTICE, "%s: the kernels in %s are not used: %s", cache->backend, path,
+                     reason);
     return NULL;
   }
   FILE *file = fopen(resolved, "rbe");
@@ -101,9 +93,10 @@ void *opencl_cache_read(const char *key, size_t *bytes)
   void *content = read_content(file, key, bytes);
   fclose(file);
   if (content == NULL)
-    opencl_host->log(CDL_LOG_DEBUG, "opencl: %s is broken or not ours; it is not used", path);
+    cache->host->log(CDL_LOG_DEBUG, "%s: %s is broken or not ours; it is not used", cache->backend,
+                     path);
   else
-    opencl_host->log(CDL_LOG_DEBUG, "opencl: kernels taken from %s", path);
+    cache->host->log(CDL_LOG_DEBUG, "%s: kernels taken from %s", cache->backend, path);
   return content;
 }
 
@@ -111,7 +104,7 @@ static bool write_content(FILE *file, const char *key, const void *content, size
 {
   head h = {.key_bytes = strlen(key) + 1,
             .content_bytes = bytes,
-            .content_hash = opencl_hash(opencl_hash_start, content, bytes)};
+            .content_hash = base_fnv(BASE_FNV_START, content, bytes)};
   memcpy(h.magic, magic, sizeof magic);
   return fwrite(&h, sizeof h, 1, file) == 1 && fwrite(key, h.key_bytes, 1, file) == 1 &&
          fwrite(content, bytes, 1, file) == 1;
@@ -143,11 +136,13 @@ static void sweep(const char *path)
     closedir(stream);
 }
 
-void opencl_cache_write(const char *key, const void *content, size_t bytes)
+void kernel_cache_write(const kernel_cache *cache, const char *key, const void *content,
+                        size_t bytes)
 {
   char path[PATH_MAX], beside[PATH_MAX];
-  if (!key_path(path, key) || snprintf(beside, sizeof beside, "%s.XXXXXX", path) >= PATH_MAX) {
-    opencl_host->log(CDL_LOG_DEBUG, "opencl: no folder to keep compiled kernels in");
+  if (!key_path(cache, path, key) ||
+      snprintf(beside, sizeof beside, "%s.XXXXXX", path) >= PATH_MAX) {
+    cache->host->log(CDL_LOG_DEBUG, "%s: no folder to keep compiled kernels in", cache->backend);
     return;
   }
   const bool placed = make_folders(path);
@@ -167,8 +162,8 @@ void opencl_cache_write(const char *key, const void *content, size_t bytes)
   if (!written && descriptor >= 0)
     unlink(beside);
   if (written)
-    opencl_host->log(CDL_LOG_DEBUG, "opencl: compiled kernels kept in %s", path);
+    cache->host->log(CDL_LOG_DEBUG, "%s: compiled kernels kept in %s", cache->backend, path);
   else
-    opencl_host->log(CDL_LOG_DEBUG, "opencl: compiled kernels cannot be kept in %s: %s", path,
-                     strerror(reason));
+    cache->host->log(CDL_LOG_DEBUG, "%s: compiled kernels cannot be kept in %s: %s", cache->backend,
+                     path, strerror(reason));
 }

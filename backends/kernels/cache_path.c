@@ -1,16 +1,14 @@
-#include "backends/opencl/cache_path.h"
+#include "backends/kernels/cache_path.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static bool absolute(const char *folder)
 {
   return folder != NULL && folder[0] == '/';
 }
 
-bool opencl_cache_path(char path[PATH_MAX], const char *name)
+bool kernel_cache_path(char path[PATH_MAX], const char *name)
 {
   const char *own = secure_getenv("CDL_CACHE_DIR"), *xdg = secure_getenv("XDG_CACHE_HOME"),
              *home = secure_getenv("HOME");
@@ -22,15 +20,4 @@ bool opencl_cache_path(char path[PATH_MAX], const char *name)
   else if (absolute(home))
     length = snprintf(path, PATH_MAX, "%s/.cache/condlora/%s", home, name);
   return length > 0 && length < PATH_MAX;
-}
-
-bool opencl_tuning_path(char path[PATH_MAX], const char *device)
-{
-  static const char prefix[] = "opencl-tuning-";
-  char name[NAME_MAX];
-  const int length = snprintf(name, sizeof name, "%s%s.txt", prefix, device);
-  for (char *at = name + strlen(prefix); at[0] != '\0' && strcmp(at, ".txt") != 0; at++)
-    if (!isalnum((unsigned char)*at))
-      *at = '-';
-  return length < (int)sizeof name && opencl_cache_path(path, name);
 }
