@@ -125,6 +125,15 @@ static cdl_status open_device(const cdl_backend_table *table, bool is_host, cons
   return CDL_STATUS_OK;
 }
 
+cdl_status core_open(const cdl_backend_table *table, const char *device,
+                     const cdl_backend_options *options, cdl_backend **backend)
+{
+  request wanted = {.automatic = false};
+  *backend = NULL;
+  CDL_TRY(base_sized_read(&wanted.options, sizeof wanted.options, options, "cdl_backend_options"));
+  return open_device(table, false, device, &wanted, backend);
+}
+
 static cdl_status open_file(const char *file, const char *device, const request *wanted,
                             cdl_backend **backend)
 {

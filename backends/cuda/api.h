@@ -21,6 +21,9 @@ CDL_MUST_USE cdl_status cuda_api_open(int *version);
 /* Opens cuSOLVER for the version that cuda_api_open gave. It is separate, because cuSOLVER is large
  * and training does not need it. */
 CDL_MUST_USE cdl_status cuda_api_open_solver(int version);
+/* Takes the driver's and cuBLAS's functions from the caller: cuda_api_open then opens no library.
+ * For programs that count the work of this backend instead of running it. */
+void cuda_api_give(const cuda_functions *functions);
 /* Gives cuBLAS's version: "13.0.2". */
 CDL_MUST_USE cdl_status cuda_blas_version(char text[32]);
 
