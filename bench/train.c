@@ -77,7 +77,7 @@ static cdl_status prepare(training *t, contender *c)
   for (size_t i = 0; i < t->encoder.batches.count; i++) {
     bench_products_record_begin(&c->lists[i], t->bench->backend);
     const cdl_status status =
-        bench_workload_step(&c->workload, &t->encoder.batches.item[i], &loss, &norm);
+        bench_workload_step_in_pieces(&c->workload, &t->encoder.batches.item[i], &loss, &norm);
     const cdl_status ended = bench_products_record_end(&c->lists[i], queue, &c->weights);
     CDL_TRY(status);
     CDL_TRY(ended);
@@ -235,7 +235,7 @@ static cdl_status watch_ops(training *t, contender *c)
       float loss, norm;
       bench_op_times_begin(&times, t->bench->backend, (int32_t)batch->input.examples);
       const double start = bench_measure_now();
-      status = bench_workload_step(&c->workload, batch, &loss, &norm);
+      status = bench_workload_step_in_pieces(&c->workload, batch, &loss, &norm);
       seconds += bench_measure_now() - start;
       steps++;
       const cdl_status ended = bench_op_times_end(&times, t->bench->backend);

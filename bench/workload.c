@@ -256,6 +256,23 @@ cdl_status bench_workload_step(bench_workload *s, const data_batch *batch, float
                         (double)*norm);
 }
 
+cdl_status bench_workload_step_in_pieces(bench_workload *s, const data_batch *batch, float *loss,
+                                         float *norm)
+{
+  train_step *step = &s->step;
+  if (!step->warm) /* the first step records nothing */
+    return bench_workload_step(s, batch, loss, norm);
+  const train_step kept = *step;
+  step->records = false;
+  step->begin = NULL;
+  step->end = NULL;
+  const cdl_status status = bench_workload_step(s, batch, loss, norm);
+  step->records = kept.records;
+  step->begin = kept.begin;
+  step->end = kept.end;
+  return status;
+}
+
 /* ---- Checking ---- */
 
 /* Computes the loss of a batch in float64 from its logits. */

@@ -38,6 +38,11 @@ CDL_MUST_USE cdl_status bench_workload_infer(bench_workload *s, const data_batch
 CDL_MUST_USE cdl_status bench_workload_step(bench_workload *s, const data_batch *batch, float *loss,
                                             float *norm);
 
+/* The same, piece by piece even on a backend that records steps, so that an observer sees every
+ * op. */
+CDL_MUST_USE cdl_status bench_workload_step_in_pieces(bench_workload *s, const data_batch *batch,
+                                                      float *loss, float *norm);
+
 /* Checks the step in float64: the loss by the logits, and the whole backward pass by the slope of
  * the loss along the gradient, (L(θ + ε g/‖g‖) − L(θ − ε g/‖g‖)) / 2ε = ‖g‖. With `coarse`,
  * products are not in float32. Errors: NUMERIC if they differ. */
