@@ -27,10 +27,10 @@ void cuda_api_give(const cuda_functions *functions);
 /* Gives cuBLAS's version: "13.0.2". */
 CDL_MUST_USE cdl_status cuda_blas_version(char text[32]);
 
+/* Returns the driver's name of a code. */
+const char *cuda_error_name(CUresult code);
 /* Returns a status for `answer`; its message names the call and the code. MEMORY if the device has
  * no more. */
-/* The driver's name of a code. */
-const char *cuda_error_name(CUresult code);
 cdl_status cuda_check(const char *call, CUresult answer);
 cdl_status cuda_check_blas(const char *call, cublasStatus_t answer);
 cdl_status cuda_check_solver(const char *call, cusolverStatus_t answer);
