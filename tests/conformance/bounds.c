@@ -81,6 +81,11 @@ double unit_roundoff(cdl_dtype dtype)
   return 0;
 }
 
+double storing_error(cdl_dtype dtype, double value)
+{
+  return dtype == CDL_DTYPE_BF16 ? unit_roundoff(dtype) * fabs(value) + smallest_normal(dtype) : 0;
+}
+
 double smallest_normal(cdl_dtype dtype)
 {
   switch (dtype) {

@@ -21,6 +21,10 @@ const char *bound_reason(cdl_op op);
 /* F32 2⁻²⁴, BF16 2⁻⁸; F64 2⁻⁵², as the reference errs as much as the op; 0 for integers. */
 double unit_roundoff(cdl_dtype dtype);
 
+/* What storing a value loses where an activation is BF16: half a unit in the last place. 0 for
+ * F32 and F64, whose bounds have it in c(op). */
+double storing_error(cdl_dtype dtype, double value);
+
 /* The smallest normal number: to be added to a bound where an intermediate may lie below it, as a
  * device may flush such numbers to zero (OpenCL without CL_FP_DENORM). */
 double smallest_normal(cdl_dtype dtype);

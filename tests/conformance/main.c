@@ -30,7 +30,8 @@ static const char usage[] =
     "                 for ops that multiply\n"
     "  --threads N    of the CPU backend\n"
     "  --quick        without the large cases\n"
-    "  --strict       a dtype that the backend does not take is a failure, not a skip\n"
+    "  --strict       a dtype that the backend does not take is a failure, not a skip; BF16\n"
+    "                 activations may be missing unless the precision is bf16\n"
     "  --format F     text (default), json, junit; support and perf: text, csv, json\n"
     "  --verbose      a line for each case, with its error over its bound\n"
     "  --list         names of all cases\n"
@@ -44,7 +45,6 @@ typedef struct {
   const char *mode;
   bool list;
   int threads;
-  cdl_precision precision;
 } choice;
 
 static int wrong_usage(const char *what, const char *value)
@@ -137,7 +137,7 @@ static int parse(int argc, char **argv, suite *s, choice *c)
       s->random = (int)number;
       break;
     case PRECISION:
-      if (cdl_precision_find(optarg, &c->precision) != CDL_STATUS_OK)
+      if (cdl_precision_find(optarg, &s->precision) != CDL_STATUS_OK)
         return wrong_usage("--precision takes fp32, tf32 or bf16", optarg);
       break;
     case SEED:
@@ -253,8 +253,8 @@ static int without_backend(const suite *s, cdl_status status)
 static int run(suite *s, const choice *c)
 {
   const cdl_backend_options options = {
-      .size = sizeof options, .threads = c->threads, .precision = c->precision};
-  bound_precision(c->precision);
+      .size = sizeof options, .threads = c->threads, .precision = s->precision};
+  bound_precision(s->precision);
   const cdl_status status = cdl_backend_open(s->backend_name, &options, &s->backend);
   if (status != CDL_STATUS_OK)
     return without_backend(s, status);

@@ -35,11 +35,11 @@ static void dropout_case(trial *t, const void *parameters)
   const cdl_step_record record = random_record(t);
   operand *step = trial_step(t, record);
   const int64_t rows = d->per_sequence ? d->count : packing.tokens;
-  operand *x = trial_operand(t, "x", d->in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32,
+  operand *x = trial_operand(t, "x", d->in_place ? ROLE_INOUT : ROLE_IN, t->dtype,
                              shape_2d(rows, d->columns), d->x);
-  operand *out = d->in_place ? x
-                             : trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32,
-                                             shape_2d(rows, d->columns), d->out);
+  operand *out =
+      d->in_place ? x
+                  : trial_operand(t, "out", ROLE_OUT, t->dtype, shape_2d(rows, d->columns), d->out);
   fill_scales(t, x);
   double *want = trial_doubles(t, x->count), *bound = trial_doubles(t, x->count);
   const double p = (double)d->probability;
@@ -51,7 +51,8 @@ static void dropout_case(trial *t, const void *parameters)
                                                 (uint32_t)packing.host_examples[s], (uint64_t)e);
       want[at] = kept ? x->value[at] / (1 - p) : 0;
       bound[at] = kept && p > 0 ? bound_constant(CDL_OP_dropout) * unit_roundoff(CDL_DTYPE_F32) *
-                                      fabs(want[at])
+                                          fabs(want[at]) +
+                                      storing_error(t->dtype, want[at])
                                 : 0;
     }
   }
@@ -161,6 +162,8 @@ static void draw_dropping(trial *t, void *parameters)
 void register_dropout(suite *s)
 {
   suite_add_random(s, CDL_OP_dropout, CDL_DTYPE_F32, draw_dropping, dropout_case, sizeof(dropping));
+  suite_add_random(s, CDL_OP_dropout, CDL_DTYPE_BF16, draw_dropping, dropout_case,
+                   sizeof(dropping));
   static const dropping cases[] = {
       {.lengths = {1}, .count = 1, .columns = 1, .probability = 0.5F},
       {.lengths = {5, 1, 13},
@@ -211,9 +214,11 @@ void register_dropout(suite *s)
   };
   for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
     const dropping *d = &cases[k];
-    ADD(s, dropout, CDL_DTYPE_F32, 0, dropout_case, d, "%d sequences x %d, p %g, %s from %s%s%s",
-        d->count, (int)d->columns, (double)d->probability, layout_name(d->out), layout_name(d->x),
-        d->per_sequence ? ", a row a sequence" : "", d->in_place ? ", in place" : "");
+    for (int narrow = 0; narrow < 2; narrow++)
+      ADD(s, dropout, narrow ? CDL_DTYPE_BF16 : CDL_DTYPE_F32, 0, dropout_case, d,
+          "%d sequences x %d, p %g, %s from %s%s%s", d->count, (int)d->columns,
+          (double)d->probability, layout_name(d->out), layout_name(d->x),
+          d->per_sequence ? ", a row a sequence" : "", d->in_place ? ", in place" : "");
   }
   static const float shares[] = {0.1F, 0.5F, 0.9F};
   for (size_t k = 0; k < 3; k++)

@@ -89,8 +89,8 @@ static double overflow(double value)
 static void unary_case(trial *t, const void *parameters)
 {
   const elementwise *e = parameters;
-  operand *x = trial_operand(t, "x", e->in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32, e->n, e->x);
-  operand *out = e->in_place ? x : trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, e->n, e->out);
+  operand *x = trial_operand(t, "x", e->in_place ? ROLE_INOUT : ROLE_IN, t->dtype, e->n, e->x);
+  operand *out = e->in_place ? x : trial_operand(t, "out", ROLE_OUT, t->dtype, e->n, e->out);
   fill_argument(t, x, e);
   double *want = trial_doubles(t, x->count), *bound = trial_doubles(t, x->count);
   for (int64_t i = 0; i < x->count; i++) {
@@ -98,7 +98,7 @@ static void unary_case(trial *t, const void *parameters)
     const double error = unary_error(e, x->value[i], want[i]);
     bound[i] = error == 0 ? 0
                           : bound_constant(CDL_OP_unary) * unit_roundoff(CDL_DTYPE_F32) * error +
-                                smallest_normal(CDL_DTYPE_F32);
+                                smallest_normal(CDL_DTYPE_F32) + storing_error(t->dtype, want[i]);
   }
   if (trial_run(t,
                 CDL_ARGS(unary, .out = out->view, .x = x->view,
@@ -109,11 +109,10 @@ static void unary_case(trial *t, const void *parameters)
 static void unary_grad_case(trial *t, const void *parameters)
 {
   const elementwise *e = parameters;
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, e->n, e->x);
+  operand *x = trial_operand(t, "x", ROLE_IN, t->dtype, e->n, e->x);
   operand *d_out =
-      trial_operand(t, "d_out", e->in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32, e->n, e->y);
-  operand *d_x =
-      e->in_place ? d_out : trial_operand(t, "d_x", ROLE_OUT, CDL_DTYPE_F32, e->n, e->out);
+      trial_operand(t, "d_out", e->in_place ? ROLE_INOUT : ROLE_IN, t->dtype, e->n, e->y);
+  operand *d_x = e->in_place ? d_out : trial_operand(t, "d_x", ROLE_OUT, t->dtype, e->n, e->out);
   fill_normal(t, x, 2.5);
   static const double specials[] = {NAN, 1e4, -1e4, 20, -20, 100, -100, 1e-30};
   for (int64_t i = 0; e->special && i < x->count && i < 8; i++)
@@ -126,7 +125,7 @@ static void unary_grad_case(trial *t, const void *parameters)
     const double error =
         fabs(want[i]) + fabs(d_out->value[i]) * activation_slope_error(e->activation, x->value[i]);
     bound[i] = bound_constant(CDL_OP_unary_grad) * unit_roundoff(CDL_DTYPE_F32) * error +
-               smallest_normal(CDL_DTYPE_F32);
+               smallest_normal(CDL_DTYPE_F32) + storing_error(t->dtype, want[i]);
   }
   if (trial_run(t, CDL_ARGS(unary_grad, .d_x = d_x->view, .d_out = d_out->view, .x = x->view,
                             .activation = e->activation)))
@@ -201,9 +200,9 @@ static void binary_case(trial *t, const void *parameters)
 static void axpby_case(trial *t, const void *parameters)
 {
   const elementwise *e = parameters;
-  operand *x = trial_repeated(t, "x", CDL_DTYPE_F32, e->n, e->x, e->stride_zero ? 4 : 0);
+  operand *x = trial_repeated(t, "x", t->dtype, e->n, e->x, e->stride_zero ? 4 : 0);
   operand *out =
-      trial_operand(t, "out", e->beta == 0 ? ROLE_OUT : ROLE_INOUT, CDL_DTYPE_F32, e->n, e->out);
+      trial_operand(t, "out", e->beta == 0 ? ROLE_OUT : ROLE_INOUT, t->dtype, e->n, e->out);
   fill_scales(t, x);
   if (e->special && x->count > 2) {
     x->value[0] = NAN;
@@ -219,7 +218,7 @@ static void axpby_case(trial *t, const void *parameters)
     want[i] = scaled + before;
     bound[i] = bound_constant(CDL_OP_axpby) * unit_roundoff(CDL_DTYPE_F32) *
                    (fabs(scaled) + fabs(before)) +
-               smallest_normal(CDL_DTYPE_F32);
+               smallest_normal(CDL_DTYPE_F32) + storing_error(t->dtype, want[i]);
   }
   if (trial_run(
           t, CDL_ARGS(axpby, .out = out->view, .x = x->view, .alpha = e->alpha, .beta = e->beta)))
@@ -327,9 +326,13 @@ static void register_random(suite *s)
              {CDL_OP_unary_grad, unary_grad_case},
              {CDL_OP_binary, binary_case},
              {CDL_OP_axpby, axpby_case}};
-  for (size_t k = 0; k < sizeof ops / sizeof *ops; k++)
+  for (size_t k = 0; k < sizeof ops / sizeof *ops; k++) {
     suite_add_random(s, ops[k].op, CDL_DTYPE_F32, draw_elementwise, ops[k].body,
                      sizeof(elementwise));
+    if (ops[k].op != CDL_OP_binary)
+      suite_add_random(s, ops[k].op, CDL_DTYPE_BF16, draw_elementwise, ops[k].body,
+                       sizeof(elementwise));
+  }
   suite_add_random(s, CDL_OP_any_non_finite, CDL_DTYPE_F32, draw_planted, non_finite_case,
                    sizeof(planted));
   suite_add_random(s, CDL_OP_any_non_finite, CDL_DTYPE_F64, draw_planted, non_finite_case,
@@ -338,7 +341,7 @@ static void register_random(suite *s)
 
 /* ---- Registration ---- */
 
-static void register_unary(suite *s)
+static void register_unary(suite *s, cdl_dtype dtype)
 {
   for (int function = CDL_UNARY_ACTIVATION; function <= CDL_UNARY_RECIPROCAL; function++)
     for (int a = 0; a <= (function == CDL_UNARY_ACTIVATION ? (int)CDL_ACTIVATION_MISH : 0); a++) {
@@ -352,13 +355,13 @@ static void register_unary(suite *s)
                          .activation = (cdl_activation)a,
                          .in_place = k % 3 == 2,
                          .special = shapes[k].n[3] >= 17};
-        ADD(s, unary, CDL_DTYPE_F32, 0, unary_case, &e, "%s %dx%dx%dx%d %s%s", name, (int)e.n.n[0],
+        ADD(s, unary, dtype, 0, unary_case, &e, "%s %dx%dx%dx%d %s%s", name, (int)e.n.n[0],
             (int)e.n.n[1], (int)e.n.n[2], (int)e.n.n[3], layout_name(e.x),
             e.in_place ? " in place" : "");
         if (function != CDL_UNARY_ACTIVATION)
           continue;
         e.y = (layout)((k + 2) % LAYOUT_COUNT);
-        ADD(s, unary_grad, CDL_DTYPE_F32, 0, unary_grad_case, &e, "%s %dx%dx%dx%d %s%s", name,
+        ADD(s, unary_grad, dtype, 0, unary_grad_case, &e, "%s %dx%dx%dx%d %s%s", name,
             (int)e.n.n[0], (int)e.n.n[1], (int)e.n.n[2], (int)e.n.n[3], layout_name(e.x),
             e.in_place ? " in place" : "");
       }
@@ -367,14 +370,33 @@ static void register_unary(suite *s)
                                .function = function,
                                .activation = (cdl_activation)a,
                                .wide = true};
-        ADD(s, unary, CDL_DTYPE_F32, 0, unary_case, &e, "%s of values from 1e-3 to 1e3", name);
+        ADD(s, unary, dtype, 0, unary_case, &e, "%s of values from 1e-3 to 1e3", name);
       }
+    }
+}
+
+static void register_axpby(suite *s, cdl_dtype dtype)
+{
+  static const float factors[][2] = {{1, 0}, {-0.5F, 0}, {1, 1}, {2.5F, -0.75F}, {0, 3}};
+  for (size_t f = 0; f < 5; f++)
+    for (size_t k = 0; k < SHAPES; k++) {
+      const elementwise e = {.n = shapes[k],
+                             .out = (layout)((k + f) % LAYOUT_COUNT),
+                             .x = (layout)((k + 1) % LAYOUT_COUNT),
+                             .alpha = factors[f][0],
+                             .beta = factors[f][1],
+                             .special = f != 4 && k == 2,
+                             .stride_zero = k == 3};
+      ADD(s, axpby, dtype, 0, axpby_case, &e, "alpha %g beta %g, %dx%dx%dx%d %s", (double)e.alpha,
+          (double)e.beta, (int)e.n.n[0], (int)e.n.n[1], (int)e.n.n[2], (int)e.n.n[3],
+          layout_name(e.out));
     }
 }
 
 void register_elementwise(suite *s)
 {
-  register_unary(s);
+  register_unary(s, CDL_DTYPE_F32);
+  register_unary(s, CDL_DTYPE_BF16);
   static const char *const names[] = {"add",    "subtract", "multiply",
                                       "divide", "maximum",  "minimum"};
   for (int function = CDL_BINARY_ADD; function <= CDL_BINARY_MINIMUM; function++) {
@@ -406,20 +428,8 @@ void register_elementwise(suite *s)
                           : "");
     }
   }
-  static const float factors[][2] = {{1, 0}, {-0.5F, 0}, {1, 1}, {2.5F, -0.75F}, {0, 3}};
-  for (size_t f = 0; f < 5; f++)
-    for (size_t k = 0; k < SHAPES; k++) {
-      const elementwise e = {.n = shapes[k],
-                             .out = (layout)((k + f) % LAYOUT_COUNT),
-                             .x = (layout)((k + 1) % LAYOUT_COUNT),
-                             .alpha = factors[f][0],
-                             .beta = factors[f][1],
-                             .special = f != 4 && k == 2,
-                             .stride_zero = k == 3};
-      ADD(s, axpby, CDL_DTYPE_F32, 0, axpby_case, &e, "alpha %g beta %g, %dx%dx%dx%d %s",
-          (double)e.alpha, (double)e.beta, (int)e.n.n[0], (int)e.n.n[1], (int)e.n.n[2],
-          (int)e.n.n[3], layout_name(e.out));
-    }
+  register_axpby(s, CDL_DTYPE_F32);
+  register_axpby(s, CDL_DTYPE_BF16);
   register_non_finite(s);
   register_random(s);
 }

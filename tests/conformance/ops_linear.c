@@ -47,14 +47,13 @@ static void linear_case(trial *t, const void *parameters)
 {
   const linear *l = parameters;
   const weights w = make_weights(t, l);
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rows, l->in), l->x);
+  operand *x = trial_operand(t, "x", ROLE_IN, t->dtype, shape_2d(l->rows, l->in), l->x);
   operand *bias =
       l->bias ? trial_operand(t, "bias", ROLE_IN, CDL_DTYPE_F32, shape_1d(w.out), LAYOUT_OFFSET)
               : NULL;
   operand *pre =
-      l->pre ? trial_operand(t, "pre", ROLE_OUT, CDL_DTYPE_F32, shape_2d(l->rows, w.out), l->y)
-             : NULL;
-  operand *out = trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, shape_2d(l->rows, w.out), l->y);
+      l->pre ? trial_operand(t, "pre", ROLE_OUT, t->dtype, shape_2d(l->rows, w.out), l->y) : NULL;
+  operand *out = trial_operand(t, "out", ROLE_OUT, t->dtype, shape_2d(l->rows, w.out), l->y);
   fill_normal(t, x, 1);
   if (bias != NULL)
     fill_normal(t, bias, 1);
@@ -75,12 +74,16 @@ static void linear_case(trial *t, const void *parameters)
     const double added = bias == NULL ? 0 : bias->value[i % w.out];
     const double error =
         product_growth(CDL_OP_linear, (double)l->in, bound[i], sum[i]) + fabs(sum[i]) + fabs(added);
+    /* a product and a bias may be rounded before they are added */
+    const double stored = storing_error(t->dtype, sum[i]) + storing_error(t->dtype, added) +
+                          storing_error(t->dtype, sum[i] + added);
     sum[i] += added;
     want[i] = activation_value(l->activation, sum[i]);
-    bound[i] = c * error + smallest_normal(CDL_DTYPE_F32);
+    bound[i] = c * error + smallest_normal(CDL_DTYPE_F32) + stored;
     /* no slope of these activations exceeds 1.13; at the kink of RELU it is that of either side */
     want_bound[i] = c * (1.13 * error + activation_error(l->activation, sum[i]) + fabs(want[i])) +
-                    smallest_normal(CDL_DTYPE_F32);
+                    smallest_normal(CDL_DTYPE_F32) + 1.13 * stored +
+                    storing_error(t->dtype, want[i]);
   }
   trial_compare(t, out, want, want_bound);
   if (pre != NULL)
@@ -92,12 +95,10 @@ static void linear_grad_case(trial *t, const void *parameters)
   const linear *l = parameters;
   const weights w = make_weights(t, l);
   const bool activated = l->activation != CDL_ACTIVATION_NONE;
-  operand *d_out =
-      trial_operand(t, "d_out", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rows, w.out), l->x);
+  operand *d_out = trial_operand(t, "d_out", ROLE_IN, t->dtype, shape_2d(l->rows, w.out), l->x);
   operand *pre =
-      activated ? trial_operand(t, "pre", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rows, l->in), l->y)
-                : NULL;
-  operand *d_x = trial_operand(t, "d_x", l->accumulate ? ROLE_INOUT : ROLE_OUT, CDL_DTYPE_F32,
+      activated ? trial_operand(t, "pre", ROLE_IN, t->dtype, shape_2d(l->rows, l->in), l->y) : NULL;
+  operand *d_x = trial_operand(t, "d_x", l->accumulate ? ROLE_INOUT : ROLE_OUT, t->dtype,
                                shape_2d(l->rows, l->in), l->y);
   fill_normal(t, d_out, 1);
   if (activated)
@@ -122,8 +123,9 @@ static void linear_grad_case(trial *t, const void *parameters)
         c * (fabs(slope) * (product_growth(CDL_OP_linear_grad, (double)w.out, bound[i], want[i]) +
                             2 * fabs(want[i])) +
              fabs(want[i]) * slope_error + fabs(before)) +
-        smallest_normal(CDL_DTYPE_F32);
+        smallest_normal(CDL_DTYPE_F32) + fabs(slope) * storing_error(t->dtype, want[i]);
     want[i] = slope * want[i] + before;
+    bound[i] += storing_error(t->dtype, want[i]);
   }
   trial_compare(t, d_x, want, bound);
 }
@@ -150,11 +152,10 @@ static void draw_linear(trial *t, void *parameters)
                  layout_name(l->y), layout_name(l->x), layout_name(l->w));
 }
 
-void register_linear(suite *s)
+static void register_dtype(suite *s, cdl_dtype dtype)
 {
-  suite_add_random(s, CDL_OP_linear, CDL_DTYPE_F32, draw_linear, linear_case, sizeof(linear));
-  suite_add_random(s, CDL_OP_linear_grad, CDL_DTYPE_F32, draw_linear, linear_grad_case,
-                   sizeof(linear));
+  suite_add_random(s, CDL_OP_linear, dtype, draw_linear, linear_case, sizeof(linear));
+  suite_add_random(s, CDL_OP_linear_grad, dtype, draw_linear, linear_grad_case, sizeof(linear));
   static const linear cases[] = {
       {.rows = 1, .in = 1, .out = {1}, .sources = 1},
       {.rows = 5, .in = 7, .out = {3}, .sources = 1, .bias = true, .x = LAYOUT_ROWS},
@@ -193,16 +194,16 @@ void register_linear(suite *s)
       linear l = cases[k];
       l.activation = (cdl_activation)a;
       l.pre = l.pre || a % 2 == 1;
-      ADD(s, linear, CDL_DTYPE_F32, 0, linear_case, &l, "%dx%d to %d+%d+%d, %s%s%s, %s from %s",
+      ADD(s, linear, dtype, 0, linear_case, &l, "%dx%d to %d+%d+%d, %s%s%s, %s from %s",
           (int)l.rows, (int)l.in, (int)l.out[0], (int)l.out[1], (int)l.out[2],
           activation_name(l.activation), l.bias ? ", bias" : "", l.pre ? ", pre" : "",
           layout_name(l.y), layout_name(l.x));
       for (int accumulate = 0; accumulate < (a == CDL_ACTIVATION_NONE ? 2 : 1); accumulate++) {
         l.accumulate = accumulate != 0;
-        ADD(s, linear_grad, CDL_DTYPE_F32, 0, linear_grad_case, &l,
-            "%dx%d to %d+%d+%d, %s%s, %s from %s", (int)l.rows, (int)l.in, (int)l.out[0],
-            (int)l.out[1], (int)l.out[2], activation_name(l.activation),
-            l.accumulate ? ", added" : "", layout_name(l.y), layout_name(l.x));
+        ADD(s, linear_grad, dtype, 0, linear_grad_case, &l, "%dx%d to %d+%d+%d, %s%s, %s from %s",
+            (int)l.rows, (int)l.in, (int)l.out[0], (int)l.out[1], (int)l.out[2],
+            activation_name(l.activation), l.accumulate ? ", added" : "", layout_name(l.y),
+            layout_name(l.x));
       }
     }
   const linear large = {.rows = 880,
@@ -212,6 +213,12 @@ void register_linear(suite *s)
                         .bias = true,
                         .pre = true,
                         .activation = CDL_ACTIVATION_GELU};
-  ADD(s, linear, CDL_DTYPE_F32, CASE_LARGE, linear_case, &large, "880x384 to 1536, gelu");
-  ADD(s, linear_grad, CDL_DTYPE_F32, CASE_LARGE, linear_grad_case, &large, "880x384 to 1536, gelu");
+  ADD(s, linear, dtype, CASE_LARGE, linear_case, &large, "880x384 to 1536, gelu");
+  ADD(s, linear_grad, dtype, CASE_LARGE, linear_grad_case, &large, "880x384 to 1536, gelu");
+}
+
+void register_linear(suite *s)
+{
+  register_dtype(s, CDL_DTYPE_F32);
+  register_dtype(s, CDL_DTYPE_BF16);
 }

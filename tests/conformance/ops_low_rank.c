@@ -25,21 +25,23 @@ static void product(trial *t, const gemm_shape *g, const double *a, const double
     gemm_reference(g, a_error, b, carried, absolute, NULL);
   else if (b_error != NULL)
     gemm_reference(g, a, b_error, carried, absolute, NULL);
+  /* beside BF16 activations the other factors may be rounded to BF16 */
+  const double rounding =
+      t->dtype == CDL_DTYPE_BF16 ? unit_roundoff(t->dtype) / unit_roundoff(CDL_DTYPE_F32) : 0;
   for (int64_t i = 0; i < count; i++)
-    error[i] = product_growth(CDL_OP_low_rank, (double)g->k, squares[i], out[i]) + fabs(out[i]) +
-               absolute[i];
+    error[i] = product_growth(CDL_OP_low_rank, (double)g->k, squares[i], out[i]) +
+               rounding * sqrt(squares[i] + out[i] * out[i]) + fabs(out[i]) + absolute[i];
 }
 
 static void low_rank_case(trial *t, const void *parameters)
 {
   const low_rank *l = parameters;
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rows, l->in), l->x);
+  operand *x = trial_operand(t, "x", ROLE_IN, t->dtype, shape_2d(l->rows, l->in), l->x);
   operand *a = trial_operand(t, "a", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rank, l->in), l->ab);
   operand *b = trial_operand(t, "b", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->out, l->rank), l->ab);
   operand *hidden =
       trial_operand(t, "hidden", ROLE_OUT, CDL_DTYPE_F32, shape_2d(l->rows, l->rank), LAYOUT_ROWS);
-  operand *out =
-      trial_operand(t, "out", ROLE_INOUT, CDL_DTYPE_F32, shape_2d(l->rows, l->out), l->y);
+  operand *out = trial_operand(t, "out", ROLE_INOUT, t->dtype, shape_2d(l->rows, l->out), l->y);
   fill_normal(t, x, 1);
   fill_normal(t, a, 0.2);
   fill_normal(t, b, 0.2);
@@ -59,7 +61,8 @@ static void low_rank_case(trial *t, const void *parameters)
     middle_error[i] *= c;
   for (int64_t i = 0; i < out->count; i++) {
     want[i] = scale * want[i] + out->value[i];
-    error[i] = c * (fabs(scale) * error[i] + fabs(want[i]) + fabs(out->value[i]));
+    error[i] = c * (fabs(scale) * error[i] + fabs(want[i]) + fabs(out->value[i])) +
+               storing_error(t->dtype, want[i]);
   }
   trial_compare(t, hidden, middle, middle_error);
   trial_compare(t, out, want, error);
@@ -70,16 +73,18 @@ static void judge_added(trial *t, const operand *o, double *want, double *error,
   const double c = bound_constant(CDL_OP_low_rank_grad) * unit_roundoff(CDL_DTYPE_F32);
   for (int64_t i = 0; i < o->count; i++) {
     want[i] = scale * want[i] + o->value[i];
-    error[i] = c * (fabs(scale) * error[i] + fabs(want[i]) + fabs(o->value[i]));
+    error[i] = c * (fabs(scale) * error[i] + fabs(want[i]) + fabs(o->value[i])) +
+               storing_error(o->view.dtype, want[i]);
   }
   trial_compare(t, o, want, error);
 }
 
-static operand *gradient(trial *t, const char *name, shape n, layout l, bool absent)
+static operand *gradient(trial *t, const char *name, cdl_dtype dtype, shape n, layout l,
+                         bool absent)
 {
   if (absent)
     return NULL;
-  operand *o = trial_operand(t, name, ROLE_INOUT, CDL_DTYPE_F32, n, l);
+  operand *o = trial_operand(t, name, ROLE_INOUT, dtype, n, l);
   fill_normal(t, o, 1);
   return o;
 }
@@ -92,21 +97,22 @@ static cdl_tensor view_or_none(const operand *o)
 static void low_rank_grad_case(trial *t, const void *parameters)
 {
   const low_rank *l = parameters;
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rows, l->in), l->x);
+  operand *x = trial_operand(t, "x", ROLE_IN, t->dtype, shape_2d(l->rows, l->in), l->x);
   operand *a = trial_operand(t, "a", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rank, l->in), l->ab);
   operand *b = trial_operand(t, "b", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->out, l->rank), l->ab);
   operand *hidden =
       trial_operand(t, "hidden", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rows, l->rank), LAYOUT_ROWS);
-  operand *d_out =
-      trial_operand(t, "d_out", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rows, l->out), l->y);
+  operand *d_out = trial_operand(t, "d_out", ROLE_IN, t->dtype, shape_2d(l->rows, l->out), l->y);
   fill_normal(t, x, 1);
   fill_normal(t, a, 0.2);
   fill_normal(t, b, 0.2);
   fill_normal(t, hidden, 1);
   fill_normal(t, d_out, 1);
-  operand *d_x = gradient(t, "d_x", shape_2d(l->rows, l->in), l->x, (l->absent & 1) != 0);
-  operand *d_a = gradient(t, "d_a", shape_2d(l->rank, l->in), l->ab, (l->absent & 2) != 0);
-  operand *d_b = gradient(t, "d_b", shape_2d(l->out, l->rank), l->ab, (l->absent & 4) != 0);
+  operand *d_x = gradient(t, "d_x", t->dtype, shape_2d(l->rows, l->in), l->x, (l->absent & 1) != 0);
+  operand *d_a =
+      gradient(t, "d_a", CDL_DTYPE_F32, shape_2d(l->rank, l->in), l->ab, (l->absent & 2) != 0);
+  operand *d_b =
+      gradient(t, "d_b", CDL_DTYPE_F32, shape_2d(l->out, l->rank), l->ab, (l->absent & 4) != 0);
   if (!trial_run(t, CDL_ARGS(low_rank_grad, .d_x = view_or_none(d_x), .d_a = view_or_none(d_a),
                              .d_b = view_or_none(d_b), .d_out = d_out->view, .hidden = hidden->view,
                              .x = x->view, .a = a->view, .b = b->view, .scale = l->scale)))
@@ -152,11 +158,10 @@ static void draw_low_rank(trial *t, void *parameters)
                  layout_name(l->x), layout_name(l->ab), l->absent);
 }
 
-void register_low_rank(suite *s)
+static void register_dtype(suite *s, cdl_dtype dtype)
 {
-  suite_add_random(s, CDL_OP_low_rank, CDL_DTYPE_F32, draw_low_rank, low_rank_case,
-                   sizeof(low_rank));
-  suite_add_random(s, CDL_OP_low_rank_grad, CDL_DTYPE_F32, draw_low_rank, low_rank_grad_case,
+  suite_add_random(s, CDL_OP_low_rank, dtype, draw_low_rank, low_rank_case, sizeof(low_rank));
+  suite_add_random(s, CDL_OP_low_rank_grad, dtype, draw_low_rank, low_rank_grad_case,
                    sizeof(low_rank));
   static const int64_t sizes[][4] = {{1, 1, 1, 1},       {5, 7, 2, 3},       {131, 67, 8, 33},
                                      {64, 384, 8, 384},  {257, 129, 13, 31}, {0, 8, 2, 8},
@@ -177,13 +182,19 @@ void register_low_rank(suite *s)
                                     : v == 1 ? 1
                                              : 0};
       if (v < 3)
-        ADD(s, low_rank, CDL_DTYPE_F32, 0, low_rank_case, &l,
-            "%dx%d by %d to %d, scale %g, %s from %s", (int)l.rows, (int)l.in, (int)l.rank,
-            (int)l.out, (double)l.scale, layout_name(l.y), layout_name(l.x));
-      ADD(s, low_rank_grad, CDL_DTYPE_F32, 0, low_rank_grad_case, &l,
+        ADD(s, low_rank, dtype, 0, low_rank_case, &l, "%dx%d by %d to %d, scale %g, %s from %s",
+            (int)l.rows, (int)l.in, (int)l.rank, (int)l.out, (double)l.scale, layout_name(l.y),
+            layout_name(l.x));
+      ADD(s, low_rank_grad, dtype, 0, low_rank_grad_case, &l,
           "%dx%d by %d to %d, scale %g, %s from %s%s%s%s", (int)l.rows, (int)l.in, (int)l.rank,
           (int)l.out, (double)l.scale, layout_name(l.y), layout_name(l.x),
           l.absent & 1 ? ", no d_x" : "", l.absent & 2 ? ", no d_a" : "",
           l.absent & 4 ? ", no d_b" : "");
     }
+}
+
+void register_low_rank(suite *s)
+{
+  register_dtype(s, CDL_DTYPE_F32);
+  register_dtype(s, CDL_DTYPE_BF16);
 }

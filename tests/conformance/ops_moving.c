@@ -114,16 +114,17 @@ typedef struct {
   int64_t rows, entries, columns;
   layout l;
   bool accumulate, one_entry;
+  cdl_dtype from; /* of what is added to, or put in, a table or a row of the trial's dtype */
 } by_rows;
 
 static void gather_case(trial *t, const void *parameters)
 {
   const by_rows *g = parameters;
   operand *table =
-      trial_operand(t, "table", ROLE_IN, CDL_DTYPE_F32, shape_2d(g->entries, g->columns), g->l);
+      trial_operand(t, "table", ROLE_IN, g->from, shape_2d(g->entries, g->columns), g->l);
   operand *index =
       trial_operand(t, "index", ROLE_IN, CDL_DTYPE_I32, shape_1d(g->rows), LAYOUT_OFFSET);
-  operand *out = trial_operand(t, "out", g->accumulate ? ROLE_INOUT : ROLE_OUT, CDL_DTYPE_F32,
+  operand *out = trial_operand(t, "out", g->accumulate ? ROLE_INOUT : ROLE_OUT, t->dtype,
                                shape_2d(g->rows, g->columns), g->l);
   fill_scales(t, table);
   fill_integers(t, index, g->one_entry ? g->entries - 1 : 0, g->entries - 1);
@@ -136,8 +137,11 @@ static void gather_case(trial *t, const void *parameters)
       want[at] = table->value[(int64_t)index->value[i] * g->columns + c] +
                  (g->accumulate ? out->value[at] : 0);
       bound[at] = g->accumulate ? bound_constant(CDL_OP_gather_rows) *
-                                      unit_roundoff(CDL_DTYPE_F32) * fabs(want[at])
+                                          unit_roundoff(CDL_DTYPE_F32) * fabs(want[at]) +
+                                      storing_error(t->dtype, want[at])
                                 : 0;
+      if (!g->accumulate)
+        want[at] = round_to(t->dtype, want[at]);
     }
   if (trial_run(t, CDL_ARGS(gather_rows, .out = out->view, .table = table->view,
                             .index = index->view, .accumulate = g->accumulate)))
@@ -190,8 +194,8 @@ static void scatter_case(trial *t, const void *parameters)
 {
   const by_rows *g = parameters;
   operand *table =
-      trial_operand(t, "table", ROLE_INOUT, CDL_DTYPE_F32, shape_2d(g->entries, g->columns), g->l);
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_2d(g->rows, g->columns), g->l);
+      trial_operand(t, "table", ROLE_INOUT, t->dtype, shape_2d(g->entries, g->columns), g->l);
+  operand *x = trial_operand(t, "x", ROLE_IN, g->from, shape_2d(g->rows, g->columns), g->l);
   const segments s = make_segments(t, g);
   fill_scales(t, table);
   fill_scales(t, x);
@@ -211,7 +215,8 @@ static void scatter_case(trial *t, const void *parameters)
         squares += term * term;
       }
       bound[at] = bound_constant(CDL_OP_scatter_add_rows) * unit_roundoff(CDL_DTYPE_F32) *
-                  sum_growth(n, squares, want[at]);
+                      sum_growth(n, squares, want[at]) +
+                  storing_error(t->dtype, want[at]);
     }
   if (trial_run(t, CDL_ARGS(scatter_add_rows, .table = table->view, .x = x->view,
                             .order = s.order->view, .segment = s.segment->view,
@@ -254,6 +259,7 @@ static void draw_rows(trial *t, void *parameters)
   g->l = random_layout(r);
   g->accumulate = random_chance(r, 0.5);
   g->one_entry = random_chance(r, 0.2);
+  g->from = t->dtype == CDL_DTYPE_F32 || random_chance(r, 0.5) ? CDL_DTYPE_F32 : CDL_DTYPE_BF16;
   trial_describe(t, "%d rows, %d entries, %d columns, %s%s%s", (int)g->rows, (int)g->entries,
                  (int)g->columns, layout_name(g->l), g->accumulate ? ", accumulated" : "",
                  g->one_entry ? ", one entry" : "");
@@ -268,12 +274,14 @@ static void register_random(suite *s)
     suite_add_random(s, CDL_OP_permute, dtypes[d], draw_moving, permute_case, sizeof(moving));
     if (d < 3)
       suite_add_random(s, CDL_OP_cast, dtypes[d], draw_moving, cast_case, sizeof(moving));
-    if (d < 2 || dtypes[d] == CDL_DTYPE_I32)
+    if (d < 3 || dtypes[d] == CDL_DTYPE_I32)
       suite_add_random(s, CDL_OP_fill, dtypes[d], draw_moving, fill_case, sizeof(moving));
   }
-  suite_add_random(s, CDL_OP_gather_rows, CDL_DTYPE_F32, draw_rows, gather_case, sizeof(by_rows));
-  suite_add_random(s, CDL_OP_scatter_add_rows, CDL_DTYPE_F32, draw_rows, scatter_case,
-                   sizeof(by_rows));
+  for (size_t d = 0; d < 2; d++) {
+    const cdl_dtype dtype = d == 0 ? CDL_DTYPE_F32 : CDL_DTYPE_BF16;
+    suite_add_random(s, CDL_OP_gather_rows, dtype, draw_rows, gather_case, sizeof(by_rows));
+    suite_add_random(s, CDL_OP_scatter_add_rows, dtype, draw_rows, scatter_case, sizeof(by_rows));
+  }
 }
 
 /* ---- Registration ---- */
@@ -348,33 +356,52 @@ static void register_casts(suite *s)
   ADD(s, cast, CDL_DTYPE_F32, 0, cast_ties_case, &none, "F64 a hair beside a tie");
 }
 
+static void register_rows(suite *s)
+{
+  static const by_rows tables[] = {
+      {1, 1, 1, LAYOUT_DENSE, false, false, CDL_DTYPE_F32},
+      {7, 3, 5, LAYOUT_OFFSET, false, false, CDL_DTYPE_F32},
+      {131, 50, 67, LAYOUT_COLUMNS, false, false, CDL_DTYPE_F32},
+      {257, 1000, 384, LAYOUT_ROWS, false, false, CDL_DTYPE_F32},
+      {0, 4, 8, LAYOUT_DENSE, false, false, CDL_DTYPE_F32},
+      {5, 4, 0, LAYOUT_DENSE, false, false, CDL_DTYPE_F32},
+      {13, 5, 9, LAYOUT_COLUMNS, true, false, CDL_DTYPE_F32},
+      {300, 7, 33, LAYOUT_DENSE, true, true, CDL_DTYPE_F32},
+      {1000, 3, 129, LAYOUT_ROWS, true, false, CDL_DTYPE_F32},
+  };
+  static const cdl_dtype types[][2] = {{CDL_DTYPE_F32, CDL_DTYPE_F32},
+                                       {CDL_DTYPE_BF16, CDL_DTYPE_BF16},
+                                       {CDL_DTYPE_BF16, CDL_DTYPE_F32},
+                                       {CDL_DTYPE_F32, CDL_DTYPE_BF16}};
+  for (size_t d = 0; d < 4; d++)
+    for (size_t k = 0; k < sizeof tables / sizeof *tables; k++) {
+      by_rows g = tables[k];
+      g.from = types[d][1];
+      const char *from = g.from == CDL_DTYPE_F32 ? "" : " from bf16";
+      ADD(s, gather_rows, types[d][0], 0, gather_case, &g, "%d of %d x %d %s%s%s", (int)g.rows,
+          (int)g.entries, (int)g.columns, layout_name(g.l), g.accumulate ? " accumulated" : "",
+          from);
+      ADD(s, scatter_add_rows, types[d][0], 0, scatter_case, &g, "%d to %d x %d %s%s%s",
+          (int)g.rows, (int)g.entries, (int)g.columns, layout_name(g.l),
+          g.one_entry ? ", all to one" : "", from);
+    }
+}
+
 void register_moving(suite *s)
 {
   register_copies(s);
   register_casts(s);
   register_random(s);
   static const double values[] = {0, -0.0, 1.1, -3, 1e-40, NAN, INFINITY, -INFINITY, 2147483647};
-  for (size_t d = 0; d < 3; d++)
+  static const cdl_dtype filled[] = {CDL_DTYPE_F32, CDL_DTYPE_F64, CDL_DTYPE_I32, CDL_DTYPE_BF16};
+  for (size_t d = 0; d < 4; d++)
     for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
-      const cdl_dtype dtype = d == 0 ? CDL_DTYPE_F32 : d == 1 ? CDL_DTYPE_F64 : CDL_DTYPE_I32;
+      const cdl_dtype dtype = filled[d];
       if (dtype == CDL_DTYPE_I32 && (!isfinite(values[k]) || values[k] != trunc(values[k])))
         continue;
       const moving m = {.n = shapes[k % 8], .out = (layout)(k % LAYOUT_COUNT), .value = values[k]};
       ADD(s, fill, dtype, 0, fill_case, &m, "with %g, %dx%dx%dx%d %s", values[k], (int)m.n.n[0],
           (int)m.n.n[1], (int)m.n.n[2], (int)m.n.n[3], layout_name(m.out));
     }
-  static const by_rows tables[] = {
-      {1, 1, 1, LAYOUT_DENSE, false, false},       {7, 3, 5, LAYOUT_OFFSET, false, false},
-      {131, 50, 67, LAYOUT_COLUMNS, false, false}, {257, 1000, 384, LAYOUT_ROWS, false, false},
-      {0, 4, 8, LAYOUT_DENSE, false, false},       {5, 4, 0, LAYOUT_DENSE, false, false},
-      {13, 5, 9, LAYOUT_COLUMNS, true, false},     {300, 7, 33, LAYOUT_DENSE, true, true},
-      {1000, 3, 129, LAYOUT_ROWS, true, false},
-  };
-  for (size_t k = 0; k < sizeof tables / sizeof *tables; k++) {
-    const by_rows *g = &tables[k];
-    ADD(s, gather_rows, CDL_DTYPE_F32, 0, gather_case, g, "%d of %d x %d %s%s", (int)g->rows,
-        (int)g->entries, (int)g->columns, layout_name(g->l), g->accumulate ? " accumulated" : "");
-    ADD(s, scatter_add_rows, CDL_DTYPE_F32, 0, scatter_case, g, "%d to %d x %d %s%s", (int)g->rows,
-        (int)g->entries, (int)g->columns, layout_name(g->l), g->one_entry ? ", all to one" : "");
-  }
+  register_rows(s);
 }

@@ -63,7 +63,8 @@ static expected expect(trial *t, const norm *n, const double *x, const double *e
                            fabs(row[i] - s.mean) * s.rstd_error;
       e.out[r * n->columns + i] = normal * gain[i] + bias[i];
       e.out_bound[r * n->columns + i] =
-          c * (fabs(gain[i]) * (error + fabs(normal)) + fabs(bias[i]));
+          c * (fabs(gain[i]) * (error + fabs(normal)) + fabs(bias[i])) +
+          storing_error(t->dtype, e.out[r * n->columns + i]);
     }
   }
   return e;
@@ -78,11 +79,11 @@ static void layer_norm_case(trial *t, const void *parameters)
 {
   const norm *n = parameters;
   const bool in_place = (n->flags & IN_PLACE) != 0, keep = (n->flags & WITH_STATISTICS) != 0;
-  operand *x = trial_operand(t, "x", in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32,
+  operand *x = trial_operand(t, "x", in_place ? ROLE_INOUT : ROLE_IN, t->dtype,
                              shape_2d(n->rows, n->columns), n->x);
-  operand *out = in_place ? x
-                          : trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32,
-                                          shape_2d(n->rows, n->columns), n->out);
+  operand *out =
+      in_place ? x
+               : trial_operand(t, "out", ROLE_OUT, t->dtype, shape_2d(n->rows, n->columns), n->out);
   operand *gain =
       trial_operand(t, "gain", ROLE_IN, CDL_DTYPE_F32, shape_1d(n->columns), LAYOUT_OFFSET);
   operand *bias =
@@ -114,10 +115,10 @@ static void add_layer_norm_case(trial *t, const void *parameters)
   const bool in_place = (n->flags & IN_PLACE) != 0, alias = (n->flags & ALIAS_SUM) != 0,
              keep = (n->flags & WITH_STATISTICS) != 0;
   const shape size = shape_2d(n->rows, n->columns);
-  operand *x = trial_operand(t, "x", in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32, size, n->x);
-  operand *residual = trial_operand(t, "residual", ROLE_IN, CDL_DTYPE_F32, size, n->out);
-  operand *sum = in_place ? x : trial_operand(t, "sum", ROLE_OUT, CDL_DTYPE_F32, size, n->out);
-  operand *out = alias ? sum : trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, size, n->x);
+  operand *x = trial_operand(t, "x", in_place ? ROLE_INOUT : ROLE_IN, t->dtype, size, n->x);
+  operand *residual = trial_operand(t, "residual", ROLE_IN, t->dtype, size, n->out);
+  operand *sum = in_place ? x : trial_operand(t, "sum", ROLE_OUT, t->dtype, size, n->out);
+  operand *out = alias ? sum : trial_operand(t, "out", ROLE_OUT, t->dtype, size, n->x);
   operand *gain =
       trial_operand(t, "gain", ROLE_IN, CDL_DTYPE_F32, shape_1d(n->columns), LAYOUT_OFFSET);
   operand *bias =
@@ -136,8 +137,10 @@ static void add_layer_norm_case(trial *t, const void *parameters)
          *sum_bound = trial_doubles(t, x->count);
   for (int64_t i = 0; i < x->count; i++) {
     both[i] = x->value[i] + residual->value[i];
-    lost[i] = fabs(both[i]);
-    sum_bound[i] = 2 * unit_roundoff(CDL_DTYPE_F32) * fabs(both[i]);
+    /* what is normalized may be what was stored */
+    const double stored = storing_error(t->dtype, both[i]);
+    lost[i] = fabs(both[i]) + stored / unit_roundoff(CDL_DTYPE_F32);
+    sum_bound[i] = 2 * unit_roundoff(CDL_DTYPE_F32) * fabs(both[i]) + stored;
   }
   const expected e = expect(t, n, both, lost, gain->value, bias->value);
   if (!trial_run(t, CDL_ARGS(add_layer_norm, .out = out->view, .sum = sum->view, .x = x->view,
@@ -217,12 +220,11 @@ static void layer_norm_grad_case(trial *t, const void *parameters)
   const shape size = shape_2d(n->rows, n->columns);
   const bool in_place = (n->flags & IN_PLACE) != 0, with_x = (n->flags & NO_D_X) == 0,
              with_gain = (n->flags & NO_D_GAIN) == 0;
-  operand *d_out =
-      trial_operand(t, "d_out", in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32, size, n->x);
+  operand *d_out = trial_operand(t, "d_out", in_place ? ROLE_INOUT : ROLE_IN, t->dtype, size, n->x);
   operand *d_x = !with_x    ? NULL
                  : in_place ? d_out
-                            : trial_operand(t, "d_x", ROLE_OUT, CDL_DTYPE_F32, size, n->out);
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, size, n->out);
+                            : trial_operand(t, "d_x", ROLE_OUT, t->dtype, size, n->out);
+  operand *x = trial_operand(t, "x", ROLE_IN, t->dtype, size, n->out);
   operand *gain =
       trial_operand(t, "gain", ROLE_IN, CDL_DTYPE_F32, shape_1d(n->columns), LAYOUT_OFFSET);
   operand *mean = trial_operand(t, "mean", ROLE_IN, CDL_DTYPE_F32, shape_1d(n->rows), LAYOUT_DENSE);
@@ -262,8 +264,8 @@ static void layer_norm_grad_case(trial *t, const void *parameters)
       norm_grad_row(n->columns, d_out->value + r * n->columns, x->value + r * n->columns,
                     gain->value, mean->value[r], rstd->value[r], want + r * n->columns);
       d_x_bound(n, &in, r, bound + r * n->columns);
-      for (int64_t i = 0; i < n->columns; i++)
-        bound[r * n->columns + i] *= c;
+      for (int64_t i = r * n->columns; i < (r + 1) * n->columns; i++)
+        bound[i] = c * bound[i] + storing_error(t->dtype, want[i]);
     }
     trial_compare(t, d_x, want, bound);
   }
@@ -288,13 +290,11 @@ static void draw_norm(trial *t, void *parameters)
                  layout_name(n->out), layout_name(n->x), (double)n->epsilon, n->flags);
 }
 
-void register_norm(suite *s)
+static void register_dtype(suite *s, cdl_dtype dtype)
 {
-  suite_add_random(s, CDL_OP_layer_norm, CDL_DTYPE_F32, draw_norm, layer_norm_case, sizeof(norm));
-  suite_add_random(s, CDL_OP_add_layer_norm, CDL_DTYPE_F32, draw_norm, add_layer_norm_case,
-                   sizeof(norm));
-  suite_add_random(s, CDL_OP_layer_norm_grad, CDL_DTYPE_F32, draw_norm, layer_norm_grad_case,
-                   sizeof(norm));
+  suite_add_random(s, CDL_OP_layer_norm, dtype, draw_norm, layer_norm_case, sizeof(norm));
+  suite_add_random(s, CDL_OP_add_layer_norm, dtype, draw_norm, add_layer_norm_case, sizeof(norm));
+  suite_add_random(s, CDL_OP_layer_norm_grad, dtype, draw_norm, layer_norm_grad_case, sizeof(norm));
   static const int64_t sizes[][2] = {{1, 1},    {5, 7}, {13, 131}, {64, 384}, {257, 129},
                                      {3, 1031}, {0, 8}, {127, 1},  {880, 96}};
   for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
@@ -305,19 +305,19 @@ void register_norm(suite *s)
                       .x = (layout)((k + 2 * v + 1) % LAYOUT_COUNT),
                       .epsilon = v == 3 ? 1e-12F : 1e-5F,
                       .flags = (v % 2 == 0 ? WITH_STATISTICS : 0u) | (v > 1 ? IN_PLACE : 0u)};
-      ADD(s, layer_norm, CDL_DTYPE_F32, 0, layer_norm_case, &n, "%dx%d %s from %s%s%s", (int)n.rows,
+      ADD(s, layer_norm, dtype, 0, layer_norm_case, &n, "%dx%d %s from %s%s%s", (int)n.rows,
           (int)n.columns, layout_name(n.out), layout_name(n.x),
           n.flags & WITH_STATISTICS ? ", statistics" : "", n.flags & IN_PLACE ? ", in place" : "");
       norm a = n;
       a.flags |= v == 1 || v == 3 ? ALIAS_SUM : 0u;
-      ADD(s, add_layer_norm, CDL_DTYPE_F32, 0, add_layer_norm_case, &a, "%dx%d %s from %s%s%s%s",
+      ADD(s, add_layer_norm, dtype, 0, add_layer_norm_case, &a, "%dx%d %s from %s%s%s%s",
           (int)n.rows, (int)n.columns, layout_name(n.out), layout_name(n.x),
           n.flags & WITH_STATISTICS ? ", statistics" : "",
           n.flags & IN_PLACE ? ", sum in place of x" : "",
           a.flags & ALIAS_SUM ? ", sum not kept" : "");
       norm g = n;
       g.flags = (v > 1 ? IN_PLACE : 0u) | (v == 1 ? NO_D_GAIN : 0u);
-      ADD(s, layer_norm_grad, CDL_DTYPE_F32, 0, layer_norm_grad_case, &g, "%dx%d %s from %s%s%s",
+      ADD(s, layer_norm_grad, dtype, 0, layer_norm_grad_case, &g, "%dx%d %s from %s%s%s",
           (int)n.rows, (int)n.columns, layout_name(n.out), layout_name(n.x),
           g.flags & IN_PLACE ? ", in place" : "", g.flags & NO_D_GAIN ? ", no d_gain" : "");
     }
@@ -333,12 +333,17 @@ void register_norm(suite *s)
                     .x = LAYOUT_COLUMNS,
                     .flags = kinds[k].flags | WITH_STATISTICS,
                     .epsilon = 1e-5F};
-    ADD(s, layer_norm, CDL_DTYPE_F32, 0, layer_norm_case, &n, "6x67, %s", kinds[k].what);
-    ADD(s, add_layer_norm, CDL_DTYPE_F32, 0, add_layer_norm_case, &n, "6x67, %s", kinds[k].what);
+    ADD(s, layer_norm, dtype, 0, layer_norm_case, &n, "6x67, %s", kinds[k].what);
+    ADD(s, add_layer_norm, dtype, 0, add_layer_norm_case, &n, "6x67, %s", kinds[k].what);
     if (kinds[k].flags != NAN_ROW)
-      ADD(s, layer_norm_grad, CDL_DTYPE_F32, 0, layer_norm_grad_case, &n, "6x67, %s",
-          kinds[k].what);
+      ADD(s, layer_norm_grad, dtype, 0, layer_norm_grad_case, &n, "6x67, %s", kinds[k].what);
   }
   const norm only = {.rows = 31, .columns = 65, .flags = NO_D_X, .epsilon = 1e-5F};
-  ADD(s, layer_norm_grad, CDL_DTYPE_F32, 0, layer_norm_grad_case, &only, "31x65, parameters only");
+  ADD(s, layer_norm_grad, dtype, 0, layer_norm_grad_case, &only, "31x65, parameters only");
+}
+
+void register_norm(suite *s)
+{
+  register_dtype(s, CDL_DTYPE_F32);
+  register_dtype(s, CDL_DTYPE_BF16);
 }

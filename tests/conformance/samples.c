@@ -59,6 +59,17 @@ static cdl_tensor result(trial *t, const char *name, int64_t rows, int64_t colum
   return out(t, name, t->dtype, shape_2d(rows, columns));
 }
 
+/* Beside activations, which have the trial's dtype. */
+static cdl_tensor plain(trial *t, const char *name, int64_t rows, int64_t columns)
+{
+  return in(t, name, CDL_DTYPE_F32, shape_2d(rows, columns));
+}
+
+static cdl_tensor plain_result(trial *t, const char *name, int64_t rows, int64_t columns)
+{
+  return out(t, name, CDL_DTYPE_F32, shape_2d(rows, columns));
+}
+
 #define SAMPLE(op, ...)                                                                         \
   static void build_##op(trial *t, void *args)                                                  \
   {                                                                                             \
@@ -91,12 +102,13 @@ SAMPLE(softmax, .out = result(t, "out", 5, 6), .x = matrix(t, "x", 5, 6), .scale
 SAMPLE(softmax_grad, .d_x = result(t, "d_x", 5, 6), .d_out = matrix(t, "d_out", 5, 6),
        .out = matrix(t, "out", 5, 6), .scale = 1)
 SAMPLE(layer_norm, .out = result(t, "out", 5, 6), .x = matrix(t, "x", 5, 6),
-       .gain = matrix(t, "gain", 1, 6), .bias = matrix(t, "bias", 1, 6),
-       .mean = result(t, "mean", 1, 5), .rstd = result(t, "rstd", 1, 5), .epsilon = 1e-5F)
-SAMPLE(layer_norm_grad, .d_x = result(t, "d_x", 5, 6), .d_gain = result(t, "d_gain", 1, 6),
-       .d_bias = result(t, "d_bias", 1, 6), .d_out = matrix(t, "d_out", 5, 6),
-       .x = matrix(t, "x", 5, 6), .gain = matrix(t, "gain", 1, 6), .mean = matrix(t, "mean", 1, 5),
-       .rstd = matrix(t, "rstd", 1, 5))
+       .gain = plain(t, "gain", 1, 6), .bias = plain(t, "bias", 1, 6),
+       .mean = plain_result(t, "mean", 1, 5), .rstd = plain_result(t, "rstd", 1, 5),
+       .epsilon = 1e-5F)
+SAMPLE(layer_norm_grad, .d_x = result(t, "d_x", 5, 6), .d_gain = plain_result(t, "d_gain", 1, 6),
+       .d_bias = plain_result(t, "d_bias", 1, 6), .d_out = matrix(t, "d_out", 5, 6),
+       .x = matrix(t, "x", 5, 6), .gain = plain(t, "gain", 1, 6), .mean = plain(t, "mean", 1, 5),
+       .rstd = plain(t, "rstd", 1, 5))
 SAMPLE(dropout, .out = result(t, "out", 7, 6), .x = matrix(t, "x", 7, 6),
        .mask = {0.25F, 1, 2, step(t)}, .packing = packing(t))
 SAMPLE(cross_entropy, .loss = result(t, "loss", 1, 1), .d_logits = result(t, "d_logits", 3, 6),
@@ -112,27 +124,28 @@ SAMPLE(adamw, .parameter = result(t, "parameter", 5, 6), .moment1 = result(t, "m
 SAMPLE(any_non_finite, .flag = out(t, "flag", CDL_DTYPE_I32, shape_1d(1)),
        .x = matrix(t, "x", 5, 6))
 SAMPLE(linear, .out = result(t, "out", 3, 5), .pre = result(t, "pre", 3, 5),
-       .x = matrix(t, "x", 3, 6), .bias = matrix(t, "bias", 1, 5), .weight = weight(t),
+       .x = matrix(t, "x", 3, 6), .bias = plain(t, "bias", 1, 5), .weight = weight(t),
        .activation = CDL_ACTIVATION_GELU)
 SAMPLE(linear_grad, .d_x = result(t, "d_x", 3, 6), .d_out = matrix(t, "d_out", 3, 5),
        .pre = matrix(t, "pre", 3, 6), .weight = weight(t), .activation = CDL_ACTIVATION_GELU)
-SAMPLE(low_rank, .out = result(t, "out", 3, 5), .hidden = result(t, "hidden", 3, 2),
-       .x = matrix(t, "x", 3, 6), .a = matrix(t, "a", 2, 6), .b = matrix(t, "b", 5, 2), .scale = 1)
-SAMPLE(low_rank_grad, .d_x = result(t, "d_x", 3, 6), .d_a = result(t, "d_a", 2, 6),
-       .d_b = result(t, "d_b", 5, 2), .d_out = matrix(t, "d_out", 3, 5),
-       .hidden = matrix(t, "hidden", 3, 2), .x = matrix(t, "x", 3, 6), .a = matrix(t, "a", 2, 6),
-       .b = matrix(t, "b", 5, 2), .scale = 1)
+SAMPLE(low_rank, .out = result(t, "out", 3, 5), .hidden = plain_result(t, "hidden", 3, 2),
+       .x = matrix(t, "x", 3, 6), .a = plain(t, "a", 2, 6), .b = plain(t, "b", 5, 2), .scale = 1)
+SAMPLE(low_rank_grad, .d_x = result(t, "d_x", 3, 6), .d_a = plain_result(t, "d_a", 2, 6),
+       .d_b = plain_result(t, "d_b", 5, 2), .d_out = matrix(t, "d_out", 3, 5),
+       .hidden = plain(t, "hidden", 3, 2), .x = matrix(t, "x", 3, 6), .a = plain(t, "a", 2, 6),
+       .b = plain(t, "b", 5, 2), .scale = 1)
 SAMPLE(add_layer_norm, .out = result(t, "out", 5, 6), .sum = result(t, "sum", 5, 6),
        .x = matrix(t, "x", 5, 6), .residual = matrix(t, "residual", 5, 6),
-       .gain = matrix(t, "gain", 1, 6), .bias = matrix(t, "bias", 1, 6),
-       .mean = result(t, "mean", 1, 5), .rstd = result(t, "rstd", 1, 5), .epsilon = 1e-5F)
+       .gain = plain(t, "gain", 1, 6), .bias = plain(t, "bias", 1, 6),
+       .mean = plain_result(t, "mean", 1, 5), .rstd = plain_result(t, "rstd", 1, 5),
+       .epsilon = 1e-5F)
 SAMPLE(attention, .out = result(t, "out", 7, 6), .qkv = matrix(t, "qkv", 7, 18),
-       .log_sum = result(t, "log_sum", 2, 7), .packing = packing(t), .heads = 2, .scale = 0.5F,
-       .mask = {0.25F, 1, 2, step(t)}, .bias = matrix(t, "bias", 2, 5))
+       .log_sum = plain_result(t, "log_sum", 2, 7), .packing = packing(t), .heads = 2,
+       .scale = 0.5F, .mask = {0.25F, 1, 2, step(t)}, .bias = plain(t, "bias", 2, 5))
 SAMPLE(attention_grad, .d_qkv = result(t, "d_qkv", 7, 18), .d_out = matrix(t, "d_out", 7, 6),
-       .qkv = matrix(t, "qkv", 7, 18), .log_sum = matrix(t, "log_sum", 2, 7), .packing = packing(t),
-       .heads = 2, .scale = 0.5F, .mask = {0.25F, 1, 2, step(t)}, .bias = matrix(t, "bias", 2, 5),
-       .d_bias = result(t, "d_bias", 2, 5))
+       .qkv = matrix(t, "qkv", 7, 18), .log_sum = plain(t, "log_sum", 2, 7), .packing = packing(t),
+       .heads = 2, .scale = 0.5F, .mask = {0.25F, 1, 2, step(t)}, .bias = plain(t, "bias", 2, 5),
+       .d_bias = plain_result(t, "d_bias", 2, 5), .out = matrix(t, "out", 7, 6))
 SAMPLE(clip_norm, .norm = result(t, "norm", 1, 1), .factor = result(t, "factor", 1, 1),
        .gradient = matrix(t, "gradient", 5, 6), .max_norm = 1)
 SAMPLE(svd, .u = result(t, "u", 5, 4), .sigma = result(t, "sigma", 1, 4),
@@ -153,6 +166,31 @@ sample_builder *sample_of(cdl_op op)
   return builders[op];
 }
 
+/* Whether ops.h calls tensors of the op activations. */
+static bool has_activations(cdl_op op)
+{
+  switch (op) {
+  case CDL_OP_gather_rows:
+  case CDL_OP_scatter_add_rows:
+  case CDL_OP_unary:
+  case CDL_OP_unary_grad:
+  case CDL_OP_axpby:
+  case CDL_OP_layer_norm:
+  case CDL_OP_layer_norm_grad:
+  case CDL_OP_dropout:
+  case CDL_OP_linear:
+  case CDL_OP_linear_grad:
+  case CDL_OP_low_rank:
+  case CDL_OP_low_rank_grad:
+  case CDL_OP_add_layer_norm:
+  case CDL_OP_attention:
+  case CDL_OP_attention_grad:
+    return true;
+  default:
+    return false;
+  }
+}
+
 bool sample_takes(cdl_op op, cdl_dtype dtype)
 {
   if (dtype == CDL_DTYPE_F32)
@@ -160,8 +198,10 @@ bool sample_takes(cdl_op op, cdl_dtype dtype)
   if (op == CDL_OP_copy || op == CDL_OP_permute)
     return dtype != CDL_DTYPE_COUNT;
   if (op == CDL_OP_fill)
-    return dtype == CDL_DTYPE_F64 || dtype == CDL_DTYPE_I32;
+    return dtype != CDL_DTYPE_U8 && dtype != CDL_DTYPE_COUNT;
   if (op == CDL_OP_cast || op == CDL_OP_gemm)
     return dtype == CDL_DTYPE_F64 || dtype == CDL_DTYPE_BF16;
+  if (dtype == CDL_DTYPE_BF16)
+    return has_activations(op);
   return dtype == CDL_DTYPE_F64 && (op == CDL_OP_any_non_finite || op_find(op)->tier == TIER_HOST);
 }

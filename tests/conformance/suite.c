@@ -121,7 +121,9 @@ static case_result *run_once(suite *s, const test_case *c, bool composed)
   r->composed = composed;
   r->path = t.path;
   r->ratio = t.ratio;
-  r->outcome = t.outcome == OUTCOME_PASS && t.ratio > 0.5 ? OUTCOME_MARGINAL : t.outcome;
+  /* one rounding to BF16 reaches its bound, and hides the rest of the error */
+  const bool marginal = t.ratio > 0.5 && c->dtype != CDL_DTYPE_BF16;
+  r->outcome = t.outcome == OUTCOME_PASS && marginal ? OUTCOME_MARGINAL : t.outcome;
   memcpy(r->message, t.message, sizeof r->message);
   memcpy(r->drawn, t.drawn, sizeof r->drawn);
   if (composed && r->outcome != OUTCOME_FAIL && t.ran && t.path != CDL_PATH_COMPOSED) {
@@ -143,8 +145,9 @@ void suite_run(suite *s, unsigned mode_flag)
     if (s->quick && (c->flags & CASE_LARGE) != 0)
       continue;
     const case_result *r = run_once(s, c, false);
+    /* no op is composed for BF16 activations */
     if (c->op != CASE_NO_OP && (c->flags & CASE_DEFECT) == 0 && ops[c->op].tier == TIER_COMPOSED &&
-        r->path == CDL_PATH_NATIVE)
+        r->path == CDL_PATH_NATIVE && c->dtype != CDL_DTYPE_BF16)
       run_once(s, c, true);
   }
 }

@@ -80,6 +80,7 @@ struct suite {
   uint64_t seed;
   int random; /* randomized cases of each op and dtype */
   bool quick, strict, verbose;
+  cdl_precision precision; /* that the backend was opened with */
   const char *only_op, *only_case;
   output_format format;
   test_case *cases;

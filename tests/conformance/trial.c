@@ -481,6 +481,18 @@ static cdl_dtype optional_dtype(const trial *t)
   return t->dtype;
 }
 
+/* Whether the backend may do without the call's types. */
+static bool is_optional(const trial *t)
+{
+  const cdl_dtype dtype = optional_dtype(t);
+  const cdl_op op = (cdl_op)t->self->op;
+  if (dtype == CDL_DTYPE_F32 || !t->suite->strict)
+    return dtype != CDL_DTYPE_F32;
+  const bool activation = dtype == CDL_DTYPE_BF16 && op != CDL_OP_copy && op != CDL_OP_cast &&
+                          op != CDL_OP_permute && op != CDL_OP_gemm;
+  return activation && t->suite->precision != CDL_PRECISION_BF16;
+}
+
 bool trial_run(trial *t, const void *args)
 {
   if (t->outcome == OUTCOME_FAIL || t->outcome == OUTCOME_SKIP)
@@ -488,7 +500,7 @@ bool trial_run(trial *t, const void *args)
   if ((t->self->flags & CASE_RANDOM) == 0)
     note_classes(t);
   t->path = cdl_op_path(t->backend, (cdl_op)t->self->op, args);
-  if (t->path == CDL_PATH_NONE && optional_dtype(t) != CDL_DTYPE_F32 && !t->suite->strict) {
+  if (t->path == CDL_PATH_NONE && is_optional(t)) {
     trial_skip(t, "the backend has no path for %s", cdl_dtype_name(optional_dtype(t)));
     return false;
   }

@@ -155,6 +155,42 @@ static float *operand(const matrix *x, const void *view, cublasComputeType_t com
   return copy;
 }
 
+/* To nearest, ties to even. */
+static void store_bf16(void *view, size_t i, float value)
+{
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  const bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+  const uint32_t rounded = is_nan ? 0x7fff0000u : bits + 0x7fffu + (bits >> 16 & 1u);
+  const uint16_t stored = (uint16_t)(rounded >> 16);
+  memcpy((char *)view + 2 * i, &stored, sizeof stored);
+}
+
+/* The output in float32 where the device stores BF16: the old values that β needs, and back. */
+static float *output_copy(const matrix *x, const void *view, bool is_read)
+{
+  if (x->type != CUDA_R_16BF)
+    return NULL;
+  float *copy = malloc(extent(x) * sizeof *copy + 1);
+  if (copy == NULL)
+    abort();
+  for (int j = 0; is_read && j < x->columns; j++)
+    for (int i = 0; i < x->rows; i++) {
+      const size_t place = (size_t)j * (size_t)x->leading + (size_t)i;
+      copy[place] = load(view, x->type, place);
+    }
+  return copy;
+}
+
+static void store_output(const matrix *x, void *view, const float *copy)
+{
+  for (int j = 0; j < x->columns; j++)
+    for (int i = 0; i < x->rows; i++) {
+      const size_t place = (size_t)j * (size_t)x->leading + (size_t)i;
+      store_bf16(view, place, copy[place]);
+    }
+}
+
 static void multiply(const product *p, const void *a, const void *b, void *c)
 {
   const host_libraries *host = host_libraries_find();
@@ -166,9 +202,14 @@ static void multiply(const product *p, const void *a, const void *b, void *c)
     return;
   }
   float *a_copy = operand(&p->a, a, p->compute), *b_copy = operand(&p->b, b, p->compute);
+  float *c_copy = output_copy(&p->c, c, p->beta != 0);
   host->cblas_sgemm(COLUMN_MAJOR, p->a.transposed, p->b.transposed, p->m, p->n, p->k,
                     (float)p->alpha, a_copy != NULL ? a_copy : a, p->a.leading,
-                    b_copy != NULL ? b_copy : b, p->b.leading, (float)p->beta, c, p->c.leading);
+                    b_copy != NULL ? b_copy : b, p->b.leading, (float)p->beta,
+                    c_copy != NULL ? c_copy : c, p->c.leading);
+  if (c_copy != NULL)
+    store_output(&p->c, c, c_copy);
+  free(c_copy);
   free(a_copy);
   free(b_copy);
 }
@@ -212,7 +253,8 @@ static bool types_fit(const product *p)
   case CUBLAS_COMPUTE_32F_FAST_TF32:
     return p->a.type == CUDA_R_32F && p->c.type == CUDA_R_32F;
   case CUBLAS_COMPUTE_32F:
-    return (p->a.type == CUDA_R_32F || p->a.type == CUDA_R_16BF) && p->c.type == CUDA_R_32F;
+    return (p->a.type == CUDA_R_32F && p->c.type == CUDA_R_32F) ||
+           (p->a.type == CUDA_R_16BF && (p->c.type == CUDA_R_32F || p->c.type == CUDA_R_16BF));
   default:
     return false;
   }
