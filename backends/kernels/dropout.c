@@ -29,6 +29,15 @@ static bool same_place(const cdl_tensor *a, const cdl_tensor *b)
   return a->buffer == b->buffer && a->offset == b->offset;
 }
 
+/* Of Philox blocks of four columns. The parts of a row that does not start with a block have one
+ * block more. */
+static row_tiling tiling_of_blocks(const kernel_device *device, const cdl_tensor *out)
+{
+  const int64_t columns = out->size[3], blocks = (columns + 6) / 4;
+  const int64_t size[4] = {1, 1, out->size[2], columns % 4 == 0 ? columns / 4 : blocks};
+  return tiling_of(device, size, size[2], device->group_size == 1 ? 1024 : device->group_size);
+}
+
 cdl_status kernel_op_dropout(void *queue, const cdl_dropout_args *a)
 {
   kernel_queue *q = queue;
@@ -36,21 +45,25 @@ cdl_status kernel_op_dropout(void *queue, const cdl_dropout_args *a)
     return same_place(&a->out, &a->x)
                ? CDL_STATUS_OK
                : kernel_op_copy(queue, CDL_ARGS(copy, .out = a->out, .x = a->x));
-  /* The parts of a row that does not start with a block have one block more. */
-  const int64_t columns = a->out.size[3], blocks = (columns + 6) / 4;
-  const int64_t size[4] = {1, 1, a->out.size[2], columns % 4 == 0 ? columns / 4 : blocks};
-  const int64_t span = q->device->group_size == 1 ? 1024 : q->device->group_size;
-  const dropout_parameters p = {.tiling = tiling_of(q->device, size, size[2], span),
-                                .mask = mask_parameters_of(&a->mask),
-                                .columns = columns,
-                                .out = a->out.offset,
-                                .out_stride = a->out.stride[2],
-                                .x = a->x.offset,
-                                .x_stride = a->x.stride[2],
-                                .offsets = a->per_sequence ? 0 : a->packing->offsets.offset,
-                                .examples = a->packing->examples.offset,
-                                .sequences = a->packing->sequences,
-                                .per_sequence = a->per_sequence};
-  return LAUNCH(q, dropout, groups_for(q->device, p.tiling.tiles), &p, a->out.buffer, a->x.buffer,
-                a->mask.step.buffer, a->packing->offsets.buffer, a->packing->examples.buffer);
+  const bool narrow = a->x.dtype == CDL_DTYPE_BF16;
+  const int64_t columns = a->out.size[3];
+  const dropout_parameters p = {
+      .tiling = narrow ? tiling_of_eights(q->device, a->out.size, a->out.size[2])
+                       : tiling_of_blocks(q->device, &a->out),
+      .mask = mask_parameters_of(&a->mask),
+      .columns = columns,
+      .out = a->out.offset,
+      .out_stride = a->out.stride[2],
+      .x = a->x.offset,
+      .x_stride = a->x.stride[2],
+      .offsets = a->per_sequence ? 0 : a->packing->offsets.offset,
+      .examples = a->packing->examples.offset,
+      .sequences = a->packing->sequences,
+      .per_sequence = a->per_sequence};
+  const int64_t groups = groups_for(q->device, p.tiling.tiles);
+  return narrow
+             ? LAUNCH(q, dropout_bf16, groups, &p, a->out.buffer, a->x.buffer, a->mask.step.buffer,
+                      a->packing->offsets.buffer, a->packing->examples.buffer)
+             : LAUNCH(q, dropout, groups, &p, a->out.buffer, a->x.buffer, a->mask.step.buffer,
+                      a->packing->offsets.buffer, a->packing->examples.buffer);
 }

@@ -123,7 +123,7 @@ static cdl_status scale_output(kernel_queue *queue, const cdl_gemm_args *g)
     return CDL_STATUS_OK;
   if (g->beta == 0.0f)
     return kernel_op_fill(queue, CDL_ARGS(fill, .out = g->out, .value = 0.0));
-  if (g->out.dtype == CDL_DTYPE_F32)
+  if (g->out.dtype != CDL_DTYPE_F64)
     return kernel_op_axpby(queue, CDL_ARGS(axpby, .out = g->out, .x = g->out, .alpha = g->beta));
   scale_parameters p = {.factor = g->beta};
   p.tiling = tiling_over(queue->device, &g->out, 1, false, &p.out);

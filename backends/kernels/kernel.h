@@ -60,8 +60,8 @@ typedef struct {
 } kernel_matrix;
 
 /* out = α op(a) op(b) + β out, `batch` times. m, n, k and batch are at least 1, and row strides at
- * least the rows' lengths. Types are F32, F64, or a and b BF16 with out F32 if the device has
- * takes_bf16. */
+ * least the rows' lengths. Types are F32, F64, or a and b BF16 with out F32 or BF16 if the device
+ * has takes_bf16. */
 typedef struct {
   kernel_matrix out, a, b;
   int64_t m, n, k, batch;

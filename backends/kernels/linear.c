@@ -13,10 +13,12 @@ static cdl_status add_bias_and_activate(kernel_queue *queue, const cdl_linear_ar
 {
   const kernel_device *device = queue->device;
   const int64_t size[4] = {1, 1, a->out.size[2], a->out.size[3]};
+  const bool narrow = a->out.dtype == CDL_DTYPE_BF16;
   const linear_parameters p = {
-      .tiling =
-          tiling_of(device, size, size[2],
-                    device->group_size == 1 ? ALONE_COLUMNS : ITEM_COLUMNS * device->group_size),
+      .tiling = narrow ? tiling_of_eights(device, size, size[2])
+                       : tiling_of(device, size, size[2],
+                                   device->group_size == 1 ? ALONE_COLUMNS
+                                                           : ITEM_COLUMNS * device->group_size),
       .out = a->out.offset,
       .out_stride = a->out.stride[2],
       .pre = offset_of(&a->pre),
@@ -24,8 +26,11 @@ static cdl_status add_bias_and_activate(kernel_queue *queue, const cdl_linear_ar
       .bias = a->bias.offset,
       .function = (int)a->activation,
   };
-  return LAUNCH(queue, linear_finish, groups_for(device, p.tiling.tiles), &p, a->out.buffer,
-                a->pre.buffer, a->bias.buffer);
+  const int64_t groups = groups_for(device, p.tiling.tiles);
+  return narrow ? LAUNCH(queue, linear_finish_bf16, groups, &p, a->out.buffer, a->pre.buffer,
+                         a->bias.buffer)
+                : LAUNCH(queue, linear_finish, groups, &p, a->out.buffer, a->pre.buffer,
+                         a->bias.buffer);
 }
 
 cdl_status kernel_op_linear(void *queue, const cdl_linear_args *a)

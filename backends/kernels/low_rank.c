@@ -1,6 +1,8 @@
 /* low_rank and its gradient. If a group is one work-item, as on CPUs, a small rank has special
  * kernels, because libraries' products are made for larger matrices: at 512 x 768 and rank 8,
  * CLBlast's took several times as long on PoCL. */
+#include "backends/kernels/low_rank.h"
+
 #include "backends/kernels/tiling.h"
 
 static bool has_kernels(const kernel_queue *queue, int64_t rank)
@@ -68,6 +70,8 @@ cdl_status kernel_op_low_rank(void *queue, const cdl_low_rank_args *g)
 {
   if (cdl_tensor_elements(g->hidden) == 0)
     return CDL_STATUS_OK;
+  if (g->x.dtype == CDL_DTYPE_BF16)
+    return low_rank_bf16(queue, g);
   CDL_TRY(project(queue, g->hidden, g->x, (factor){g->a, true}, 1.0f));
   return expand(queue, g->out, g->hidden, (factor){g->b, false}, g->scale);
 }
@@ -78,6 +82,8 @@ cdl_status kernel_op_low_rank_grad(void *queue, const cdl_low_rank_grad_args *g)
   const int64_t rows = g->d_out.size[2], rank = g->a.size[2];
   if (rows == 0 || rank == 0)
     return CDL_STATUS_OK;
+  if (g->x.dtype == CDL_DTYPE_BF16)
+    return low_rank_grad_bf16(q, g);
   if (cdl_tensor_present(g->d_b))
     CDL_TRY(add_outer(q, (factor){g->d_b, false}, g->hidden, g->d_out, g->scale));
   if (!cdl_tensor_present(g->d_a) && !cdl_tensor_present(g->d_x))

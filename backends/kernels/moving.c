@@ -1,3 +1,4 @@
+#include <math.h>
 #include <string.h>
 
 #include "backends/kernels/tiling.h"
@@ -69,9 +70,36 @@ cdl_status kernel_op_permute(void *queue, const cdl_permute_args *a)
   return launch_move(q, by_size(KERNEL_copy_strided_u8, bytes), &a->out, &x, &p);
 }
 
+/* To nearest, ties to even, by way of a float rounded to odd: see bf16_of_f64 of the kernels. */
+static uint32_t bf16_of(double value)
+{
+  const float nearest = (float)value;
+  uint32_t bits;
+  memcpy(&bits, &nearest, sizeof bits);
+  if (isnan(nearest))
+    return bits >> 16 | 0x40u;
+  if (isfinite(nearest) && (double)nearest != value) {
+    if (fabs((double)nearest) > fabs(value))
+      bits--;
+    bits |= 1u;
+  }
+  return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+
+static cdl_status fill_bf16(kernel_queue *queue, const cdl_fill_args *a)
+{
+  fill_parameters p = {0};
+  p.tiling = tiling_over_eights(queue->device, &a->out, 1, &p.out);
+  const uint32_t value = bf16_of(a->value);
+  p.value[0] = value | value << 16;
+  return LAUNCH(queue, fill_bf16, groups_for(queue->device, p.tiling.tiles), &p, a->out.buffer);
+}
+
 cdl_status kernel_op_fill(void *queue, const cdl_fill_args *a)
 {
   kernel_queue *q = queue;
+  if (a->out.dtype == CDL_DTYPE_BF16)
+    return fill_bf16(q, a);
   fill_parameters p = {0};
   p.tiling = tiling_over(q->device, &a->out, 1, false, &p.out);
   const float f32 = (float)a->value;
@@ -92,6 +120,28 @@ cdl_status kernel_op_fill(void *queue, const cdl_fill_args *a)
 
 /* ---- Rows ---- */
 
+/* By whether the output and the input are BF16. */
+static const kernel_id gather[2][2] = {{KERNEL_gather_rows, KERNEL_gather_rows_from_bf16},
+                                       {KERNEL_gather_rows_to_bf16, KERNEL_gather_rows_bf16}};
+static const kernel_id scatter[2][2] = {
+    {KERNEL_scatter_add_rows, KERNEL_scatter_add_rows_from_bf16},
+    {KERNEL_scatter_add_rows_to_bf16, KERNEL_scatter_add_rows_bf16}};
+
+static bool is_narrow(const cdl_tensor *out, const cdl_tensor *x)
+{
+  return out->dtype == CDL_DTYPE_BF16 || x->dtype == CDL_DTYPE_BF16;
+}
+
+static cdl_status launch_rows(kernel_queue *queue, const kernel_id kernels[2][2],
+                              const cdl_tensor *out, const cdl_tensor *x, const row_tiling *tiling,
+                              kernel_launch *launch)
+{
+  launch->kernel = kernels[out->dtype == CDL_DTYPE_BF16][x->dtype == CDL_DTYPE_BF16];
+  launch->groups[0] = groups_for(queue->device, tiling->tiles);
+  launch->groups[1] = launch->groups[2] = 1;
+  return queue->device->driver->launch(queue, launch);
+}
+
 static int64_t row_span(const kernel_device *device)
 {
   return device->group_size == 1 ? 4096 : 4 * (int64_t)device->group_size;
@@ -101,14 +151,17 @@ cdl_status kernel_op_gather_rows(void *queue, const cdl_gather_rows_args *a)
 {
   kernel_queue *q = queue;
   const gather_rows_parameters p = {
-      .tiling = tiling_of(q->device, a->out.size, a->out.size[2], row_span(q->device)),
+      .tiling = is_narrow(&a->out, &a->table)
+                    ? tiling_of_eights(q->device, a->out.size, a->out.size[2])
+                    : tiling_of(q->device, a->out.size, a->out.size[2], row_span(q->device)),
       .out = view_of(&a->out),
       .table = a->table.offset,
       .table_stride = a->table.stride[2],
       .index = a->index.offset,
       .accumulate = a->accumulate};
-  return LAUNCH(q, gather_rows, groups_for(q->device, p.tiling.tiles), &p, a->out.buffer,
-                a->table.buffer, a->index.buffer);
+  return launch_rows(q, gather, &a->out, &a->table, &p.tiling,
+                     &(kernel_launch){.buffers = {a->out.buffer, a->table.buffer, a->index.buffer},
+                                      .parameters = &p});
 }
 
 cdl_status kernel_op_scatter_add_rows(void *queue, const cdl_scatter_add_rows_args *a)
@@ -119,7 +172,9 @@ cdl_status kernel_op_scatter_add_rows(void *queue, const cdl_scatter_add_rows_ar
     return CDL_STATUS_OK;
   const int64_t size[4] = {1, 1, segments, a->x.size[3]};
   const int64_t span = q->device->group_size == 1 ? 4096 : q->device->group_size;
-  const scatter_add_rows_parameters p = {.tiling = tiling_of(q->device, size, segments, span),
+  const scatter_add_rows_parameters p = {.tiling = is_narrow(&a->table, &a->x)
+                                                       ? tiling_of_eights(q->device, size, segments)
+                                                       : tiling_of(q->device, size, segments, span),
                                          .table = a->table.offset,
                                          .table_stride = a->table.stride[2],
                                          .x = a->x.offset,
@@ -127,6 +182,8 @@ cdl_status kernel_op_scatter_add_rows(void *queue, const cdl_scatter_add_rows_ar
                                          .order = a->order.offset,
                                          .segment = a->segment.offset,
                                          .target = a->target.offset};
-  return LAUNCH(q, scatter_add_rows, groups_for(q->device, p.tiling.tiles), &p, a->table.buffer,
-                a->x.buffer, a->order.buffer, a->segment.buffer, a->target.buffer);
+  return launch_rows(q, scatter, &a->table, &a->x, &p.tiling,
+                     &(kernel_launch){.buffers = {a->table.buffer, a->x.buffer, a->order.buffer,
+                                                  a->segment.buffer, a->target.buffer},
+                                      .parameters = &p});
 }

@@ -1,10 +1,17 @@
 #include "backends/kernels/reduce.h"
 #include "backends/kernels/tiling.h"
 
+static row_tiling tiling_for(const kernel_device *device, const cdl_tensor *x)
+{
+  return x->dtype == CDL_DTYPE_BF16 ? tiling_of_eight_rows(device, x->size)
+                                    : tiling_of_rows(device, x->size);
+}
+
 cdl_status kernel_op_add_layer_norm(void *queue, const cdl_add_layer_norm_args *a)
 {
   kernel_queue *q = queue;
-  const layer_norm_parameters p = {.tiling = tiling_of_rows(q->device, a->x.size),
+  const bool narrow = a->x.dtype == CDL_DTYPE_BF16;
+  const layer_norm_parameters p = {.tiling = tiling_for(q->device, &a->x),
                                    .out = a->out.offset,
                                    .out_stride = a->out.stride[2],
                                    .sum = offset_of(&a->sum),
@@ -18,9 +25,13 @@ cdl_status kernel_op_add_layer_norm(void *queue, const cdl_add_layer_norm_args *
                                    .mean = offset_of(&a->mean),
                                    .rstd = offset_of(&a->rstd),
                                    .epsilon = a->epsilon};
-  return LAUNCH(q, layer_norm, groups_for(q->device, p.tiling.tiles), &p, a->out.buffer,
-                a->sum.buffer, a->x.buffer, a->residual.buffer, a->gain.buffer, a->bias.buffer,
-                a->mean.buffer, a->rstd.buffer);
+  const int64_t groups = groups_for(q->device, p.tiling.tiles);
+  return narrow ? LAUNCH(q, layer_norm_bf16, groups, &p, a->out.buffer, a->sum.buffer, a->x.buffer,
+                         a->residual.buffer, a->gain.buffer, a->bias.buffer, a->mean.buffer,
+                         a->rstd.buffer)
+                : LAUNCH(q, layer_norm, groups, &p, a->out.buffer, a->sum.buffer, a->x.buffer,
+                         a->residual.buffer, a->gain.buffer, a->bias.buffer, a->mean.buffer,
+                         a->rstd.buffer);
 }
 
 cdl_status kernel_op_layer_norm(void *queue, const cdl_layer_norm_args *a)
@@ -44,11 +55,16 @@ static cdl_status add_parameter_gradients(kernel_queue *queue, const cdl_layer_n
   const cdl_buffer *parts;
   CDL_TRY(
       kernel_scratch(queue, SCRATCH_OP, (size_t)(2 * pieces * columns) * sizeof(float), &parts));
-  p.tiling = tiling_of(device, size, pieces, group == 1 ? 1024 : group);
+  const bool narrow = a->x.dtype == CDL_DTYPE_BF16;
+  p.tiling = narrow ? tiling_of_eights(device, size, pieces)
+                    : tiling_of(device, size, pieces, group == 1 ? 1024 : group);
   p.rows = rows;
   p.piece_rows = divide_up(rows, pieces);
-  CDL_TRY(LAUNCH(queue, layer_norm_grad_parts, groups_for(device, p.tiling.tiles), &p, parts,
-                 a->d_out.buffer, a->x.buffer, a->mean.buffer, a->rstd.buffer));
+  const int64_t groups = groups_for(device, p.tiling.tiles);
+  CDL_TRY(narrow ? LAUNCH(queue, layer_norm_grad_parts_bf16, groups, &p, parts, a->d_out.buffer,
+                          a->x.buffer, a->mean.buffer, a->rstd.buffer)
+                 : LAUNCH(queue, layer_norm_grad_parts, groups, &p, parts, a->d_out.buffer,
+                          a->x.buffer, a->mean.buffer, a->rstd.buffer));
   if (cdl_tensor_present(a->d_gain))
     CDL_TRY(reduce_add_rows(queue, &a->d_gain, parts, 0, pieces));
   return cdl_tensor_present(a->d_bias)
@@ -61,7 +77,7 @@ cdl_status kernel_op_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args
   kernel_queue *q = queue;
   if (cdl_tensor_elements(a->x) == 0)
     return CDL_STATUS_OK;
-  const layer_norm_grad_parameters p = {.tiling = tiling_of_rows(q->device, a->x.size),
+  const layer_norm_grad_parameters p = {.tiling = tiling_for(q->device, &a->x),
                                         .d_x = offset_of(&a->d_x),
                                         .d_x_stride = a->d_x.stride[2],
                                         .d_out = a->d_out.offset,
@@ -74,8 +90,12 @@ cdl_status kernel_op_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args
   /* First, because d_x may overwrite d_out. */
   if (cdl_tensor_present(a->d_gain) || cdl_tensor_present(a->d_bias))
     CDL_TRY(add_parameter_gradients(q, a, p));
-  return cdl_tensor_present(a->d_x)
-             ? LAUNCH(q, layer_norm_grad, groups_for(q->device, p.tiling.tiles), &p, a->d_x.buffer,
-                      a->d_out.buffer, a->x.buffer, a->gain.buffer, a->mean.buffer, a->rstd.buffer)
-             : CDL_STATUS_OK;
+  if (!cdl_tensor_present(a->d_x))
+    return CDL_STATUS_OK;
+  const int64_t groups = groups_for(q->device, p.tiling.tiles);
+  return a->x.dtype == CDL_DTYPE_BF16
+             ? LAUNCH(q, layer_norm_grad_bf16, groups, &p, a->d_x.buffer, a->d_out.buffer,
+                      a->x.buffer, a->gain.buffer, a->mean.buffer, a->rstd.buffer)
+             : LAUNCH(q, layer_norm_grad, groups, &p, a->d_x.buffer, a->d_out.buffer, a->x.buffer,
+                      a->gain.buffer, a->mean.buffer, a->rstd.buffer);
 }

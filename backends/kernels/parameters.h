@@ -26,6 +26,9 @@ typedef struct {
   int lanes_log2, spare;
 } row_tiling;
 
+/* How many times eight columns a work-item of the norms on BF16 keeps in registers. */
+enum { ROW_EIGHTS = 4 };
+
 /* ---- Moving ---- */
 
 /* Columns are contiguous in `out`. They are contiguous in `x` too, except in the copies named
@@ -197,7 +200,7 @@ typedef struct {
 } mask_parameters;
 
 typedef struct {
-  row_tiling tiling; /* a column is four elements: one block of random numbers */
+  row_tiling tiling; /* of `dropout`: a column is four elements, one block of random numbers */
   mask_parameters mask;
   i64 columns, out, out_stride, x, x_stride, offsets, examples;
   int sequences, per_sequence;
@@ -259,6 +262,18 @@ typedef struct {
   int rank;
   float factor;
 } low_rank_parameters;
+
+/* [rows, columns] in float32, to be rounded to BF16 at `out`. */
+typedef struct {
+  i64 out, out_stride, x, x_stride, rows, columns;
+} rounded_matrix;
+
+typedef struct {
+  rounded_matrix matrix[2];
+} low_rank_round_parameters;
+
+/* The tiles of low_rank_add: columns, and rows for each 32 work-items of a group. */
+enum { LOW_RANK_TILE_COLUMNS = 256, LOW_RANK_TILE_LANES = 32, LOW_RANK_ITEM_ROWS = 8 };
 
 /* ---- Attention ---- */
 

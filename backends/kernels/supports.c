@@ -43,11 +43,27 @@ static bool is_narrow(cdl_op op, const void *args)
 #undef EITHER
 }
 
+/* A BF16 product needs the weight in BF16: a cast of it in each call would cost more than it
+ * saves. */
+static bool is_narrow_weight(const cdl_weight *weight)
+{
+  return weight != NULL && ((const cdl_tensor *)weight->handle)->dtype == CDL_DTYPE_BF16;
+}
+
 /* Whether the ops compute BF16 activations in this call. */
 static bool takes_narrow(const kernel_device *device, cdl_op op, const void *args)
 {
-  (void)device, (void)op, (void)args;
-  return false;
+  switch (op) {
+  case CDL_OP_linear:
+    return device->takes_bf16 && is_narrow_weight(((const cdl_linear_args *)args)->weight);
+  case CDL_OP_linear_grad:
+    return device->takes_bf16 && is_narrow_weight(((const cdl_linear_grad_args *)args)->weight);
+  case CDL_OP_attention:
+  case CDL_OP_attention_grad:
+    return false;
+  default:
+    return device->takes_bf16;
+  }
 }
 
 bool kernel_supports(const kernel_device *device, cdl_op op, const void *args)

@@ -3,7 +3,7 @@
 /* Columns per work-item of an elementwise op: enough to repay the work of finding them. */
 enum { ITEM_COLUMNS = 4, ALONE_COLUMNS = 8192 };
 
-enum { WARP = 32, GROUPS_A_SLOT = 4 };
+enum { WARP = 32, GROUPS_A_SLOT = 4, EIGHT = 8 };
 
 static int log2_up(int64_t x, int64_t bound)
 {
@@ -29,6 +29,24 @@ row_tiling tiling_of(const kernel_device *device, const int64_t size[4], int64_t
 {
   return tiling_with_lanes(device, size, rows, at_least(at_most(span, size[3]), 1),
                            log2_up(size[3], device->group_size));
+}
+
+row_tiling tiling_of_eights(const kernel_device *device, const int64_t size[4], int64_t rows)
+{
+  const int64_t eights = divide_up(size[3], EIGHT);
+  return tiling_with_lanes(device, size, rows, EIGHT * (int64_t)device->group_size,
+                           log2_up(eights, device->group_size));
+}
+
+row_tiling tiling_of_eight_rows(const kernel_device *device, const int64_t size[4])
+{
+  const int64_t rows = size[0] * size[1] * size[2], eights = divide_up(size[3], EIGHT);
+  int lanes_log2 = log2_up(eights, device->group_size);
+  while (lanes_log2 > 0 && eights <= (int64_t)ROW_EIGHTS << (lanes_log2 - 1) &&
+         (rows << lanes_log2) / device->group_size > device->preferred_groups)
+    lanes_log2--;
+  return tiling_with_lanes(device, size, rows, at_least(divide_up(size[3], EIGHT) * EIGHT, 1),
+                           lanes_log2);
 }
 
 row_tiling tiling_of_rows(const kernel_device *device, const int64_t size[4])
@@ -81,12 +99,14 @@ static bool side_by_side(const dimension *d, int count, bool last_repeats)
   return true;
 }
 
-row_tiling tiling_over(const kernel_device *device, const cdl_tensor *tensors, int count,
-                       bool last_repeats, view *views)
+/* Gives sizes and views of the joined dimensions; size[3] is the columns. */
+static void join(const cdl_tensor *tensors, int count, bool last_repeats, view *views,
+                 int64_t size[4])
 {
   dimension joined[4] = {0};
   const int used = join_dimensions(tensors, count, joined);
-  int64_t size[4] = {1, 1, 1, 1};
+  for (int d = 0; d < 4; d++)
+    size[d] = 1;
   for (int t = 0; t < count; t++)
     views[t] = (view){.offset = tensors[t].offset, .stride = {0, 0, 0, 1}};
   /* Without columns at most three dimensions remain, because their innermost had size 1. */
@@ -96,8 +116,23 @@ row_tiling tiling_over(const kernel_device *device, const cdl_tensor *tensors, i
     for (int t = 0; t < count; t++)
       views[t].stride[first - d] = joined[d].stride[t];
   }
+}
+
+row_tiling tiling_over(const kernel_device *device, const cdl_tensor *tensors, int count,
+                       bool last_repeats, view *views)
+{
+  int64_t size[4];
+  join(tensors, count, last_repeats, views, size);
   return tiling_of(device, size, size[0] * size[1] * size[2],
                    device->group_size == 1 ? ALONE_COLUMNS : ITEM_COLUMNS * device->group_size);
+}
+
+row_tiling tiling_over_eights(const kernel_device *device, const cdl_tensor *tensors, int count,
+                              view *views)
+{
+  int64_t size[4];
+  join(tensors, count, false, views, size);
+  return tiling_of_eights(device, size, size[0] * size[1] * size[2]);
 }
 
 /* ---- */

@@ -34,6 +34,15 @@ row_tiling tiling_of_rows(const kernel_device *device, const int64_t size[4]);
 row_tiling tiling_over(const kernel_device *device, const cdl_tensor *tensors, int count,
                        bool last_repeats, view *views);
 
+/* The same for kernels that take eight columns at a time (source/eight.h): tiles start at multiples
+ * of eight columns. */
+row_tiling tiling_of_eights(const kernel_device *device, const int64_t size[4], int64_t rows);
+/* Whole rows, by so few lanes that each has ROW_EIGHTS times eight columns, more where there are
+ * too few rows to keep the device busy. */
+row_tiling tiling_of_eight_rows(const kernel_device *device, const int64_t size[4]);
+row_tiling tiling_over_eights(const kernel_device *device, const cdl_tensor *tensors, int count,
+                              view *views);
+
 /* A tensor's view as it is. */
 view view_of(const cdl_tensor *tensor);
 /* 0 for an absent tensor. */

@@ -71,6 +71,16 @@ typedef unsigned char u8;
 #define MATH(function) function##f
 #define SHUFFLE_WIDTH 32 /* work-items that exchange values without local memory */
 #define SHUFFLE_XOR(x, mask) __shfl_xor_sync(0xffffffffu, x, mask)
+typedef uint4 quad;
+#define LOAD_QUAD(from) (*(const quad *)(from))
+#define STORE_QUAD(to, x) (*(quad *)(to) = (x))
+FUNCTION u32 pack_bf16(float low, float high)
+{
+  u32 both;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+  return both;
+}
+#define PACK_BF16(low, high) pack_bf16(low, high)
 
 #else /* DIALECT_HOST: work-items are fibers of one thread, so a local array is a static one */
 
@@ -122,6 +132,19 @@ FUNCTION double AS_DOUBLE(u64 bits)
   return x;
 }
 #define MATH(function) function##f
+typedef struct {
+  u32 x, y, z, w;
+} quad;
+FUNCTION quad LOAD_QUAD(const void *from)
+{
+  quad x;
+  memcpy(&x, from, sizeof x);
+  return x;
+}
+FUNCTION void STORE_QUAD(void *to, quad x)
+{
+  memcpy(to, &x, sizeof x);
+}
 
 #endif
 

@@ -1,0 +1,144 @@
+/* Kernels for BF16 work on eight neighbouring columns at a time, 16 bytes: one access where they
+ * are aligned, element by element at the end of a row and where they are not. The arithmetic is
+ * float32. */
+#ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_EIGHT_H
+#define CONDLORA_BACKENDS_KERNELS_SOURCE_EIGHT_H
+
+/* The columns of a tile, eight for each step of a work-item; a row's tiles start at multiples of
+ * eight (see tiling_of_eights). */
+#define FIRST_EIGHT(s) ((s).first + 7 * (s).lane)
+#define EIGHTS_STEP(w) (8 * (i64)LANES(w))
+#define EACH_EIGHT(s, w) for (i64 j = FIRST_EIGHT(s); j < (s).end; j += EIGHTS_STEP(w))
+
+#define EACH_OF_EIGHT UNROLL for (int k = 0; k < 8; k++)
+
+typedef struct {
+  float v[8];
+} eight;
+
+/* How many of the eight columns from j on lie before `end`: 0 to 8. */
+FUNCTION int eight_count(i64 j, i64 end)
+{
+  const i64 left = end - j;
+  return left >= 8 ? 8 : left > 0 ? (int)left : 0;
+}
+
+FUNCTION int has_16_bytes(GLOBAL const void *at, int count)
+{
+  return count == 8 && ((u64)at & 15u) == 0;
+}
+
+#ifndef PACK_BF16
+#define PACK_BF16(low, high) (bf16_of_float(low) | (u32)bf16_of_float(high) << 16)
+#endif
+
+FUNCTION eight eight_of_quad(quad q)
+{
+  eight e;
+  e.v[0] = AS_FLOAT(q.x << 16);
+  e.v[1] = AS_FLOAT(q.x & 0xffff0000u);
+  e.v[2] = AS_FLOAT(q.y << 16);
+  e.v[3] = AS_FLOAT(q.y & 0xffff0000u);
+  e.v[4] = AS_FLOAT(q.z << 16);
+  e.v[5] = AS_FLOAT(q.z & 0xffff0000u);
+  e.v[6] = AS_FLOAT(q.w << 16);
+  e.v[7] = AS_FLOAT(q.w & 0xffff0000u);
+  return e;
+}
+
+FUNCTION quad quad_of_eight(eight e)
+{
+  quad q;
+  q.x = PACK_BF16(e.v[0], e.v[1]);
+  q.y = PACK_BF16(e.v[2], e.v[3]);
+  q.z = PACK_BF16(e.v[4], e.v[5]);
+  q.w = PACK_BF16(e.v[6], e.v[7]);
+  return q;
+}
+
+/* Of the bits of float32. */
+FUNCTION eight eight_of_floats(quad low, quad high)
+{
+  eight e;
+  e.v[0] = AS_FLOAT(low.x);
+  e.v[1] = AS_FLOAT(low.y);
+  e.v[2] = AS_FLOAT(low.z);
+  e.v[3] = AS_FLOAT(low.w);
+  e.v[4] = AS_FLOAT(high.x);
+  e.v[5] = AS_FLOAT(high.y);
+  e.v[6] = AS_FLOAT(high.z);
+  e.v[7] = AS_FLOAT(high.w);
+  return e;
+}
+
+/* ---- Memory: the first `count` of eight; what is not read is 0 ---- */
+
+FUNCTION quad load_quad(GLOBAL const u16 *from, int count)
+{
+  if (has_16_bytes(from, count))
+    return LOAD_QUAD(from);
+  u64 low = 0, high = 0;
+  for (int k = 0; k < count; k++)
+    if (k < 4)
+      low |= (u64)from[k] << 16 * k;
+    else
+      high |= (u64)from[k] << 16 * (k - 4);
+  quad q;
+  q.x = (u32)low;
+  q.y = (u32)(low >> 32);
+  q.z = (u32)high;
+  q.w = (u32)(high >> 32);
+  return q;
+}
+
+FUNCTION void store_quad(GLOBAL u16 *to, quad q, int count)
+{
+  if (has_16_bytes(to, count)) {
+    STORE_QUAD(to, q);
+    return;
+  }
+  const u64 low = (u64)q.y << 32 | q.x, high = (u64)q.w << 32 | q.z;
+  for (int k = 0; k < count; k++)
+    to[k] = (u16)(k < 4 ? low >> 16 * k : high >> 16 * (k - 4));
+}
+
+FUNCTION eight load_u16(GLOBAL const u16 *from, int count)
+{
+  return eight_of_quad(load_quad(from, count));
+}
+
+FUNCTION void store_u16(GLOBAL u16 *to, eight e, int count)
+{
+  store_quad(to, quad_of_eight(e), count);
+}
+
+/* Likewise for a row of float32. */
+FUNCTION eight load_float(GLOBAL const float *from, int count)
+{
+  if (has_16_bytes(from, count))
+    return eight_of_floats(LOAD_QUAD(from), LOAD_QUAD(from + 4));
+  eight e;
+  EACH_OF_EIGHT e.v[k] = k < count ? from[k] : 0.0f;
+  return e;
+}
+
+FUNCTION void store_float(GLOBAL float *to, eight e, int count)
+{
+  if (has_16_bytes(to, count)) {
+    quad low, high;
+    low.x = AS_U32(e.v[0]);
+    low.y = AS_U32(e.v[1]);
+    low.z = AS_U32(e.v[2]);
+    low.w = AS_U32(e.v[3]);
+    high.x = AS_U32(e.v[4]);
+    high.y = AS_U32(e.v[5]);
+    high.z = AS_U32(e.v[6]);
+    high.w = AS_U32(e.v[7]);
+    STORE_QUAD(to, low);
+    STORE_QUAD(to + 4, high);
+  } else {
+    EACH_OF_EIGHT if (k < count) to[k] = e.v[k];
+  }
+}
+
+#endif
