@@ -22,7 +22,7 @@ static struct {
   const char *failed_call;
 } request;
 
-static uint64_t calls, works;
+static uint64_t calls, works, launches;
 static uint64_t seed = 1, random_state = 1;
 static int violations, left_behind;
 static char last_violation[512];
@@ -49,7 +49,7 @@ static void set_request(const char *what, uint64_t k)
   snprintf(request.name, sizeof request.name, "%s", what);
   request.left = k;
   request.failed_call = NULL;
-  calls = works = 0;
+  calls = works = launches = 0;
 }
 
 static void read_environment(void)
@@ -103,6 +103,11 @@ bool emulator_late_fault(void)
     return false;
   request.failed_call = "late";
   return true;
+}
+
+void emulator_note_launch(void)
+{
+  launches++;
 }
 
 /* ---- Violations and faults ---- */
@@ -289,6 +294,11 @@ EMULATOR_EXPORT uint64_t emulator_calls(void)
 EMULATOR_EXPORT uint64_t emulator_works(void)
 {
   return read_locked(&works);
+}
+
+EMULATOR_EXPORT uint64_t emulator_launches(void)
+{
+  return read_locked(&launches);
 }
 
 EMULATOR_EXPORT int emulator_leaks(void)

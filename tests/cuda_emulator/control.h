@@ -18,6 +18,8 @@ const char *emulator_failed_call(void);
 /* Calls, and pieces of work that ran, since the last emulator_fail_at. */
 uint64_t emulator_calls(void);
 uint64_t emulator_works(void);
+/* Kernels and products among these works. */
+uint64_t emulator_launches(void);
 /* Objects and allocations that are alive, and those that were when their context ended. */
 int emulator_leaks(void);
 int emulator_violations(void);

@@ -230,6 +230,7 @@ static bool scribble(const product *p)
 static void run_product(work *item)
 {
   const product *p = (const void *)item->payload;
+  emulator_note_launch();
   bool valid = scribble(p);
   for (int i = 0; valid && i < p->batch; i++) {
     const void *a = view_of(&p->a, i), *b = view_of(&p->b, i);

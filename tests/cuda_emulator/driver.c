@@ -221,6 +221,7 @@ static void run_launch(work *item)
 {
   const launch_payload *launch = (const void *)item->payload;
   void *views[EMULATOR_MAX_BUFFERS] = {NULL};
+  emulator_note_launch();
   for (int i = 0; i < launch->kernel->buffers; i++) {
     if (launch->buffers[i] == 0)
       continue;

@@ -64,6 +64,8 @@ CUresult emulator_fault_code(void);
 void emulator_fault_clear(void);
 /* Whether the work that is about to run is to fault, on request. */
 bool emulator_late_fault(void);
+/* Counts a kernel or a product that runs. */
+void emulator_note_launch(void);
 
 uint64_t emulator_random(void);
 
