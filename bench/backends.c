@@ -96,10 +96,9 @@ double bench_unit(const bench *b)
 /* Returns the requested name, which may contain a device; for "auto" and a path it returns the
  * backend's own. An emulator is named as one, so that its results are never taken for a
  * device's. */
-static char *label_of(const char *asked, const cdl_backend *backend)
+static char *label_of(const char *asked, const cdl_backend *backend, bool emulated)
 {
   const bool plain = strcmp(asked, "auto") == 0 || strchr(asked, '/') != NULL;
-  const bool emulated = strstr(cdl_backend_description(backend), "emulator") != NULL;
   char label[256];
   snprintf(label, sizeof label, "%s%s", plain ? cdl_backend_name(backend) : asked,
            emulated ? " (emulated)" : "");
@@ -113,7 +112,8 @@ static cdl_status open_one(bench *b, const char *name)
   CDL_TRY(cdl_precision_find(o->precision, &options.precision));
   CDL_TRY(cdl_backend_open(name, &options, &b->backend));
   CDL_TRY(cdl_queue_create(b->backend, &b->queue));
-  b->label = label_of(name, b->backend);
+  b->emulated = strstr(cdl_backend_description(b->backend), "emulator") != NULL;
+  b->label = label_of(name, b->backend, b->emulated);
   if (b->label == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a backend's name");
   b->effort =

@@ -25,7 +25,8 @@ typedef struct {
 /* One backend under measurement. */
 typedef struct {
   bench_options options;
-  char *label; /* "cpu", "opencl:1"; owned */
+  char *label;   /* "cpu", "opencl:1"; owned */
+  bool emulated; /* the device is an emulator, whose rates mean nothing */
   cdl_backend *backend;
   cdl_queue *queue;
   cdl_buffer *evict;           /* memory of effort.evict; NULL: caches stay warm */
