@@ -2,6 +2,7 @@
 #ifndef CONDLORA_BENCH_BENCH_H
 #define CONDLORA_BENCH_BENCH_H
 
+#include "base/option.h"
 #include "bench/measure.h"
 #include "bench/report.h"
 #include "bench/shapes.h"
@@ -9,10 +10,11 @@
 #include "condlora/random.h"
 
 typedef struct {
-  bool quick, ops, cold;
+  bool quick, ops, cold, unrecorded;
   const char *backends; /* "cpu", "cpu,opencl:1", "all" */
   const char *precision, *clock, *format, *output, *plot, *shapes, *parameters;
-  const char *model, *task, *data, *lengths;
+  const char *model, *task, *data, *lengths, *devices;
+  base_strings assume;
   int64_t threads, batch_size;
   double seconds; /* how long to measure the training step, or to tune; 0: the workload's default */
 } bench_options;

@@ -5,6 +5,7 @@
 
 #include "base/map_faults.h"
 #include "bench/compare.h"
+#include "bench/model.h"
 #include "bench/options.h"
 #include "bench/roofline.h"
 #include "bench/shapes_choice.h"
@@ -87,6 +88,8 @@ int main(int count, char **arguments)
     status = bench_compare_reports(c.compare[0], c.compare[1], stdout, &slower);
   else if (status == CDL_STATUS_OK && c.tune)
     status = bench_tune(&c.options);
+  else if (status == CDL_STATUS_OK && c.model)
+    status = bench_model(&c.options);
   else if (status == CDL_STATUS_OK)
     status = run(&c);
   if (status == CDL_STATUS_OK)

@@ -15,11 +15,12 @@ static cdl_tensor telling_tensor(const cdl_observation *seen)
                                           : ((const cdl_copy_args *)seen->args)->out;
 }
 
-static void make_label(const bench_op_times *times, const cdl_observation *seen, char *label)
+void bench_op_label(const cdl_observation *seen, int32_t sequences,
+                    char label[BENCH_OP_LABEL_BYTES])
 {
   const char *name = cdl_op_name(seen->op);
   const cdl_tensor t = telling_tensor(seen);
-  const char *rows = t.size[2] == times->sequences ? ", first tokens" : "";
+  const char *rows = t.size[2] == sequences ? ", first tokens" : "";
   const cdl_weight *weight =
       seen->op == CDL_OP_linear        ? ((const cdl_linear_args *)seen->args)->weight
       : seen->op == CDL_OP_linear_grad ? ((const cdl_linear_grad_args *)seen->args)->weight
@@ -37,7 +38,7 @@ static void make_label(const bench_op_times *times, const cdl_observation *seen,
 static bench_op_time *find(bench_op_times *times, const cdl_observation *seen)
 {
   char label[BENCH_OP_LABEL_BYTES];
-  make_label(times, seen, label);
+  bench_op_label(seen, times->sequences, label);
   for (size_t i = 0; i < times->count; i++)
     if (times->item[i].op == seen->op && strcmp(times->item[i].label, label) == 0)
       return &times->item[i];

@@ -17,10 +17,14 @@ typedef struct {
 typedef struct {
   bench_op_time *item;
   size_t count, capacity;
-  int32_t sequences; /* a call with this number of rows works on first tokens only */
+  int32_t sequences; /* of the current batch: see bench_op_label */
   double started;
   cdl_status status;
 } bench_op_times;
+
+/* Gives an op's label. A call with `sequences` rows works on first tokens only. */
+void bench_op_label(const cdl_observation *seen, int32_t sequences,
+                    char label[BENCH_OP_LABEL_BYTES]);
 
 void bench_op_times_begin(bench_op_times *times, cdl_backend *backend, int32_t sequences);
 CDL_MUST_USE cdl_status bench_op_times_end(bench_op_times *times, cdl_backend *backend);

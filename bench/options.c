@@ -11,7 +11,7 @@
 const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm",      "svd",   "elementwise",
                                                            "attention", "train", "inference"};
 
-enum { OPTIONS = 20, OPERANDS_MOST = 32 };
+enum { OPTIONS = 23, OPERANDS_MOST = 32 };
 
 /* The command line and the variables it is read into. */
 typedef struct {
@@ -27,7 +27,8 @@ static const base_operand workloads[] = {
     {"attention", "attention within packed sequences, forward and backward"},
     {"train", "a training step with LoRA and with CondLoRA, and its matrix products alone"},
     {"inference", "the bare encoder, and one with a merged adapter"},
-    {"tune", "search the parameters of matrix products for an OpenCL device and save them"}};
+    {"tune", "search the parameters of matrix products for an OpenCL device and save them"},
+    {"model", "a training step's time on NVIDIA devices by a model, without a device"}};
 
 static void list_options(bench_command *c, base_option list[OPTIONS])
 {
@@ -36,7 +37,7 @@ static void list_options(bench_command *c, base_option list[OPTIONS])
       BASE_OPTION(STRING, "backend", &o->backends, "A,B|all",
                   "backends to measure, one or several side by side; NAME or NAME:DEVICE [auto]"),
       BASE_OPTION(WORD, "precision", &o->precision, "fp32|tf32|bf16",
-                  "precision of matrix products, if the backend has it [fp32]"),
+                  "precision of matrix products, if the backend has it [fp32; model: bf16]"),
       BASE_OPTION(
           STRING, "shapes", &o->shapes, "base|large|FILE",
           "shapes of RoBERTa-base or -large, or of a run: FILE comes from condlora train --trace"),
@@ -64,13 +65,20 @@ static void list_options(bench_command *c, base_option list[OPTIONS])
                   "train: use examples of this GLUE task; needs --model and --data"),
       BASE_OPTION(STRING, "data", &o->data, "DIR", "train: folder with one folder for each task"),
       BASE_OPTION(INT, "batch_size", &o->batch_size, "N", "train: examples per batch [16]",
-                  .high = 1e9),
+                  .low = 1, .high = 1e9),
       BASE_OPTION(FLOAT, "seconds", &o->seconds, "S",
                   "train: how long to measure [40; quick 4]; tune: to search [600; quick 60]",
                   .high = 1e9),
       BASE_OPTION(STRING, "parameters", &o->parameters, "FILE",
                   "tune: file for the parameters; default: the file that the backend reads"),
-      BASE_OPTION(FLAG, "ops", &o->ops, NULL, "train: also report the time of each op in a step"),
+      BASE_OPTION(FLAG, "ops", &o->ops, NULL,
+                  "train, model: also report the time of each op in a step"),
+      BASE_OPTION(STRING, "devices", &o->devices, "A,B",
+                  "model: devices, of a100, h100 and h200 [all]"),
+      BASE_OPTION(STRINGS, "assume", &o->assume, "NAME=VALUE",
+                  "model: change what is assumed of all devices, or with h200.NAME=VALUE of one; "
+                  "may be given several times"),
+      BASE_OPTION(FLAG, "unrecorded", &o->unrecorded, NULL, "model: launch a step piece by piece"),
       BASE_OPTION(PAIR, "compare", c->compare, "A B",
                   "compare two JSON reports: list the cases of B that are slower or faster than "
                   "A's; exit status 3 if one is slower"),
@@ -85,7 +93,7 @@ static void make_line(bench_command *c, command_line *l)
   l->line = (base_command_line){
       .usage = "bench-condlora [OPTION …] [WORKLOAD …]",
       .summary = "Measures backends. Each result is checked in float64 before it is timed. Without "
-                 "a workload, all except tune are run.",
+                 "a workload, all except tune and model are run.",
       .notes = "Exit status: 0 done, 1 failed (a wrong result too), 2 wrong usage, 3 slower "
                "(--compare).",
       .options = BASE_OPTIONS(l->options),
@@ -106,17 +114,31 @@ static cdl_status read_workload(const char *name, bench_command *c)
     c->tune = true;
     return CDL_STATUS_OK;
   }
+  if (strcmp(name, "model") == 0) {
+    c->model = true;
+    return CDL_STATUS_OK;
+  }
   return cdl_fail(CDL_STATUS_USAGE,
-                  "there is no workload '%s': gemm, svd, elementwise, attention, train or tune",
+                  "there is no workload '%s': gemm, svd, elementwise, attention, train, inference, "
+                  "tune or model",
                   name);
+}
+
+static cdl_status check_alone(const bench_command *c, const char *name)
+{
+  for (int w = 0; w < BENCH_WORKLOADS; w++)
+    if (c->wanted[w])
+      return cdl_fail(CDL_STATUS_USAGE, "%s runs alone, without %s", name, bench_workload_names[w]);
+  if (c->tune && c->model)
+    return cdl_fail(CDL_STATUS_USAGE, "tune and model each run alone");
+  return c->options.plot == NULL ? CDL_STATUS_OK
+                                 : cdl_fail(CDL_STATUS_USAGE, "%s draws no --plot", name);
 }
 
 static cdl_status check_tuning(const bench_command *c)
 {
   const char *backend = c->options.backends;
-  for (int w = 0; w < BENCH_WORKLOADS; w++)
-    if (c->wanted[w])
-      return cdl_fail(CDL_STATUS_USAGE, "tune runs alone, without %s", bench_workload_names[w]);
+  CDL_TRY(check_alone(c, "tune"));
   if (strcmp(backend, "opencl") != 0 && strncmp(backend, "opencl:", 7) != 0)
     return cdl_fail(CDL_STATUS_USAGE, "tune needs --backend opencl or opencl:DEVICE, not '%s'",
                     backend);
@@ -125,6 +147,17 @@ static cdl_status check_tuning(const bench_command *c)
   if (strcmp(c->options.precision, "fp32") != 0 || c->options.cold)
     return cdl_fail(CDL_STATUS_USAGE, "tune searches for fp32 with warm caches only");
   return CDL_STATUS_OK;
+}
+
+static cdl_status check_model(const bench_command *c)
+{
+  const bench_options *o = &c->options;
+  CDL_TRY(check_alone(c, "model"));
+  if (o->task != NULL)
+    return cdl_fail(CDL_STATUS_USAGE, "model takes --lengths and no --task");
+  return strcmp(o->backends, "auto") == 0
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_USAGE, "model runs on no --backend; --devices names devices");
 }
 
 static cdl_status check(const bench_command *c)
@@ -138,30 +171,35 @@ static cdl_status check(const bench_command *c)
   if (o->task != NULL && o->lengths != NULL)
     return cdl_fail(CDL_STATUS_USAGE,
                     "--lengths and --task both say how long examples are: give one");
-  if (o->batch_size < 1)
-    return cdl_fail(CDL_STATUS_USAGE, "--batch-size must be at least 1");
   if (o->model != NULL && (o->shapes != NULL && strcmp(o->shapes, "large") == 0))
     return cdl_fail(CDL_STATUS_USAGE,
                     "--model and --shapes large both say which encoder: give one");
   if (o->parameters != NULL && !c->tune)
     return cdl_fail(CDL_STATUS_USAGE, "--parameters is for tune only");
-  if (o->plot != NULL && c->tune)
-    return cdl_fail(CDL_STATUS_USAGE, "tune draws no --plot");
+  if (!c->model && (o->devices != NULL || o->assume.count > 0 || o->unrecorded))
+    return cdl_fail(CDL_STATUS_USAGE, "--devices, --assume and --unrecorded are for model only");
+  if (c->tune || c->model)
+    return c->tune ? check_tuning(c) : check_model(c);
   if (o->plot != NULL) {
     CDL_TRY(cdl_context(plot_check_path(o->plot), "--plot"));
     CDL_TRY(cdl_context(plot_open(), "--plot")); /* checked before anything is measured */
   }
-  return c->tune ? check_tuning(c) : CDL_STATUS_OK;
+  return CDL_STATUS_OK;
+}
+
+/* Fills in what depends on the workload. */
+static void complete(bench_options *o, bool model)
+{
+  if (o->precision == NULL)
+    o->precision = model ? "bf16" : "fp32";
+  if (o->batch_size == 0 && !model)
+    o->batch_size = 16;
 }
 
 cdl_status bench_command_read(int count, char **arguments, bench_command *c)
 {
   command_line l = {0};
-  *c = (bench_command){.options = {.backends = "auto",
-                                   .precision = "fp32",
-                                   .clock = "wall",
-                                   .format = "text",
-                                   .batch_size = 16}};
+  *c = (bench_command){.options = {.backends = "auto", .clock = "wall", .format = "text"}};
   c->help = base_command_line_has(count, arguments, "--help") ||
             base_command_line_has(count, arguments, "-h");
   c->describe = base_command_line_has(count, arguments, "--describe-options");
@@ -173,6 +211,7 @@ cdl_status bench_command_read(int count, char **arguments, bench_command *c)
     CDL_TRY(read_workload(l.operands[i], c));
   for (int w = 0; l.operands[0] == NULL && w < BENCH_WORKLOADS; w++)
     c->wanted[w] = true;
+  complete(&c->options, c->model);
   return check(c);
 }
 

@@ -260,8 +260,61 @@ def check_compare_backends(report, before, after):
     run("--compare", str(before), str(after), status=1)
 
 
+def model(*more):
+    return json.loads(run("model", "--model", MODEL, "--batch-size", str(BATCH), "--lengths", str(LENGTH), "--format", "json", *more))
+
+
+def check_model():
+    """The model's figures follow from its assumptions; its operations are as many as arithmetic says."""
+    config = json.loads((pathlib.Path(MODEL) / "config.json").read_text())
+    attention = config["num_hidden_layers"] * 7 * 2 * BATCH * LENGTH * LENGTH * config["hidden_size"]
+    report = model()
+    assert report["model"] == "no device was measured" and report["precision"] == "bf16" and report["recorded"] == "yes", report
+    steps = rows_of(report, "model")
+    assert [(row["device"], row["method"]) for row in steps] == [
+        (device, method) for method in ("lora", "condlora") for device in ("a100", "h100", "h200")], steps
+    assumed = {row["name"]: row for row in rows_of(report, "model-assumptions")}
+    ops = [row for table in report["tables"] if table["name"] == "model-ops" for row in table["rows"]]
+    for row in steps:
+        expected = products_of_a_step(row["method"])
+        assert row["flop"] == expected and row["library_flop"] == expected - attention, (row, expected, attention)
+        assert row["batch"] == BATCH and row["tokens"] == BATCH * LENGTH and row["memory_bytes"] > 0, row
+        of_step = [op for op in ops if op["device"] == row["device"] and op["method"] == row["method"]]
+        assert math.isclose(sum(op["op_ms"] for op in of_step), row["step_ms"], rel_tol=1e-9), row
+        assert math.isclose(sum(op["share"] for op in of_step), 1, rel_tol=1e-9), row
+        assert sum(op["launches"] for op in of_step) == row["launches"] > 50, row
+        peak = assumed["bf16_tflops"][row["device"]] * 1e12
+        assert math.isclose(row["of_peak"], row["flop"] / row["step_ms"] * 1e3 / peak, rel_tol=1e-9), row
+    # What each launch costs besides its work is added; a device that is twice as fast in everything takes half the time.
+    later = rows_of(model("--assume", "node_us=12.5", "--devices", "h200"), "model")
+    before = [row for row in steps if row["device"] == "h200"]
+    for a, b in zip(before, later):
+        assert math.isclose(b["step_ms"] - a["step_ms"], 0.01 * a["launches"], rel_tol=1e-6), (a, b)
+    twice = []
+    for name, row in assumed.items():
+        if name.endswith(("gbps", "tflops", "_ghz")):
+            twice += ["--assume", f"h200.{name}={2 * row['h200']}"]
+        elif name.endswith("_us"):
+            twice += ["--assume", f"h200.{name}={row['h200'] / 2}"]
+    for a, b in zip(before, rows_of(model("--devices", "h200", *twice), "model")):
+        assert math.isclose(2 * b["step_ms"], a["step_ms"], rel_tol=1e-9) and a["launches"] == b["launches"], (a, b)
+    # A launch that is not recorded takes the host's time at least.
+    slow = model("--unrecorded", "--devices", "a100", "--assume", "launch_us=1000")
+    assert slow["recorded"] == "no"
+    for a, b in zip([row for row in steps if row["device"] == "a100"], rows_of(slow, "model")):
+        assert a["launches"] <= b["step_ms"] <= 1.01 * a["launches"] + a["step_ms"] and a["launches"] == b["launches"], (a, b)
+    usual = run("model", "--model", MODEL, "--devices", "a100", "--ops", "--precision", "fp32")
+    assert usual.count("model of a") == 5 and "no device was measured" in usual, usual
+    for wrong in (["gemm"], ["tune"], ["--backend", "cpu"], ["--devices", "b200"], ["--devices", ""], ["--assume", "x=1"],
+                  ["--assume", "node_us"], ["--task", "RTE", "--data", "x", "--model", MODEL], ["--plot", "x.svg"]):
+        run("model", *wrong, status=2)
+    for alone in (["--devices", "a100"], ["--assume", "node_us=1"], ["--unrecorded"]):
+        run("svd", *alone, status=2)
+
+
 def main():
     report = check_report()
+    check_model()
     check_formats()
     check_page()
     check_several_backends()
