@@ -28,12 +28,22 @@ typedef struct {
   train_session session;
   double losses[STEPS_MOST], norms[STEPS_MOST], rates[STEPS_MOST];
   int64_t steps;
+  const char *precision;
   double limit_factor; /* 1 on the CPU; other devices sum in another order */
   double worst;        /* error / bound over all that was compared */
   int failures;
 } parity_case;
 
 /* ---- Comparing ---- */
+
+/* The bound of a kind of number, in case.json. In BF16: how far PyTorch's float32 strays from the
+ * truth, times the ratio of the unit roundoffs, 2⁻⁹ to 2⁻²⁴. */
+static double bound_of(const parity_case *c, const char *kind)
+{
+  const bool narrow = strcmp(c->precision, "bf16") == 0;
+  const json_t *list = json_object_get(c->json, narrow ? "pytorch_float32_strays" : "bounds");
+  return json_number_value(json_object_get(list, kind)) * (narrow ? 0x1p15 : 1);
+}
 
 static void judge(parity_case *c, const char *what, double error, double bound)
 {
@@ -152,7 +162,7 @@ static cdl_status download(train_session *session, cdl_tensor t, float **values)
 }
 
 /* Logits of the first batch; `merged` as evaluation computes them. */
-static cdl_status compare_logits(parity_case *c, const char *what, double bound, bool merged)
+static cdl_status compare_logits(parity_case *c, const char *what, bool merged)
 {
   train_session *session = &c->session;
   const size_t count = (size_t)c->settings.batch_size;
@@ -190,14 +200,15 @@ static cdl_status compare_logits(parity_case *c, const char *what, double bound,
     }
   char line[128];
   snprintf(line, sizeof line, "%s%s", what, merged ? " (merged)" : "");
-  compare_each(c, line, find(c, what), logits, count * (size_t)session->model.labels, bound);
+  compare_each(c, line, find(c, what), logits, count * (size_t)session->model.labels,
+               bound_of(c, what));
   inference_evaluation_release(&evaluation);
   free(logits);
   free(rows);
   return CDL_STATUS_OK;
 }
 
-/* ‖Δ‖ ≤ 2e-5 · max(‖g‖, 1e-6 · the norm of all gradients), tensor by tensor. */
+/* ‖Δ‖ ≤ bound · max(‖g‖, 1e-6 · the norm of all gradients), tensor by tensor. */
 static cdl_status compare_gradients(parity_case *c, double bound)
 {
   train_session *session = &c->session;
@@ -262,8 +273,8 @@ static cdl_status compare_first_batch(parity_case *c)
   const cdl_stored_tensor *truth = find(c, "loss");
   if (truth != NULL)
     judge(c, "loss of the first batch", fabs((double)value - element(truth, 0)),
-          1e-5 * fmax(1, fabs(element(truth, 0))));
-  CDL_TRY(compare_gradients(c, 2e-5));
+          bound_of(c, "losses") * fmax(1, fabs(element(truth, 0))));
+  CDL_TRY(compare_gradients(c, bound_of(c, "gradients")));
   train_step_release(&step);
   data_batch_free(&batch);
   free(rows);
@@ -332,9 +343,10 @@ static cdl_status compare_training(parity_case *c)
                  rate = element(rates, (size_t)s);
     char what[64];
     snprintf(what, sizeof what, "loss of step %lld", (long long)s + 1);
-    judge(c, what, fabs(c->losses[s] - loss), 1e-5 * fmax(1, fabs(loss)));
+    judge(c, what, fabs(c->losses[s] - loss), bound_of(c, "losses") * fmax(1, fabs(loss)));
     snprintf(what, sizeof what, "gradient norm of step %lld", (long long)s + 1);
-    judge(c, what, fabs(c->norms[s] - norm), 2e-5 * fmax(1e-3, fabs(norm)));
+    judge(c, what, fabs(c->norms[s] - norm),
+          bound_of(c, "gradient_norms") * fmax(1e-3, fabs(norm)));
     snprintf(what, sizeof what, "learning rate of step %lld", (long long)s + 1);
     judge(c, what, fabs(c->rates[s] - rate), 1e-12 * fabs(rate) + 1e-300);
   }
@@ -347,11 +359,12 @@ static cdl_status compare_training(parity_case *c)
       continue;
     float *values;
     CDL_TRY(download(&c->session, p->value, &values));
-    compare_each(c, key, find(c, key), values, (size_t)cdl_tensor_elements(p->value), 2e-5);
+    compare_each(c, key, find(c, key), values, (size_t)cdl_tensor_elements(p->value),
+                 bound_of(c, "final_tensors"));
     free(values);
   }
-  CDL_TRY(compare_logits(c, "final_logits", 2e-5, false));
-  return compare_logits(c, "final_logits", 2e-5, true);
+  CDL_TRY(compare_logits(c, "final_logits", false));
+  return compare_logits(c, "final_logits", true);
 }
 
 /* ---- Reading a case ---- */
@@ -424,6 +437,7 @@ static cdl_status read_settings(parity_case *c, const char *backend)
   CDL_TRY(set(c, "eval_every", "0"));
   CDL_TRY(set(c, "no_shuffle", NULL));
   CDL_TRY(set(c, "backend", backend));
+  CDL_TRY(set(c, "precision", c->precision));
   c->settings.regression =
       strcmp(json_string_value(json_object_get(c->json, "task")), "regression") == 0;
   if (c->settings.regression) {
@@ -449,15 +463,15 @@ static cdl_status run_case(parity_case *c, const char *backend)
   CDL_TRY(train_settings_check(&c->settings));
   CDL_TRY(train_session_open(&c->session, &c->settings, NULL));
   compare_ids(c);
-  CDL_TRY(compare_logits(c, "logits", 5e-6, false));
-  CDL_TRY(compare_logits(c, "logits", 5e-6, true));
+  CDL_TRY(compare_logits(c, "logits", false));
+  CDL_TRY(compare_logits(c, "logits", true));
   CDL_TRY(compare_first_batch(c));
   return compare_training(c);
 }
 
-static bool passes(const char *folder, const char *backend, double limit_factor)
+static bool passes(const char *folder, const char *backend, const char *precision)
 {
-  parity_case c = {.limit_factor = limit_factor};
+  parity_case c = {.precision = precision, .limit_factor = strcmp(backend, "cpu") == 0 ? 1 : 4};
   snprintf(c.folder, sizeof c.folder, "%s", folder);
   snprintf(c.scratch, sizeof c.scratch, "%s/condlora-parity-XXXXXX",
            getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
@@ -496,10 +510,10 @@ static int without_backend(const char *name)
   return failed ? 1 : 77;
 }
 
-/* test-parity [--backend NAME] CASE ...; a folder without case.json is a folder of cases. */
+/* test-parity [--backend NAME] [--precision fp32|bf16] CASE ...; a folder without case.json is a folder of cases. */
 int main(int argc, char **argv)
 {
-  const char *backend = "cpu";
+  const char *backend = "cpu", *precision = "fp32";
   int passed = 0, failed = 0;
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--backend") == 0 && i + 1 < argc) {
@@ -509,11 +523,14 @@ int main(int argc, char **argv)
         return stop;
       continue;
     }
-    const double factor = strcmp(backend, "cpu") == 0 ? 1 : 4;
+    if (strcmp(argv[i], "--precision") == 0 && i + 1 < argc) {
+      precision = argv[++i];
+      continue;
+    }
     char path[4300];
     snprintf(path, sizeof path, "%s/case.json", argv[i]);
     if (access(path, F_OK) == 0) {
-      *(passes(argv[i], backend, factor) ? &passed : &failed) += 1;
+      *(passes(argv[i], backend, precision) ? &passed : &failed) += 1;
       continue;
     }
     struct dirent **entries;
@@ -522,7 +539,7 @@ int main(int argc, char **argv)
       snprintf(path, sizeof path, "%s/%s/case.json", argv[i], entries[e]->d_name);
       if (entries[e]->d_name[0] != '.' && access(path, F_OK) == 0) {
         snprintf(path, sizeof path, "%s/%s", argv[i], entries[e]->d_name);
-        *(passes(path, backend, factor) ? &passed : &failed) += 1;
+        *(passes(path, backend, precision) ? &passed : &failed) += 1;
       }
       free(entries[e]);
     }
