@@ -1,68 +1,16 @@
 #include "backends/cuda/api.h"
 
 #include <dlfcn.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/trust.h"
+#include "backends/cuda/libraries.h"
 
 cuda_functions cuda_api;
 const cdl_host *cuda_host;
 
-/* ---- Finding the libraries ---- */
-
-enum { NEWEST_MAJOR = 13, OLDEST_MAJOR = 11 };
-
-/* The folder of a toolkit that a package has not put on the loader's path. */
-static const char usual_folder[] = "/usr/local/cuda/lib64";
-
-/* Gives CDL_CUDA_LIBRARIES, or NULL. */
-static cdl_status given_folder(const char **folder)
-{
-  *folder = secure_getenv("CDL_CUDA_LIBRARIES");
-  if (*folder != NULL && **folder != '/')
-    return cuda_host->fail(CDL_STATUS_ABSENT, "CDL_CUDA_LIBRARIES: '%s' is not an absolute path",
-                           *folder);
-  return CDL_STATUS_OK;
-}
-
-/* Opens the file if it exists and is trusted. Files on the loader's own path are the system's
- * responsibility. */
-static void *open_in(const char *folder, const char *file)
-{
-  char path[PATH_MAX], resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
-  const int length = snprintf(path, sizeof path, "%s/%s", folder, file);
-  if (length >= (int)sizeof path || access(path, F_OK) != 0)
-    return NULL;
-  if (base_trust(path, resolved, reason))
-    return dlopen(resolved, RTLD_NOW | RTLD_LOCAL);
-  cuda_host->log(CDL_LOG_NOTICE, "cuda: %s is not loaded: %s", path, reason);
-  return NULL;
-}
-
-static void *open_file(const char *folder, const char *file)
-{
-  void *library = folder != NULL ? open_in(folder, file) : NULL;
-  return library != NULL ? library : dlopen(file, RTLD_NOW | RTLD_LOCAL);
-}
-
-/* Tries "libcublas.so.12" and so on: a library of a later CUDA than the driver's does not start. */
-static void *open_newest(const char *folder, const char *stem, int newest)
-{
-  void *library = NULL;
-  for (int major = newest; library == NULL && major >= OLDEST_MAJOR; major--) {
-    char file[64];
-    snprintf(file, sizeof file, "%s.so.%d", stem, major);
-    library = open_file(folder, file);
-    if (library == NULL)
-      library = open_in(usual_folder, file);
-  }
-  return library;
-}
+/* ---- Taking their functions ---- */
 
 static cdl_status lacks(const char *file, const char *name, const char *advice)
 {
@@ -77,33 +25,42 @@ static cdl_status lacks(const char *file, const char *name, const char *advice)
     return lacks(file, #name, advice);
 #define SKIP(result, name, parameters)
 
-#define TAKE_cuda(result, name, parameters) \
-  TAKE("libcuda.so.1", "the driver is too old, CUDA 11.4 (470) is the first that serves", name)
 #define TAKE_cublas SKIP
 #define TAKE_cusolver SKIP
+#define TAKE_nvrtc SKIP
+#define TAKE_cuda(result, name, parameters) \
+  TAKE("libcuda.so.1", "the driver is too old, CUDA 11.4 (470) is the first that serves", name)
 static cdl_status take_driver(void *library)
 {
 #include "backends/cuda/api.def"
   return CDL_STATUS_OK;
 }
 #undef TAKE_cuda
-#undef TAKE_cublas
-#undef TAKE_cusolver
-
 #define TAKE_cuda SKIP
+
+#undef TAKE_cublas
 #define TAKE_cublas(result, name, parameters) TAKE("libcublas", "it is too old", name)
-#define TAKE_cusolver SKIP
 static cdl_status take_blas(void *library)
 {
 #include "backends/cuda/api.def"
   return CDL_STATUS_OK;
 }
 #undef TAKE_cublas
-#undef TAKE_cusolver
-
 #define TAKE_cublas SKIP
+
+#undef TAKE_cusolver
 #define TAKE_cusolver(result, name, parameters) TAKE("libcusolver", "it is too old", name)
 static cdl_status take_solver(void *library)
+{
+#include "backends/cuda/api.def"
+  return CDL_STATUS_OK;
+}
+#undef TAKE_cusolver
+#define TAKE_cusolver SKIP
+
+#undef TAKE_nvrtc
+#define TAKE_nvrtc(result, name, parameters) TAKE("libnvrtc", "it is too old", name)
+static cdl_status take_compiler(void *library)
 {
 #include "backends/cuda/api.def"
   return CDL_STATUS_OK;
@@ -112,52 +69,90 @@ static cdl_status take_solver(void *library)
 
 /* ---- Opening them ---- */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static void *driver, *blas, *solver; /* guarded by lock; not NULL: all functions are known */
+enum { NEWEST_MAJOR = 13, OLDEST_MAJOR = 11 };
 
-static cdl_status open_driver(const char *folder)
+typedef enum { BLAS, SOLVER, COMPILER, LIBRARIES } library_id;
+
+/* A library of a later CUDA than the driver's does not start, so a search begins with the driver's
+ * version. Versions as each is numbered, for CUDA 13, 12 and 11. */
+static const struct {
+  cuda_library library;
+  cdl_status (*take)(void *library);
+  const char *package, *pip; /* NVIDIA's package, and pip's, which have it, without their ends */
+} libraries[LIBRARIES] = {
+    [BLAS] = {{"libcublas", {"13", "12", "11"}, "cublas", {"libcublasLt"}},
+              take_blas,
+              "libcublas",
+              "cublas"},
+    /* libcusolver.so.11 belongs to CUDA 11 and to CUDA 12. */
+    [SOLVER] = {{"libcusolver",
+                 {"12", "11", "11"},
+                 "cusolver",
+                 {"libcublasLt", "libcublas", "libnvJitLink", "libcusparse"}},
+                take_solver,
+                "libcusolver",
+                "cusolver"},
+    [COMPILER] = {{"libnvrtc", {"13", "12", "11.2"}, "cuda_nvrtc", {"libnvrtc-builtins"}},
+                  take_compiler,
+                  "cuda-nvrtc",
+                  "cuda-nvrtc"},
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Guarded by lock. Not NULL: all its functions are known. */
+static void *driver, *opened[LIBRARIES];
+
+static cdl_status open_driver(void)
 {
+  static const cuda_library library = {"libcuda", {"1"}, NULL, {NULL}};
+  char looked[CUDA_LIBRARY_LOOKED_BYTES];
   if (driver != NULL)
     return CDL_STATUS_OK;
-  void *library = open_file(folder, "libcuda.so.1");
-  if (library == NULL) {
-    const char *reason = dlerror();
-    return cuda_host->fail(CDL_STATUS_ABSENT, "no NVIDIA driver: %s",
-                           reason != NULL ? reason : "libcuda.so.1 is missing");
-  }
-  const cdl_status status = take_driver(library);
-  if (status == CDL_STATUS_OK)
-    driver = library;
-  else
-    dlclose(library);
-  return status;
-}
-
-static cdl_status open_library(const char *folder, const char *stem, const char *package,
-                               int newest, int version, cdl_status (*take)(void *library),
-                               void **opened)
-{
-  if (*opened != NULL)
-    return CDL_STATUS_OK;
-  const int driver_major = version / 1000;
-  void *library = open_newest(folder, stem, newest);
-  if (library == NULL)
+  void *found = cuda_library_open(cuda_host, &library, looked);
+  if (found == NULL)
     return cuda_host->fail(CDL_STATUS_ABSENT,
-                           "%s.so of CUDA %d to %d is neither on the loader's path nor in %s "
-                           "(NVIDIA's package %s-%d-%d has it)",
-                           stem, OLDEST_MAJOR, driver_major, usual_folder, package, driver_major,
-                           version % 1000 / 10);
-  const cdl_status status = take(library);
+                           "no NVIDIA driver: libcuda.so.1 is missing; searched: %s", looked);
+  const cdl_status status = take_driver(found);
   if (status == CDL_STATUS_OK)
-    *opened = library;
+    driver = found;
   else
-    dlclose(library);
+    dlclose(found);
   return status;
 }
 
-static int newest_of(int version)
+/* pip's packages have the major version in their names up to CUDA 12. */
+static const char *pip_suffix(int major)
 {
-  return version / 1000 < NEWEST_MAJOR ? version / 1000 : NEWEST_MAJOR;
+  return major > 12 ? "" : major == 12 ? "-cu12" : "-cu11";
+}
+
+/* `why` begins the message, "" for none. */
+static cdl_status open_library(library_id which, int version, const char *why)
+{
+  const int major = version / 1000;
+  cuda_library library = libraries[which].library;
+  char looked[CUDA_LIBRARY_LOOKED_BYTES];
+  if (opened[which] != NULL)
+    return CDL_STATUS_OK;
+  for (int skipped = NEWEST_MAJOR; skipped > major && skipped > OLDEST_MAJOR; skipped--) {
+    memmove(library.versions, library.versions + 1, sizeof library.versions - sizeof(char *));
+    library.versions[CUDA_LIBRARY_VERSIONS - 1] = NULL;
+  }
+  void *found = cuda_library_open(cuda_host, &library, looked);
+  if (found == NULL)
+    return cuda_host->fail(
+        CDL_STATUS_ABSENT,
+        "%s%s%s.so of CUDA %d to %d is missing; NVIDIA's package %s-%d-%d has it, and pip's "
+        "nvidia-%s%s; searched: %s",
+        why, why[0] != '\0' ? "; NVRTC would compile them here, but " : "", library.stem,
+        OLDEST_MAJOR, major, libraries[which].package, major, version % 1000 / 10,
+        libraries[which].pip, pip_suffix(major), looked);
+  const cdl_status status = libraries[which].take(found);
+  if (status == CDL_STATUS_OK)
+    opened[which] = found;
+  else
+    dlclose(found);
+  return status;
 }
 
 static cdl_status start_driver(int *version)
@@ -172,31 +167,29 @@ static cdl_status start_driver(int *version)
 
 cdl_status cuda_api_open(int *version)
 {
-  const char *folder;
-  CDL_TRY(given_folder(&folder));
+  CDL_TRY(cuda_libraries_check(cuda_host));
   pthread_mutex_lock(&lock);
-  cdl_status status = open_driver(folder);
+  cdl_status status = open_driver();
   if (status == CDL_STATUS_OK)
     status = start_driver(version);
   if (status == CDL_STATUS_OK)
-    status = open_library(folder, "libcublas", "libcublas", newest_of(*version), *version,
-                          take_blas, &blas);
+    status = open_library(BLAS, *version, "");
+  pthread_mutex_unlock(&lock);
+  return status;
+}
+
+static cdl_status open_later(library_id which, int version, const char *why)
+{
+  CDL_TRY(cuda_libraries_check(cuda_host));
+  pthread_mutex_lock(&lock);
+  const cdl_status status = open_library(which, version, why);
   pthread_mutex_unlock(&lock);
   return status;
 }
 
 cdl_status cuda_api_open_solver(int version)
 {
-  const char *folder;
-  CDL_TRY(given_folder(&folder));
-  pthread_mutex_lock(&lock);
-  /* cuSOLVER's number is one behind from CUDA 12 on: libcusolver.so.11 belongs to CUDA 11 and
-   * 12. */
-  const int newest = newest_of(version) > OLDEST_MAJOR ? newest_of(version) - 1 : OLDEST_MAJOR;
-  const cdl_status status =
-      open_library(folder, "libcusolver", "libcusolver", newest, version, take_solver, &solver);
-  pthread_mutex_unlock(&lock);
-  return status;
+  return open_later(SOLVER, version, "");
 }
 
 void cuda_api_give(const cuda_functions *functions)
@@ -207,13 +200,19 @@ void cuda_api_give(const cuda_functions *functions)
   pthread_mutex_unlock(&lock);
 }
 
-cdl_status cuda_blas_version(char text[32])
+cdl_status cuda_api_open_compiler(int version, const char *why)
+{
+  return open_later(COMPILER, version, why);
+}
+
+cdl_status cuda_blas_version(char text[CUDA_BLAS_TEXT_BYTES])
 {
   int major, minor, patch;
   CDL_TRY(CUDA_BLAS_CALL(cublasGetProperty, MAJOR_VERSION, &major));
   CDL_TRY(CUDA_BLAS_CALL(cublasGetProperty, MINOR_VERSION, &minor));
   CDL_TRY(CUDA_BLAS_CALL(cublasGetProperty, PATCH_LEVEL, &patch));
-  snprintf(text, 32, "%d.%d.%d", major, minor, patch);
+  snprintf(text, CUDA_BLAS_TEXT_BYTES, "%d.%d.%d in %s", major, minor, patch,
+           cuda_library_path(opened[BLAS])); /* it stays open */
   return CDL_STATUS_OK;
 }
 
@@ -297,4 +296,12 @@ cdl_status cuda_check_solver(const char *call, cusolverStatus_t answer)
     return CDL_STATUS_OK;
   return refuse(answer == CUSOLVER_STATUS_ALLOC_FAILED ? CDL_STATUS_MEMORY : CDL_STATUS_DEVICE,
                 call, constant_name("CUSOLVER_STATUS", answer), answer);
+}
+
+cdl_status cuda_check_compiler(const char *call, nvrtcResult answer)
+{
+  if (answer == NVRTC_SUCCESS)
+    return CDL_STATUS_OK;
+  return refuse(answer == NVRTC_ERROR_OUT_OF_MEMORY ? CDL_STATUS_MEMORY : CDL_STATUS_DEVICE, call,
+                constant_name("NVRTC", answer), answer);
 }

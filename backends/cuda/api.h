@@ -11,7 +11,7 @@ typedef struct {
 #undef FUNCTION
 } cuda_functions;
 
-/* filled by cuda_api_open; cuSOLVER's part by cuda_api_open_solver */
+/* filled by cuda_api_open; cuSOLVER's and NVRTC's parts by the functions that open them */
 extern cuda_functions cuda_api;
 extern const cdl_host *cuda_host; /* the argument of cdl_plugin */
 
@@ -24,8 +24,12 @@ CDL_MUST_USE cdl_status cuda_api_open_solver(int version);
 /* Takes the driver's and cuBLAS's functions from the caller: cuda_api_open then opens no library.
  * For programs that count the work of this backend instead of running it. */
 void cuda_api_give(const cuda_functions *functions);
-/* Gives cuBLAS's version: "13.0.2". */
-CDL_MUST_USE cdl_status cuda_blas_version(char text[32]);
+/* Opens NVRTC, the compiler of kernels, for the same version. `why` says what for: the message of a
+ * missing library begins with it. */
+CDL_MUST_USE cdl_status cuda_api_open_compiler(int version, const char *why);
+enum { CUDA_BLAS_TEXT_BYTES = 192 };
+/* Gives cuBLAS's version and file: "13.0.2 in /usr/local/cuda/lib64/libcublas.so.13". */
+CDL_MUST_USE cdl_status cuda_blas_version(char text[CUDA_BLAS_TEXT_BYTES]);
 
 /* Returns the driver's name of a code. */
 const char *cuda_error_name(CUresult code);
@@ -34,11 +38,13 @@ const char *cuda_error_name(CUresult code);
 cdl_status cuda_check(const char *call, CUresult answer);
 cdl_status cuda_check_blas(const char *call, cublasStatus_t answer);
 cdl_status cuda_check_solver(const char *call, cusolverStatus_t answer);
+cdl_status cuda_check_compiler(const char *call, nvrtcResult answer);
 /* Returns whether the device cannot recover: every later call of the process gives the same. */
 bool cuda_is_lasting(CUresult answer);
 
 #define CUDA_CALL(name, ...) cuda_check(#name, cuda_api.name(__VA_ARGS__))
 #define CUDA_BLAS_CALL(name, ...) cuda_check_blas(#name, cuda_api.name(__VA_ARGS__))
+#define CUDA_COMPILER_CALL(name, ...) cuda_check_compiler(#name, cuda_api.name(__VA_ARGS__))
 /* For calls that cannot return an error: logs a warning. Returns whether all is well. */
 bool cuda_warn(const char *call, CUresult answer);
 #define CUDA_CALL_OR_WARN(name, ...) cuda_warn(#name, cuda_api.name(__VA_ARGS__))

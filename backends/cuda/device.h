@@ -51,7 +51,7 @@ typedef struct {
   int version;            /* the driver's CUDA version: 12040 is 12.4 */
   size_t workspace_bytes; /* of cuBLAS, for each queue */
   uint64_t compile_ns;
-  char description[320];
+  char description[448];
   _Atomic CUresult fault; /* the first one that the device cannot recover from */
   _Atomic cuda_solver_state solver;
   pthread_mutex_t lock; /* guards the members below, and the begin and end of a queue's recording */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/cuda/compile.h"
 #include "backends/cuda/device.h"
 #include "backends/cuda/image.h"
 
@@ -11,7 +12,7 @@
 
 static const char *const kind_names[] = {
     [CUDA_IMAGE_CUBIN] = "cubin", [CUDA_IMAGE_PTX] = "ptx", [CUDA_IMAGE_SOURCE] = "nvrtc"};
-enum { KINDS = sizeof kind_names / sizeof kind_names[0] };
+enum { KINDS = sizeof kind_names / sizeof kind_names[0], WHY_BYTES = 448 };
 
 /* A device that is being given its kernels. */
 typedef struct {
@@ -19,7 +20,7 @@ typedef struct {
   const char *name;
   int capability;
   bool tries[KINDS];
-  char refusals[512]; /* what the driver answered to each image that it did not take */
+  char refusals[224]; /* what the driver answered to each image that it did not take */
 } loading;
 
 /* CDL_CUDA_KERNELS names one kind; else all are tried. */
@@ -39,7 +40,8 @@ static cdl_status choose_kinds(loading *l)
 /* Machine code serves its own major version from its minor on; PTX its capability and later ones. */
 static bool fits(const loading *l, const cuda_image *image)
 {
-  return l->tries[image->kind] && image->capability <= l->capability &&
+  return image->kind != CUDA_IMAGE_SOURCE && l->tries[image->kind] &&
+         image->capability <= l->capability &&
          (image->kind != CUDA_IMAGE_CUBIN || image->capability / 10 == l->capability / 10);
 }
 
@@ -85,36 +87,66 @@ static cdl_status load(loading *l, const void *bytes, const char *what, bool *ta
   return CDL_STATUS_OK;
 }
 
-static cdl_status refuse(const loading *l)
+/* Says why none of the build's own images serves. */
+static void explain(const loading *l, char why[WHY_BYTES])
 {
   const int version = l->device->version, *release = cuda_image_release;
-  if (release[0] == 0)
-    return cuda_host->fail(CDL_STATUS_UNSUPPORTED,
-                           "this build has no kernels: nvcc was not found when it was made");
-  return cuda_host->fail(
-      CDL_STATUS_UNSUPPORTED,
-      "the driver (CUDA %d.%d) takes no kernels of this build for %s, sm_%d; nvcc %d.%d made them, "
-      "so they need driver %d or newer (%s)",
-      version / 1000, version % 1000 / 10, l->name, l->capability, release[0], release[1],
-      cuda_least_driver(release[0]), l->refusals[0] != '\0' ? l->refusals : "none was tried");
+  if (!l->tries[CUDA_IMAGE_CUBIN] && !l->tries[CUDA_IMAGE_PTX])
+    snprintf(why, WHY_BYTES, "CDL_CUDA_KERNELS wants the kernels compiled here");
+  else if (release[0] == 0)
+    snprintf(why, WHY_BYTES, "nvcc was not found when this build was made, so it has no kernels");
+  else
+    snprintf(why, WHY_BYTES,
+             "the driver (CUDA %d.%d) takes no kernels of this build for %.64s, sm_%d; nvcc %d.%d "
+             "made them, so they need driver %d or newer (%s)",
+             version / 1000, version % 1000 / 10, l->name, l->capability, release[0], release[1],
+             cuda_least_driver(release[0]), l->refusals[0] != '\0' ? l->refusals : "none fits");
+}
+
+static cdl_status load_from_build(loading *l, bool *taken)
+{
+  *taken = false;
+  for (int i = 0; i < cuda_image_count && !*taken; i++) {
+    const cuda_image *image = &cuda_images[i];
+    char what[64];
+    if (!fits(l, image))
+      continue;
+    snprintf(what, sizeof what, "%s_%d",
+             image->kind == CUDA_IMAGE_CUBIN ? "machine code for sm" : "PTX of compute",
+             image->capability);
+    CDL_TRY(load(l, image->bytes, what, taken));
+  }
+  return CDL_STATUS_OK;
+}
+
+/* A kept image that the driver refuses is damaged, or of another driver: it is compiled again. */
+static cdl_status load_compiled(loading *l, const char *why)
+{
+  for (bool again = false;; again = true) {
+    cuda_compiled compiled;
+    bool taken = false;
+    CDL_TRY(cuda_compile(l->device->version, l->capability, why, again, &compiled));
+    l->refusals[0] = '\0';
+    const cdl_status status = load(l, compiled.image, compiled.what, &taken);
+    free(compiled.image);
+    if (status != CDL_STATUS_OK || taken)
+      return status;
+    if (!compiled.kept)
+      return cuda_host->fail(CDL_STATUS_UNSUPPORTED, "%s; the driver refuses NVRTC's too: %s", why,
+                             l->refusals);
+  }
 }
 
 static cdl_status load_first(loading *l)
 {
-  for (int i = 0; i < cuda_image_count; i++) {
-    const cuda_image *image = &cuda_images[i];
-    char what[64];
-    bool taken;
-    if (!fits(l, image) || (image->kind == CUDA_IMAGE_SOURCE && cuda_image_release[0] != 0))
-      continue;
-    snprintf(what, sizeof what, "%s %s_%d",
-             image->kind == CUDA_IMAGE_CUBIN ? "machine code for" : "PTX of",
-             image->kind == CUDA_IMAGE_CUBIN ? "sm" : "compute", image->capability);
-    CDL_TRY(load(l, image->bytes, what, &taken));
-    if (taken)
-      return CDL_STATUS_OK;
-  }
-  return refuse(l);
+  char why[WHY_BYTES];
+  bool taken;
+  CDL_TRY(load_from_build(l, &taken));
+  if (taken)
+    return CDL_STATUS_OK;
+  explain(l, why);
+  return l->tries[CUDA_IMAGE_SOURCE] ? load_compiled(l, why)
+                                     : cuda_host->fail(CDL_STATUS_UNSUPPORTED, "%s", why);
 }
 
 /* ---- Its functions ---- */

@@ -32,7 +32,9 @@
   X(cublasGemmAlgo_t, int)                          \
   X(cusolverDnHandle_t, struct cusolverDnContext *) \
   X(cusolverStatus_t, int)                          \
-  X(cusolverEigMode_t, int)
+  X(cusolverEigMode_t, int)                         \
+  X(nvrtcProgram, struct _nvrtcProgram *)           \
+  X(nvrtcResult, int)
 
 #ifndef CUDA_TYPES_ARE_THE_VENDORS
 #define CUDA_TYPE(name, is) typedef is name;
@@ -115,7 +117,16 @@ CUDA_TYPES(CUDA_TYPE)
   X(CUSOLVER_STATUS_MATRIX_TYPE_NOT_SUPPORTED, 8)           \
   X(CUSOLVER_STATUS_NOT_SUPPORTED, 9)                       \
   X(CUSOLVER_EIG_MODE_NOVECTOR, 0)                          \
-  X(CUSOLVER_EIG_MODE_VECTOR, 1)
+  X(CUSOLVER_EIG_MODE_VECTOR, 1)                            \
+  X(NVRTC_SUCCESS, 0)                                       \
+  X(NVRTC_ERROR_OUT_OF_MEMORY, 1)                           \
+  X(NVRTC_ERROR_PROGRAM_CREATION_FAILURE, 2)                \
+  X(NVRTC_ERROR_INVALID_INPUT, 3)                           \
+  X(NVRTC_ERROR_INVALID_PROGRAM, 4)                         \
+  X(NVRTC_ERROR_INVALID_OPTION, 5)                          \
+  X(NVRTC_ERROR_COMPILATION, 6)                             \
+  X(NVRTC_ERROR_BUILTIN_OPERATION_FAILURE, 7)               \
+  X(NVRTC_ERROR_INTERNAL_ERROR, 11)
 
 #ifndef CUDA_TYPES_ARE_THE_VENDORS
 enum {

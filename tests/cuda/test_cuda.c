@@ -1,8 +1,6 @@
 /* The CUDA backend's host code, on the emulator: devices, memory, transfers, recorded work, foreign
  * objects, errors. What the ops compute is the conformance suite's. */
 #include <check.h>
-#include <dlfcn.h>
-#include <limits.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -12,6 +10,7 @@
 #include "backends/cuda/types.h"
 #include "condlora/backend.h"
 #include "condlora/log.h"
+#include "tests/cuda/emulated.h"
 #include "tests/run_suite.h"
 
 static cdl_backend *backend;
@@ -19,35 +18,10 @@ static cdl_queue *queue;
 
 /* ---- The emulator ---- */
 
-static void *emulator_symbol(const char *library, const char *name)
-{
-  char path[PATH_MAX];
-  snprintf(path, sizeof path, "%s/%s", getenv("CDL_CUDA_LIBRARIES"), library);
-  void *opened = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  ck_assert_msg(opened != NULL, "%s", dlerror());
-  void *symbol = dlsym(opened, name);
-  ck_assert_msg(symbol != NULL, "%s", dlerror());
-  return symbol;
-}
-
 /* A local variable of this name: a function of the emulated driver. */
 #define DRIVER(name, parameters) \
   CUresult(*name) parameters;    \
-  *(void **)(void *)&name = emulator_symbol("libcuda.so.1", #name)
-
-static void fail_at(const char *what, uint64_t k)
-{
-  void (*called)(const char *, uint64_t);
-  *(void **)(void *)&called = emulator_symbol("libcuda.so.1", "emulator_fail_at");
-  called(what, k);
-}
-
-static int emulator_count(const char *name)
-{
-  int (*called)(void);
-  *(void **)(void *)&called = emulator_symbol("libcuda.so.1", name);
-  return called();
-}
+  *(void **)(void *)&name = emulated_symbol(#name)
 
 /* ---- Opening and closing ---- */
 
@@ -63,8 +37,8 @@ static void close_it(void)
 {
   cdl_queue_destroy(queue);
   ck_assert_msg(cdl_backend_close(backend) == CDL_STATUS_OK, "%s", cdl_error_message());
-  ck_assert_int_eq(emulator_count("emulator_leaks"), 0);
-  ck_assert_int_eq(emulator_count("emulator_violations"), 0);
+  ck_assert_int_eq(emulated_count("emulator_leaks"), 0);
+  ck_assert_int_eq(emulated_count("emulator_violations"), 0);
 }
 
 static void assert_message(const char *word)
@@ -507,7 +481,7 @@ START_TEST(errors_name_call_and_code)
 {
   open_with("cuda", CDL_PRECISION_FP32);
   cdl_buffer *x = buffer_of(400);
-  fail_at("cuLaunchKernel", 1);
+  emulated_fail_at("cuLaunchKernel", 1);
   fill(vector(x, 100), 1);
   ck_assert_int_eq(cdl_queue_status(queue), CDL_STATUS_DEVICE);
   assert_message("fill");
@@ -515,7 +489,7 @@ START_TEST(errors_name_call_and_code)
   assert_message("(701)");
   cdl_queue_destroy(queue);
   ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
-  fail_at("cublasGemmStridedBatchedEx", 1);
+  emulated_fail_at("cublasGemmStridedBatchedEx", 1);
   const cdl_tensor a = cdl_tensor_2d(x, CDL_DTYPE_F32, 0, 3, 3),
                    b = cdl_tensor_2d(x, CDL_DTYPE_F32, 9, 3, 3);
   cdl_gemm(queue, CDL_ARGS(gemm, .out = cdl_tensor_2d(x, CDL_DTYPE_F32, 18, 3, 3), .a = a, .b = b,
@@ -533,7 +507,7 @@ START_TEST(lasting_faults_stay)
   open_with("cuda", CDL_PRECISION_FP32);
   cdl_buffer *x = buffer_of(400), *none = NULL;
   cdl_queue *other = NULL;
-  fail_at("late", 1);
+  emulated_fail_at("late", 1);
   fill(vector(x, 100), 1);
   ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_DEVICE);
   assert_message("CUDA_ERROR_ILLEGAL_ADDRESS (700)");
@@ -543,11 +517,11 @@ START_TEST(lasting_faults_stay)
   assert_message("CUDA_ERROR_ILLEGAL_ADDRESS (700)");
   ck_assert_int_eq(cdl_buffer_create(backend, 4, &none), CDL_STATUS_DEVICE);
   assert_message("the device failed before");
-  fail_at("*", 0);
+  emulated_fail_at("*", 0);
   cdl_buffer_destroy(x);
   cdl_queue_destroy(queue);
   ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
-  ck_assert_int_eq(emulator_count("emulator_violations"), 0);
+  ck_assert_int_eq(emulated_count("emulator_violations"), 0);
 }
 END_TEST
 
@@ -679,19 +653,19 @@ static void use_everything(cdl_precision precision)
 START_TEST(every_call_may_fail)
 {
   const char *(*failed_call)(void);
-  *(void **)(void *)&failed_call = emulator_symbol("libcuda.so.1", "emulator_failed_call");
+  *(void **)(void *)&failed_call = emulated_symbol("emulator_failed_call");
   const cdl_precision precision = _i == 0 ? CDL_PRECISION_FP32 : CDL_PRECISION_BF16;
   cdl_log_to(note_warning, NULL);
   for (uint64_t k = 1;; k++) {
     complaints = 0;
     complaint[0] = '\0';
-    fail_at("*", k);
+    emulated_fail_at("*", k);
     use_everything(precision);
     const char *failed = failed_call();
-    ck_assert_msg(emulator_count("emulator_leaks") == 0, "call %lu, %s: left behind: %d; %s",
+    ck_assert_msg(emulated_count("emulator_leaks") == 0, "call %lu, %s: left behind: %d; %s",
                   (unsigned long)k, failed != NULL ? failed : "none",
-                  emulator_count("emulator_leaks"), complaint);
-    ck_assert_msg(emulator_count("emulator_violations") == 0, "call %lu, %s", (unsigned long)k,
+                  emulated_count("emulator_leaks"), complaint);
+    ck_assert_msg(emulated_count("emulator_violations") == 0, "call %lu, %s", (unsigned long)k,
                   failed != NULL ? failed : "none");
     if (failed == NULL) {
       ck_assert_msg(complaints == 0, "without a failure: %s", complaint);
@@ -702,7 +676,7 @@ START_TEST(every_call_may_fail)
     ck_assert_msg(complaints > 0 || strcmp(failed, "cuMemAlloc_v2") == 0,
                   "call %lu, %s, fails unnoticed", (unsigned long)k, failed);
   }
-  fail_at("*", 0);
+  emulated_fail_at("*", 0);
   cdl_log_to(NULL, NULL);
 }
 END_TEST

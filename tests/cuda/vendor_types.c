@@ -2,6 +2,7 @@
 #include <cublas_v2.h>
 #include <cuda.h>
 #include <cusolverDn.h>
+#include <nvrtc.h>
 
 #define CUDA_TYPES_ARE_THE_VENDORS
 #include "backends/cuda/types.h"

@@ -19,6 +19,9 @@ static struct {
   fail_mode mode;
   char name[64];
   uint64_t left;
+  bool on;       /* every call from then on fails too */
+  bool recorded; /* only calls while a stream records count */
+  int code;
   const char *failed_call;
 } request;
 
@@ -40,8 +43,15 @@ uint64_t emulator_random(void)
 
 /* ---- Calls ---- */
 
-static void set_request(const char *what, uint64_t k)
+static const char recorded_prefix[] = "recorded ";
+
+static void set_request(const char *what, uint64_t k, int code, bool on)
 {
+  request.recorded = strncmp(what, recorded_prefix, strlen(recorded_prefix)) == 0;
+  if (request.recorded)
+    what += strlen(recorded_prefix);
+  request.code = code;
+  request.on = on;
   request.mode = k == 0                      ? FAIL_NONE
                  : strcmp(what, "*") == 0    ? FAIL_ANY
                  : strcmp(what, "late") == 0 ? FAIL_LATE
@@ -59,20 +69,25 @@ static void read_environment(void)
     seed = strtoull(text, NULL, 10);
   random_state = seed;
   const char *fail = getenv("CUDA_EMULATOR_FAIL");
-  const char *colon = fail != NULL ? strrchr(fail, ':') : NULL;
+  const char *colon = fail != NULL ? strchr(fail, ':') : NULL;
   if (colon == NULL)
     return;
-  char what[64];
+  char what[64], *end;
   snprintf(what, sizeof what, "%.*s", (int)(colon - fail), fail);
-  set_request(what, strtoull(colon + 1, NULL, 10));
+  const uint64_t k = strtoull(colon + 1, &end, 10);
+  const bool on = *end == '+';
+  end += on;
+  set_request(what, k, *end == ':' ? (int)strtol(end + 1, NULL, 10) : 0, on);
 }
 
 static bool is_requested(const char *name)
 {
   const bool counts =
       request.mode == FAIL_ANY || (request.mode == FAIL_NAMED && strcmp(request.name, name) == 0);
-  if (!counts || request.left == 0 || --request.left > 0)
+  if (!counts || request.left == 0 || (request.recorded && !stream_any_capturing()) ||
+      --request.left > 0)
     return false;
+  request.left += request.on;
   request.failed_call = name;
   return true;
 }
@@ -87,7 +102,7 @@ emulator_call emulator_enter(const char *name)
   calls++;
   if (emulator_random() % STIR_ONE_IN == 0)
     stream_stir();
-  return (emulator_call){.fails = is_requested(name)};
+  return (emulator_call){.fails = is_requested(name), .code = request.code};
 }
 
 void emulator_leave(emulator_call *call)
@@ -141,15 +156,11 @@ void emulator_fault_clear(void)
 /* ---- Objects ---- */
 
 static const char *const kind_names[OBJECT_KINDS] = {
-    [OBJECT_CONTEXT] = "context",
-    [OBJECT_STREAM] = "stream",
-    [OBJECT_EVENT] = "event",
-    [OBJECT_MODULE] = "module",
-    [OBJECT_FUNCTION] = "function",
-    [OBJECT_GRAPH] = "graph",
-    [OBJECT_GRAPH_EXEC] = "executable graph",
-    [OBJECT_BLAS] = "cuBLAS handle",
-    [OBJECT_SOLVER] = "cuSOLVER handle",
+    [OBJECT_CONTEXT] = "context",       [OBJECT_STREAM] = "stream",
+    [OBJECT_PROGRAM] = "NVRTC program", [OBJECT_EVENT] = "event",
+    [OBJECT_MODULE] = "module",         [OBJECT_FUNCTION] = "function",
+    [OBJECT_GRAPH] = "graph",           [OBJECT_GRAPH_EXEC] = "executable graph",
+    [OBJECT_BLAS] = "cuBLAS handle",    [OBJECT_SOLVER] = "cuSOLVER handle",
 };
 
 /* Slot i has the handle 16 (given before + i + 1): small numbers, which no page backs. */
@@ -266,7 +277,14 @@ static int count_leaks(bool print)
 EMULATOR_EXPORT void emulator_fail_at(const char *what, uint64_t k)
 {
   pthread_mutex_lock(&lock);
-  set_request(what, k);
+  set_request(what, k, 0, false);
+  pthread_mutex_unlock(&lock);
+}
+
+EMULATOR_EXPORT void emulator_answer(const char *what, uint64_t k, int code, bool from_then_on)
+{
+  pthread_mutex_lock(&lock);
+  set_request(what, k, code, from_then_on);
   pthread_mutex_unlock(&lock);
 }
 

@@ -3,16 +3,25 @@
  *
  *   CUDA_EMULATOR_SEED=N       of every random choice; 1 without it
  *   CUDA_EMULATOR_FAIL=WHAT:K  the K-th call fails, from 1: of the function WHAT, or of all with
- *                              "*"; "late": the K-th piece of work faults when it runs
+ *                              "*"; "late": the K-th piece of work faults when it runs; "recorded
+ *                              WHAT": only calls while a stream records count. K+: so do all
+ *                              later ones. WHAT:K:CODE: with this code
  *   CUDA_EMULATOR_MEMORY=N     bytes of the device's memory
+ *   CUDA_EMULATOR_DEVICES=N    0 to 4 devices
+ *   CUDA_EMULATOR_CAPABILITY=N the compute capability: 80, which it is without it, is 8.0
+ *   CUDA_EMULATOR_DRIVER=N     the driver's CUDA version: 12040 is 12.4. It then takes only images
+ *                              that such a driver takes. Without it: 12000, which takes all
  *   CUDA_EMULATOR_STRICT=1     exit status 86 at the end of a program with violations or leaks */
 #ifndef CONDLORA_TESTS_CUDA_EMULATOR_CONTROL_H
 #define CONDLORA_TESTS_CUDA_EMULATOR_CONTROL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The K-th call from now on fails, of all ("*") or of one function; "late" as above; 0: none. */
 void emulator_fail_at(const char *what, uint64_t k);
+/* As emulator_fail_at, with this code, once or from then on; "recorded WHAT" as above. */
+void emulator_answer(const char *what, uint64_t k, int code, bool from_then_on);
 /* The name of the call that failed on request, since emulator_fail_at; NULL: none has. */
 const char *emulator_failed_call(void);
 /* Calls, and pieces of work that ran, since the last emulator_fail_at. */

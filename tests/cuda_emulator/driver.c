@@ -5,7 +5,6 @@
 #include "tests/cuda_emulator/emulator.h"
 
 enum {
-  DRIVER_VERSION = 12000,
   MULTIPROCESSORS = 4,
   ITEMS_OF_MULTIPROCESSOR = 64,
   MAX_GROUPS_X = 0x7fffffff,
@@ -28,7 +27,7 @@ CUresult cuInit(unsigned int flags)
 CUresult cuDriverGetVersion(int *version)
 {
   ENTER_OR(CUDA_ERROR_UNKNOWN);
-  *version = DRIVER_VERSION;
+  *version = setting_driver();
   return CUDA_SUCCESS;
 }
 
@@ -104,9 +103,10 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice
     *value = ITEMS_OF_MULTIPROCESSOR;
     break;
   case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
-    *value = 8;
+    *value = setting_capability() / 10;
     break;
   case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
+    *value = setting_capability() % 10;
     break;
   default:
     emulator_violation("cuDeviceGetAttribute: attribute %d is not emulated", attribute);
@@ -147,6 +147,17 @@ CUresult cuCtxPopCurrent_v2(CUcontext *popped)
   return this_call.fails ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
 }
 
+/* NVIDIA's own NVRTC, where a test compiles with it, asks every driver of its process for a table of
+ * functions that no header describes. A table begins with its bytes; this one has no functions. */
+EMULATOR_EXPORT CUresult cuGetExportTable(const void **table, const void *id);
+CUresult cuGetExportTable(const void **table, const void *id)
+{
+  static const size_t empty[8] = {sizeof(size_t)};
+  (void)id;
+  *table = empty;
+  return CUDA_SUCCESS;
+}
+
 /* ---- Modules and kernels ---- */
 
 typedef struct {
@@ -154,7 +165,7 @@ typedef struct {
   const emulated_kernel *kernel;
 } function_object;
 
-/* Whatever the image: the kernels are compiled in. */
+/* The kernels are compiled in, whatever the image. */
 CUresult cuModuleLoadData(CUmodule *module, const void *image)
 {
   ENTER_OR(CUDA_ERROR_OUT_OF_MEMORY);
@@ -162,6 +173,7 @@ CUresult cuModuleLoadData(CUmodule *module, const void *image)
   CHECK(stream_check_no_capture());
   if (image == NULL)
     return CUDA_ERROR_INVALID_VALUE;
+  CHECK(image_judge(image));
   *module = object_create(OBJECT_MODULE, 1, NULL);
   return CUDA_SUCCESS;
 }

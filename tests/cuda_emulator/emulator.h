@@ -18,6 +18,8 @@
 #include "backends/cuda/types.h"
 #include "tests/cuda_emulator/kernel_list.h"
 
+enum { EMULATOR_MAX_DEVICES = 4 };
+
 /* Codes of the driver that the backend has no name for. */
 enum {
   ERROR_CONTEXT_IS_DESTROYED = 709,
@@ -39,7 +41,8 @@ enum {
 /* ---- Calls ---- */
 
 typedef struct {
-  bool fails; /* on request: the call returns its library's error */
+  bool fails; /* on request: the call returns `code`, or an error of its library */
+  int code;   /* 0: none is requested */
 } emulator_call;
 
 /* Takes the lock, counts the call and lets some earlier work run. `name` outlives the process. */
@@ -50,10 +53,10 @@ void emulator_leave(emulator_call *call);
  * fail: one that destroys does its work, as the vendor's do, so that nothing is left behind. */
 #define ENTER() \
   __attribute__((cleanup(emulator_leave))) emulator_call this_call = emulator_enter(__func__)
-#define ENTER_OR(code) \
-  ENTER();             \
-  if (this_call.fails) \
-  return (code)
+#define ENTER_OR(usual) \
+  ENTER();              \
+  if (this_call.fails)  \
+  return (this_call.code != 0 ? this_call.code : (usual))
 
 /* Something that a device leaves undefined, or that is never right. */
 void emulator_violation(const char *format, ...) EMULATOR_PRINTF(1, 2);
@@ -77,6 +80,14 @@ uint64_t emulator_random(void);
       return failed;                    \
   } while (0)
 
+/* ---- The device, as the environment describes it ---- */
+
+int setting_driver(void), setting_capability(void), setting_devices(void);
+/* What the emulated NVRTC's results begin with. */
+extern const char emulated_image[];
+/* The driver's answer to an image. */
+CUresult image_judge(const void *image);
+
 /* ---- The context ---- */
 
 void context_initialize(void);
@@ -93,7 +104,8 @@ CUresult context_pop(CUcontext *popped);
 typedef enum {
   OBJECT_CONTEXT,
   OBJECT_STREAM,
-  OBJECT_EVENT, /* from here on what context.c ends one by one */
+  OBJECT_PROGRAM, /* of NVRTC, outside all contexts */
+  OBJECT_EVENT,   /* from here on what context.c ends one by one */
   OBJECT_MODULE,
   OBJECT_FUNCTION,
   OBJECT_GRAPH,
@@ -159,6 +171,7 @@ stream *stream_find(CUstream handle);
 /* Takes the item over. An error where the stream's capture has been invalidated. */
 CUresult stream_enqueue(stream *target, work *item);
 bool stream_is_capturing(const stream *target);
+bool stream_any_capturing(void);
 void stream_invalidate_capture(stream *target);
 /* CUDA_SUCCESS, or the error of a call that no capture of this thread allows, which it ends. */
 CUresult stream_check_no_capture(void);

@@ -194,6 +194,14 @@ CUresult stream_enqueue(stream *target, work *item)
   return CUDA_SUCCESS;
 }
 
+bool stream_any_capturing(void)
+{
+  for (const stream *each = streams; each != NULL; each = each->next)
+    if (each->capture != CAPTURE_NONE)
+      return true;
+  return default_stream.capture != CAPTURE_NONE;
+}
+
 bool stream_is_capturing(const stream *target)
 {
   return target->capture != CAPTURE_NONE;
