@@ -13,7 +13,7 @@ typedef struct {
   bool quick, ops, cold, unrecorded;
   const char *backends; /* "cpu", "cpu,opencl:1", "all" */
   const char *precision, *clock, *format, *output, *plot, *shapes, *parameters;
-  const char *model, *task, *data, *lengths, *devices;
+  const char *model, *task, *data, *lengths, *devices, *measured;
   base_strings assume;
   int64_t threads, batch_size;
   double seconds; /* how long to measure the training step, or to tune; 0: the workload's default */

@@ -74,7 +74,7 @@ double bench_mann_whitney(const double *x, size_t n, const double *y, size_t m)
 
 /* ---- Reports ---- */
 
-static cdl_status read_report(const char *path, json_t **root)
+cdl_status bench_report_read(const char *path, json_t **root)
 {
   CDL_TRY(base_json_read(path, root));
   if (json_is_array(json_object_get(*root, "tables")))
@@ -275,9 +275,9 @@ cdl_status bench_compare_reports(const char *before, const char *after, FILE *fi
   comparison c = {.file = open_memstream(&text, &bytes)};
   if (c.file == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a comparison");
-  cdl_status status = read_report(before, &a);
+  cdl_status status = bench_report_read(before, &a);
   if (status == CDL_STATUS_OK)
-    status = read_report(after, &b);
+    status = bench_report_read(after, &b);
   if (status == CDL_STATUS_OK)
     status = cdl_context(compare_roots(&c, a, b), "%s and %s", before, after);
   if (fclose(c.file) != 0 && status == CDL_STATUS_OK)

@@ -2,6 +2,7 @@
 #ifndef CONDLORA_BENCH_COMPARE_H
 #define CONDLORA_BENCH_COMPARE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -9,6 +10,10 @@
 #include "condlora/status.h"
 
 enum { BENCH_EXIT_SLOWER = 3 };
+
+/* Reads a report that was written as JSON; the caller releases it with json_decref. Errors: those
+ * of the file; DATA if it is no report. */
+CDL_MUST_USE cdl_status bench_report_read(const char *path, json_t **root);
 
 /* Writes a line for each case in both JSON reports. `*slower` says whether a case of `after` is
  * slower by more than 3 % of the median with p < 0.01. Errors: those of the files; DATA if one is

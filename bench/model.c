@@ -1,10 +1,12 @@
 #include "bench/model.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/encoders.h"
+#include "bench/model_measured.h"
 #include "bench/model_times.h"
 #include "bench/op_times.h"
 #include "bench/products.h"
@@ -161,6 +163,7 @@ typedef struct {
   bench_assumptions assumptions[BENCH_MODEL_DEVICES];
   bool wanted[BENCH_MODEL_DEVICES];
   cdl_precision precision;
+  bench_measured measured;
 } modelling;
 
 static const char *bound_of(const op_sum *op)
@@ -178,6 +181,12 @@ static const char *bound_of(const op_sum *op)
       {"batch", "batch", BENCH_REPORT_COUNT}, {"length", "length", BENCH_REPORT_TEXT}, \
   {                                                                                    \
     "tokens", "tokens", BENCH_REPORT_COUNT                                             \
+  }
+
+#define MEASURED_COLUMNS                                          \
+  {"measured_ms", "measured ms", BENCH_REPORT_NUMBER},            \
+  {                                                               \
+    "measured_per_model", "measured / model", BENCH_REPORT_NUMBER \
   }
 
 typedef struct {
@@ -202,6 +211,13 @@ static void name_row(bench_report *r, const step_name *name)
   bench_report_number(r, "tokens", tokens_of(name));
 }
 
+/* Fills in what was measured, which is NAN where nothing was. */
+static void report_measured(bench_report *r, double measured_ms, double model_ms)
+{
+  bench_report_number(r, "measured_ms", measured_ms);
+  bench_report_number(r, "measured_per_model", measured_ms / model_ms);
+}
+
 static double peak_of(const modelling *m, int device)
 {
   const bench_assumptions *a = &m->assumptions[device];
@@ -220,6 +236,7 @@ static void report_step(const modelling *m, const step_sum *s, const step_name *
       {"flop", "Gflop", BENCH_REPORT_OPERATIONS},
       {"library_flop", "by cuBLAS", BENCH_REPORT_OPERATIONS},
       {"of_peak", "of peak", BENCH_REPORT_SHARE},
+      MEASURED_COLUMNS,
       {"memory_bytes", "device memory", BENCH_REPORT_BYTES}};
   bench_report *r = m->report;
   bench_report_use_table(r, "model", "model of a training step: no device was measured", columns,
@@ -231,6 +248,8 @@ static void report_step(const modelling *m, const step_sum *s, const step_name *
   bench_report_number(r, "flop", s->flop);
   bench_report_number(r, "library_flop", s->library_flop);
   bench_report_number(r, "of_peak", s->flop / s->seconds / peak_of(m, name->device));
+  if (m->measured.report != NULL)
+    report_measured(r, bench_measured_step(&m->measured, methods[name->method]), s->seconds * 1e3);
   bench_report_number(r, "memory_bytes", (double)name->memory_bytes);
 }
 
@@ -242,7 +261,8 @@ static void report_ops(const modelling *m, const step_sum *s, const step_name *n
                                                 {"launches", "launches", BENCH_REPORT_NUMBER},
                                                 {"op_ms", "model ms", BENCH_REPORT_NUMBER},
                                                 {"share", "share", BENCH_REPORT_SHARE},
-                                                {"bound", "bound by", BENCH_REPORT_TEXT}};
+                                                {"bound", "bound by", BENCH_REPORT_TEXT},
+                                                MEASURED_COLUMNS};
   bench_report *r = m->report;
   char title[96];
   snprintf(title, sizeof title, "model of a %s step by op: %s, batch %lld, length %s",
@@ -258,6 +278,9 @@ static void report_ops(const modelling *m, const step_sum *s, const step_name *n
     bench_report_number(r, "op_ms", op->seconds * 1e3);
     bench_report_number(r, "share", op->seconds / s->seconds);
     bench_report_text(r, "bound", bound_of(op));
+    if (m->measured.report != NULL)
+      report_measured(r, bench_measured_op(&m->measured, methods[name->method], op->label),
+                      op->seconds * 1e3);
   }
 }
 
@@ -282,7 +305,7 @@ static cdl_status run_method(const modelling *m, cdl_queue *queue, step_name nam
   finish(s);
   name.memory_bytes = bench_driver_peak_bytes();
   report_step(m, s, &name);
-  if (m->options->ops || strcmp(m->options->format, "json") == 0 ||
+  if (m->options->ops || m->measured.report != NULL || strcmp(m->options->format, "json") == 0 ||
       strcmp(m->options->format, "csv") == 0)
     report_ops(m, s, &name);
   return CDL_STATUS_OK;
@@ -314,6 +337,21 @@ static cdl_status open_and_run(const modelling *m, step_name name)
 
 /* ---- The command ---- */
 
+/* The measured steps are of about as many tokens. */
+static cdl_status check_measured(const modelling *m, const bench_encoder *encoder)
+{
+  const double tokens = encoder->batches.tokens / (double)encoder->batches.count;
+  if (m->measured.report == NULL)
+    return CDL_STATUS_OK;
+  const double theirs = bench_measured_tokens(&m->measured);
+  return fabs(theirs - tokens) <= 0.1 * tokens
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_DATA,
+                        "--measured: %s has steps of %.0f tokens, the model of %.0f: give the "
+                        "measurement's --batch-size and --lengths",
+                        m->measured.path, theirs, tokens);
+}
+
 static cdl_status run_size(modelling *m, const bench_shapes *shapes, const batch_size *size)
 {
   bench chosen = {.options = *m->options, .shapes = shapes};
@@ -321,6 +359,8 @@ static cdl_status run_size(modelling *m, const bench_shapes *shapes, const batch
   chosen.options.batch_size = size->examples;
   chosen.options.lengths = size->lengths;
   cdl_status status = bench_encoder_choose(&chosen, &encoder);
+  if (status == CDL_STATUS_OK)
+    status = check_measured(m, &encoder);
   for (int method = 0; status == CDL_STATUS_OK && method < METHODS; method++)
     for (int d = 0; status == CDL_STATUS_OK && d < BENCH_MODEL_DEVICES; d++)
       if (m->wanted[d])
@@ -378,6 +418,24 @@ static cdl_status choose_devices(modelling *m)
   return CDL_STATUS_OK;
 }
 
+/* Models the device that was measured, unless --devices names one. */
+static cdl_status choose_measured(modelling *m)
+{
+  const bench_options *o = m->options;
+  if (o->measured == NULL)
+    return CDL_STATUS_OK;
+  CDL_TRY(bench_measured_read(o->measured, o->precision, &m->measured));
+  const int device = bench_measured_device(&m->measured);
+  if (o->devices == NULL && device < 0)
+    return cdl_fail(CDL_STATUS_DATA,
+                    "--measured: %s is of no device that the model knows; --devices says which it "
+                    "is like",
+                    o->measured);
+  for (int d = 0; o->devices == NULL && d < BENCH_MODEL_DEVICES; d++)
+    m->wanted[d] = d == device;
+  return CDL_STATUS_OK;
+}
+
 /* Two sizes without options: a small batch of sentence pairs, and a full one. */
 static size_t sizes_of(const bench_options *o, batch_size sizes[SIZES_MOST])
 {
@@ -399,6 +457,7 @@ static cdl_status run(modelling *m, const bench_shapes *shapes)
   const size_t count = sizes_of(o, sizes);
   CDL_TRY(choose_devices(m));
   CDL_TRY(cdl_precision_find(o->precision, &m->precision));
+  CDL_TRY(choose_measured(m));
   bench_report_fact(m->report, "version", cdl_version());
   bench_report_fact(m->report, "model", "no device was measured");
   bench_report_fact(m->report, "precision", o->precision);
@@ -418,6 +477,7 @@ cdl_status bench_model(const bench_options *options)
   bench_report_begin(&r);
   modelling m = {.options = options, .report = &r};
   const cdl_status status = run(&m, &shapes);
+  bench_measured_release(&m.measured);
   bench_report_release(&r);
   bench_shapes_release(&shapes);
   return status;

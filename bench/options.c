@@ -11,7 +11,7 @@
 const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm",      "svd",   "elementwise",
                                                            "attention", "train", "inference"};
 
-enum { OPTIONS = 23, OPERANDS_MOST = 32 };
+enum { OPTIONS = 24, OPERANDS_MOST = 32 };
 
 /* The command line and the variables it is read into. */
 typedef struct {
@@ -78,6 +78,9 @@ static void list_options(bench_command *c, base_option list[OPTIONS])
       BASE_OPTION(STRINGS, "assume", &o->assume, "NAME=VALUE",
                   "model: change what is assumed of all devices, or with h200.NAME=VALUE of one; "
                   "may be given several times"),
+      BASE_OPTION(STRING, "measured", &o->measured, "FILE",
+                  "model: compare with what bench-condlora train --ops --format json measured on "
+                  "a device with the same batches"),
       BASE_OPTION(FLAG, "unrecorded", &o->unrecorded, NULL, "model: launch a step piece by piece"),
       BASE_OPTION(PAIR, "compare", c->compare, "A B",
                   "compare two JSON reports: list the cases of B that are slower or faster than "
@@ -176,8 +179,10 @@ static cdl_status check(const bench_command *c)
                     "--model and --shapes large both say which encoder: give one");
   if (o->parameters != NULL && !c->tune)
     return cdl_fail(CDL_STATUS_USAGE, "--parameters is for tune only");
-  if (!c->model && (o->devices != NULL || o->assume.count > 0 || o->unrecorded))
-    return cdl_fail(CDL_STATUS_USAGE, "--devices, --assume and --unrecorded are for model only");
+  if (!c->model &&
+      (o->devices != NULL || o->assume.count > 0 || o->measured != NULL || o->unrecorded))
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--devices, --assume, --measured and --unrecorded are for model only");
   if (c->tune || c->model)
     return c->tune ? check_tuning(c) : check_model(c);
   if (o->plot != NULL) {

@@ -264,6 +264,40 @@ def model(*more):
     return json.loads(run("model", "--model", MODEL, "--batch-size", str(BATCH), "--lengths", str(LENGTH), "--format", "json", *more))
 
 
+def check_measured(steps, ops):
+    """A report whose device takes twice and thrice what the model says."""
+    tokens = BATCH * LENGTH
+    tables = [{"name": "backends", "rows": [{"name": "cuda", "device": "NVIDIA H200, sm_90"}]}, {"name": "train", "rows": []}]
+    for row in steps:
+        if row["device"] == "h200":
+            seconds = 2e-3 * row["step_ms"]
+            tables[1]["rows"].append({"backend": "cuda", "name": row["method"] + " step", "median_s": seconds, "tokens_per_s": tokens / seconds})
+    for method, title in (("lora", "LoRA"), ("condlora", "CondLoRA")):
+        tables.append({"name": "train-ops", "title": f"train: ops of a {title} step", "rows": [
+            {"backend": "cuda", "op": op["op"], "seconds": 3e-3 * op["op_ms"]}
+            for op in ops if op["device"] == "h200" and op["method"] == method and op["op"] != "clip_norm 1"]})
+    measured = {"precision": "bf16", "tables": tables}
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "measured.json"
+        path.write_text(json.dumps(measured))
+        report = model("--measured", str(path))
+        assert [row["device"] for row in rows_of(report, "model")] == ["h200", "h200"], report
+        assert all(math.isclose(row["measured_per_model"], 2, rel_tol=1e-9) for row in rows_of(report, "model")), report
+        rows = [row for table in report["tables"] if table["name"] == "model-ops" for row in table["rows"]]
+        assert all(math.isclose(row["measured_per_model"], 3, rel_tol=1e-9) for row in rows if row["op"] != "clip_norm 1"), rows
+        assert sum("measured_ms" not in row for row in rows) == 2, rows
+        arguments = ["model", "--model", MODEL, "--batch-size", str(BATCH), "--measured", str(path)]
+        run(*arguments, "--lengths", str(2 * LENGTH), status=1)  # other batches
+        run(*arguments, "--lengths", str(LENGTH), "--precision", "fp32", status=1)
+        tables[0]["rows"][0]["device"] = "condlora CUDA emulator"
+        path.write_text(json.dumps(measured))
+        run(*arguments, "--lengths", str(LENGTH), status=1)
+        run(*arguments, "--lengths", str(LENGTH), "--devices", "a100")
+        del tables[1]
+        path.write_text(json.dumps(measured))
+        run(*arguments, "--lengths", str(LENGTH), status=1)
+
+
 def check_model():
     """The model's figures follow from its assumptions; its operations are as many as arithmetic says."""
     config = json.loads((pathlib.Path(MODEL) / "config.json").read_text())
@@ -303,6 +337,7 @@ def check_model():
     assert slow["recorded"] == "no"
     for a, b in zip([row for row in steps if row["device"] == "a100"], rows_of(slow, "model")):
         assert a["launches"] <= b["step_ms"] <= 1.01 * a["launches"] + a["step_ms"] and a["launches"] == b["launches"], (a, b)
+    check_measured(steps, ops)
     usual = run("model", "--model", MODEL, "--devices", "a100", "--ops", "--precision", "fp32")
     assert usual.count("model of a") == 5 and "no device was measured" in usual, usual
     for wrong in (["gemm"], ["tune"], ["--backend", "cpu"], ["--devices", "b200"], ["--devices", ""], ["--assume", "x=1"],
