@@ -196,7 +196,7 @@ void cuda_api_give(const cuda_functions *functions)
 {
   pthread_mutex_lock(&lock);
   cuda_api = *functions;
-  driver = blas = &cuda_api;
+  driver = opened[BLAS] = &cuda_api;
   pthread_mutex_unlock(&lock);
 }
 
