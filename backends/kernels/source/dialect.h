@@ -73,7 +73,14 @@ typedef unsigned char u8;
 #define SHUFFLE_XOR(x, mask) __shfl_xor_sync(0xffffffffu, x, mask)
 typedef uint4 quad;
 #define LOAD_QUAD(from) (*(const quad *)(from))
-#define STORE_QUAD(to, x) (*(quad *)(to) = (x))
+/* In PTX, because nvcc cuts some assignments of a uint4 into four stores. */
+FUNCTION void STORE_QUAD(void *to, quad x)
+{
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};"
+               :
+               : "l"(__cvta_generic_to_global(to)), "r"(x.x), "r"(x.y), "r"(x.z), "r"(x.w)
+               : "memory");
+}
 FUNCTION u32 pack_bf16(float low, float high)
 {
   u32 both;
