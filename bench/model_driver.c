@@ -491,6 +491,7 @@ static const cuda_functions functions = {
 #define COUNT_cuda(name) count_##name
 #define COUNT_cublas(name) count_##name
 #define COUNT_cusolver(name) NULL /* training decomposes nothing */
+#define COUNT_nvrtc(name) NULL    /* the kernels are there */
 #define FUNCTION(library, result, name, parameters) .name = COUNT_##library(name),
 #include "backends/cuda/api.def"
 #undef FUNCTION

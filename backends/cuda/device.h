@@ -65,8 +65,8 @@ cdl_status cuda_open(const char *device_name, const cdl_open_options *options, v
 void cuda_close(void *device);
 const char *cuda_description(void *device);
 /* Gives the device its kernels: the first image of the build that the driver takes for this compute
- * capability (80 is 8.0). `name` is the device's, for messages. Errors: UNSUPPORTED, naming what the
- * images need and what the driver answered. */
+ * capability (80 is 8.0). `name` is the device's, for messages. Errors: UNSUPPORTED, naming what
+ * the images need and what the driver answered. */
 CDL_MUST_USE cdl_status cuda_load_kernels(cuda_device *device, const char *name, int capability);
 uint64_t cuda_compile_nanoseconds(void *device);
 bool cuda_supports(void *device, cdl_op op, const void *args);

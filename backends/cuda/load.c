@@ -37,7 +37,8 @@ static cdl_status choose_kinds(loading *l)
                                "CDL_CUDA_KERNELS: '%s', expected cubin, ptx or nvrtc", text);
 }
 
-/* Machine code serves its own major version from its minor on; PTX its capability and later ones. */
+/* Machine code serves its own major version from its minor on; PTX its capability and later ones.
+ */
 static bool fits(const loading *l, const cuda_image *image)
 {
   return image->kind != CUDA_IMAGE_SOURCE && l->tries[image->kind] &&

@@ -147,8 +147,9 @@ CUresult cuCtxPopCurrent_v2(CUcontext *popped)
   return this_call.fails ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
 }
 
-/* NVIDIA's own NVRTC, where a test compiles with it, asks every driver of its process for a table of
- * functions that no header describes. A table begins with its bytes; this one has no functions. */
+/* NVIDIA's own NVRTC, where a test compiles with it, asks every driver of its process for a table
+ * of functions that no header describes. A table begins with its bytes; this one has no functions.
+ */
 EMULATOR_EXPORT CUresult cuGetExportTable(const void **table, const void *id);
 CUresult cuGetExportTable(const void **table, const void *id)
 {
