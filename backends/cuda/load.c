@@ -175,9 +175,11 @@ cdl_status cuda_load_kernels(cuda_device *device, const char *name, int capabili
     CDL_TRY(find_function(device, (kernel_id)i, &group));
     if (device->common.group_size == 0)
       device->common.group_size = group;
-    if (group < 1 || (group & (group - 1)) != 0 || group != device->common.group_size)
+    const int own = kernel_list[i].group_size;
+    const int expected = own > 0 ? own : device->common.group_size;
+    if (group < 1 || (group & (group - 1)) != 0 || group != expected)
       return cuda_host->fail(CDL_STATUS_DEVICE, "the kernel %s takes groups of %d, expected %d",
-                             kernel_list[i].name, group, device->common.group_size);
+                             kernel_list[i].name, group, expected);
   }
   return CDL_STATUS_OK;
 }

@@ -142,6 +142,12 @@ static cdl_status launch_failed(cuda_device *device, const kernel_launch *launch
   return cuda_answer(device, call, answer);
 }
 
+static unsigned int group_size(const cuda_device *device, kernel_id kernel)
+{
+  const int own = kernel_list[kernel].group_size;
+  return (unsigned int)(own > 0 ? own : device->common.group_size);
+}
+
 cdl_status cuda_launch(kernel_queue *given, const kernel_launch *launch)
 {
   const cuda_queue *queue = (const cuda_queue *)given;
@@ -157,8 +163,8 @@ cdl_status cuda_launch(kernel_queue *given, const kernel_launch *launch)
   CDL_TRY(cuda_enter(device));
   const CUresult answer = cuda_api.cuLaunchKernel(
       device->functions[launch->kernel], extent(launch->groups[0]), extent(launch->groups[1]),
-      extent(launch->groups[2]), (unsigned int)device->common.group_size, 1, 1, 0, queue->stream,
-      parameters, NULL);
+      extent(launch->groups[2]), group_size(device, launch->kernel), 1, 1, 0, queue->stream, parameters,
+      NULL);
   return cuda_leave(device,
                     answer == CUDA_SUCCESS ? CDL_STATUS_OK : launch_failed(device, launch, answer));
 }

@@ -1,4 +1,4 @@
-/* attention and attention_grad: see source/attention.cl. */
+/* attention and attention_grad: see source/attention.cl, and for BF16 source/tensor/. */
 #include "backends/kernels/attention.h"
 
 #include <limits.h>
@@ -26,6 +26,12 @@ static head_kernels kernels_for(int64_t depth)
                             of_128 = HEAD_KERNELS(128);
 #undef HEAD_KERNELS
   return depth <= 32 ? of_32 : depth <= 64 ? of_64 : of_128;
+}
+
+/* Of BF16: by head size, in steps of 32. */
+static kernel_id tensor_kernel(kernel_id narrowest, int64_t depth)
+{
+  return (kernel_id)((int)narrowest + (int)((depth - 1) / 32));
 }
 
 bool attention_fits(const cdl_tensor *out, int32_t heads)
@@ -58,6 +64,25 @@ static attention_parameters parameters_of(const cdl_packing *packing, const cdl_
                                 .scale = scale};
 }
 
+/* Whether rows of BF16 begin at multiples of 16 bytes, and heads within them too. */
+static bool is_wide(const cdl_tensor *x, int64_t depth)
+{
+  enum { ELEMENTS = 8 };
+  return x->offset % ELEMENTS == 0 && x->stride[2] % ELEMENTS == 0 && depth % ELEMENTS == 0;
+}
+
+/* One per tile of BF16 rows. */
+static cdl_status tensor_groups(kernel_queue *q, const attention_parameters *p, int64_t *groups)
+{
+  enum { ROWS = 64 };
+  *groups = at_least(divide_up(p->longest, ROWS), 1) * p->heads * (p->sequences + 1);
+  if (*groups > INT_MAX)
+    return q->device->driver->host()->fail(CDL_STATUS_UNSUPPORTED,
+                                           "attention of BF16 takes %d tiles, not %lld", INT_MAX,
+                                           (long long)*groups);
+  return CDL_STATUS_OK;
+}
+
 /* One per tile, up to the largest grid. */
 static int64_t group_count(const kernel_device *device, const attention_parameters *p)
 {
@@ -86,8 +111,15 @@ cdl_status kernel_op_attention(void *queue, const cdl_attention_args *a)
       parameters_of(a->packing, &a->qkv, &a->log_sum, &a->bias, a->heads, a->scale, &a->mask);
   p.out = a->out.offset;
   p.out_stride = a->out.stride[2];
-  const kernel_launch launch = {.kernel = kernels_for(p.depth).forward,
-                                .groups = {group_count(q->device, &p), 1, 1},
+  const bool narrow = a->qkv.dtype == CDL_DTYPE_BF16;
+  int64_t groups = group_count(q->device, &p);
+  if (narrow) {
+    p.wide = is_wide(&a->qkv, p.depth) && is_wide(&a->out, p.depth);
+    CDL_TRY(tensor_groups(q, &p, &groups));
+  }
+  const kernel_launch launch = {.kernel = narrow ? tensor_kernel(KERNEL_attention_bf16_32, p.depth)
+                                                 : kernels_for(p.depth).forward,
+                                .groups = {groups, 1, 1},
                                 .buffers = {a->out.buffer, a->qkv.buffer, a->log_sum.buffer,
                                             a->packing->offsets.buffer,
                                             p.drops ? a->packing->examples.buffer : NULL,

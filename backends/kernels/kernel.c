@@ -6,9 +6,16 @@ enum {
 #undef KERNEL_PROGRAM
 };
 
+enum { GROUP_OF_PLAIN = 0, GROUP_OF_BARRIERS = 0, GROUP_OF_WARPS = KERNEL_WARP_GROUP };
+
 const kernel_info kernel_list[KERNEL_COUNT] = {
 #define KERNEL_ENTRY(name, buffers, parameters, barriers, program) \
-  {#name, buffers, sizeof(parameters), PROGRAM_##program, (kernel_backends)BACKENDS_OF_##program},
+  {#name,                                                          \
+   buffers,                                                        \
+   sizeof(parameters),                                             \
+   PROGRAM_##program,                                              \
+   (kernel_backends)BACKENDS_OF_##program,                         \
+   GROUP_OF_##barriers},
 #include "backends/kernels/kernels.def"
 #undef KERNEL_ENTRY
 };

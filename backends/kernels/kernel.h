@@ -6,7 +6,8 @@
 #include "backends/kernels/parameters.h"
 #include "condlora/plugin.h"
 
-enum { KERNEL_BUFFERS = 10 }; /* the most that one kernel takes */
+enum { KERNEL_BUFFERS = 11 };     /* the most that one kernel takes */
+enum { KERNEL_WARP_GROUP = 128 }; /* work-items of a group with warps' collectives */
 
 typedef enum {
 #define KERNEL_ENTRY(name, buffers, parameters, barriers, program) KERNEL_##name,
@@ -35,6 +36,7 @@ typedef struct {
   size_t parameter_bytes;
   kernel_program program;
   kernel_backends backends; /* the program's: no other backend has this kernel */
+  int group_size;           /* 0: the device's */
 } kernel_info;
 
 /* The rows of kernels.def. */
@@ -42,7 +44,7 @@ extern const kernel_info kernel_list[KERNEL_COUNT];
 
 typedef struct kernel_queue kernel_queue;
 
-/* One launch: groups of the device's group_size work-items in up to three dimensions. The last two
+/* One launch: groups of the kernel's or the device's group_size work-items in up to three dimensions. The last two
  * have at most 65,535 groups each. */
 typedef struct {
   kernel_id kernel;

@@ -288,6 +288,7 @@ typedef struct {
   int sequences, longest, heads, depth; /* depth: columns of a head */
   int drops, radius;
   float scale;
+  int wide; /* rows of BF16 begin at multiples of 16 bytes, and depth is a multiple of 8 */
 } attention_parameters;
 
 #endif

@@ -53,16 +53,21 @@ static bool is_narrow_weight(const cdl_weight *weight)
 /* Whether the ops compute BF16 activations in this call. */
 static bool takes_narrow(const kernel_device *device, cdl_op op, const void *args)
 {
+  if (!device->takes_bf16)
+    return false;
   switch (op) {
   case CDL_OP_linear:
-    return device->takes_bf16 && is_narrow_weight(((const cdl_linear_args *)args)->weight);
+    return is_narrow_weight(((const cdl_linear_args *)args)->weight);
   case CDL_OP_linear_grad:
-    return device->takes_bf16 && is_narrow_weight(((const cdl_linear_grad_args *)args)->weight);
-  case CDL_OP_attention:
+    return is_narrow_weight(((const cdl_linear_grad_args *)args)->weight);
+  case CDL_OP_attention: {
+    const cdl_attention_args *a = args;
+    return attention_fits(&a->out, a->heads);
+  }
   case CDL_OP_attention_grad:
     return false;
   default:
-    return device->takes_bf16;
+    return true;
   }
 }
 

@@ -66,6 +66,13 @@ void attention_grad_reference(const attention_shape *s, const double *qkv, const
 /* Adds to d_bias [heads, distances]. */
 void attention_bias_reference(const attention_shape *s, const double *qkv, const double *d_out,
                               double *d_bias, double *error);
+/* What BF16 adds to errors of the three, absolutely. `out` or `d_bias` may be NULL, and d_out and
+ * d_qkv together. */
+typedef struct {
+  double *out, *d_qkv, *d_bias;
+} narrow_errors;
+void attention_narrow_errors(const attention_shape *s, const double *qkv, const double *d_out,
+                             const narrow_errors *error);
 /* Σ length² · heads: elements of all score matrices. */
 int64_t attention_scores(const attention_shape *s);
 

@@ -242,3 +242,181 @@ void attention_bias_reference(const attention_shape *s, const double *qkv, const
   free(w.dp);
   free(w.size);
 }
+
+/* ---- BF16 ----
+ *
+ * Where activations are BF16 three things are rounded to it, with u = 2⁻⁸: the factors that go into
+ * a product after a product (probabilities before V and dO, dS before K and Q), attention's output
+ * from which D is made, and the results. All else is float32, and its errors are those above.
+ *
+ * Roundings of n terms are independent, of at most u/√3 in the mean square, so that a sum of terms
+ * x errs by 3 u √Σx² (five standard deviations, once in two million) at most. Equal probabilities
+ * round alike, and all of a sum then errs by u of itself. So with E(Σx) = u (3 √Σx² + |Σx|):
+ *
+ *   out    E(Σ_j P V)   + u |out|
+ *   D_i    δ_i = E(Σ_c dO out)
+ *   dV     E(Σ_i P dO)  + u |dV|
+ *   dQ_i   scale (E(Σ_j dS K) + |Σ_j P K| δ_i) + u |dQ|
+ *   dK_j   scale (E(Σ_i dS Q) + √Σ_i (P Q δ_i)²) + u |dK|
+ *   bias   E(Σ dS) + √Σ_i (Σ_j P δ_i)²
+ *
+ * with dropout's factors in P where V or dO follows. */
+
+enum { DEVIATIONS = 3 };
+
+static double rounded_sum(double squares, double sum)
+{
+  return unit_roundoff(CDL_DTYPE_BF16) * (DEVIATIONS * sqrt(squares) + fabs(sum));
+}
+
+/* Sums over a head of a sequence, [length, d] each. */
+typedef struct {
+  double *q, *q_squares, *q_mean; /* Σ_j P K */
+  double *k, *k_squares, *k_mean; /* Σ_i (P Q δ)² */
+  double *v, *v_squares;
+} narrow_sums;
+
+/* Gives the error of D of one row, from the output before it is rounded. */
+static double mean_error(int d, const double *d_out, const double *out)
+{
+  double sum = 0, squares = 0;
+  for (int c = 0; c < d; c++) {
+    sum += d_out[c] * out[c];
+    squares += d_out[c] * d_out[c] * out[c] * out[c];
+  }
+  return rounded_sum(squares, sum);
+}
+
+static void narrow_row(const attention_shape *s, const narrow_sums *n, const grad_row *w,
+                       const double *kept, int64_t r, int64_t length, const double *q,
+                       const double *k, const double *d_out, double delta)
+{
+  const int64_t step = 3 * (int64_t)s->heads * s->d;
+  for (int64_t j = 0; j < length; j++)
+    for (int c = 0; c < s->d; c++) {
+      const int64_t at_r = r * s->d + c, at_j = j * s->d + c;
+      const double term_q = w->dp[j] * k[j * step + c], term_k = w->dp[j] * q[r * step + c];
+      const double term_v = w->p[j] * (kept == NULL ? 1 : kept[j]) * d_out[c];
+      const double mean = w->p[j] * q[r * step + c] * delta;
+      n->q[at_r] += term_q;
+      n->q_squares[at_r] += term_q * term_q;
+      n->q_mean[at_r] += w->p[j] * k[j * step + c];
+      n->k[at_j] += term_k;
+      n->k_squares[at_j] += term_k * term_k;
+      n->k_mean[at_j] += mean * mean;
+      n->v[at_j] += term_v;
+      n->v_squares[at_j] += term_v * term_v;
+    }
+  for (int c = 0; c < s->d; c++)
+    n->q_mean[r * s->d + c] *= delta;
+}
+
+/* The output's row and its error. */
+static void narrow_out(const attention_shape *s, const double *p, const double *kept,
+                       int64_t length, const double *v, double *out, double *error)
+{
+  const int64_t step = 3 * (int64_t)s->heads * s->d;
+  for (int c = 0; c < s->d; c++) {
+    double sum = 0, squares = 0;
+    for (int64_t j = 0; j < length; j++) {
+      const double term = p[j] * (kept == NULL ? 1 : kept[j]) * v[j * step + c];
+      sum += term;
+      squares += term * term;
+    }
+    out[c] = sum;
+    if (error != NULL)
+      error[c] = rounded_sum(squares, sum) + unit_roundoff(CDL_DTYPE_BF16) * fabs(sum);
+  }
+}
+
+/* Sums over places of the bias, and of one row. */
+typedef struct {
+  double *sum, *squares, *mean, *row;
+} narrow_places;
+
+static void narrow_places_row(const attention_shape *s, const narrow_places *b, const grad_row *w,
+                              int head, int64_t r, int64_t length, double delta)
+{
+  for (int64_t e = 0; e < s->distances; e++)
+    b->row[e] = 0;
+  for (int64_t j = 0; j < length; j++) {
+    const int64_t place = distance_place(s, j - r), to = head * s->distances + place;
+    b->sum[to] += w->dp[j];
+    b->squares[to] += w->dp[j] * w->dp[j];
+    b->row[place] += w->p[j] * delta;
+  }
+  for (int64_t e = 0; e < s->distances; e++)
+    b->mean[head * s->distances + e] += b->row[e] * b->row[e];
+}
+
+static void narrow_finish(const attention_shape *s, const narrow_sums *n, int64_t length,
+                          double *error)
+{
+  const int64_t width = (int64_t)s->heads * s->d;
+  const double u = unit_roundoff(CDL_DTYPE_BF16), scale = fabs(s->scale);
+  for (int64_t r = 0; r < length; r++)
+    for (int c = 0; c < s->d; c++) {
+      const int64_t at = r * s->d + c;
+      double *to = error + r * 3 * width + c;
+      to[0] = scale * (rounded_sum(n->q_squares[at], n->q[at]) + fabs(n->q_mean[at]) +
+                       u * fabs(n->q[at]));
+      to[width] = scale * (rounded_sum(n->k_squares[at], n->k[at]) + sqrt(n->k_mean[at]) +
+                           u * fabs(n->k[at]));
+      to[2 * width] = rounded_sum(n->v_squares[at], n->v[at]) + u * fabs(n->v[at]);
+    }
+}
+
+void attention_narrow_errors(const attention_shape *s, const double *qkv, const double *d_out,
+                             const narrow_errors *error)
+{
+  const int64_t width = (int64_t)s->heads * s->d, tokens = s->offsets[s->sequences] + s->rest;
+  const int64_t step = 3 * width, places = s->heads * s->distances;
+  const double *keep = s->keep;
+  const grad_row w = {doubles(tokens), doubles(tokens), doubles(tokens)};
+  const narrow_places b = {doubles(places), doubles(places), doubles(places),
+                           doubles(s->distances)};
+  double *sums = doubles(8 * tokens * s->d), *out = doubles(s->d);
+  for (int i = 0; i < s->sequences; i++) {
+    const int64_t first = s->offsets[i], length = s->offsets[i + 1] - first, each = length * s->d;
+    for (int h = 0; h < s->heads; h++) {
+      const narrow_sums n = {sums,
+                             sums + each,
+                             sums + 2 * each,
+                             sums + 3 * each,
+                             sums + 4 * each,
+                             sums + 5 * each,
+                             sums + 6 * each,
+                             sums + 7 * each};
+      for (int64_t e = 0; e < 8 * each; e++)
+        sums[e] = 0;
+      const int64_t at = first * step + (int64_t)h * s->d;
+      const double *q = qkv + at, *k = q + width, *v = k + width;
+      for (int64_t r = 0; r < length; r++) {
+        const score_row row = scores_of_row(s, h, r, q + r * step, k, step, length, w.p);
+        const double *kept = keep == NULL ? NULL : keep + r * length;
+        const int64_t of_row = (first + r) * width + h * s->d;
+        narrow_out(s, w.p, kept, length, v, out, error->out == NULL ? NULL : error->out + of_row);
+        if (d_out == NULL)
+          continue;
+        const double delta = mean_error(s->d, d_out + of_row, out);
+        softmax_part(s, &w, d_out + of_row, v, step, length, kept, row.score_error);
+        narrow_row(s, &n, &w, kept, r, length, q, k, d_out + of_row, delta);
+        narrow_places_row(s, &b, &w, h, r, length, delta);
+      }
+      if (d_out != NULL)
+        narrow_finish(s, &n, length, error->d_qkv + at);
+      keep = keep == NULL ? NULL : keep + length * length;
+    }
+  }
+  for (int64_t e = 0; e < places && error->d_bias != NULL; e++)
+    error->d_bias[e] = rounded_sum(b.squares[e], b.sum[e]) + sqrt(b.mean[e]);
+  free(w.p);
+  free(w.dp);
+  free(w.size);
+  free(b.sum);
+  free(b.squares);
+  free(b.mean);
+  free(b.row);
+  free(sums);
+  free(out);
+}

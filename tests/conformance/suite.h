@@ -179,7 +179,8 @@ typedef enum {
   LAYOUT_OFFSET,  /* dense, at an odd offset */
   LAYOUT_ROWS,    /* rows and batches further apart than they are long */
   LAYOUT_COLUMNS, /* columns out of the middle of a wider matrix, at an odd offset */
-  LAYOUT_COUNT
+  LAYOUT_COUNT,
+  LAYOUT_ALIGNED = LAYOUT_COUNT /* columns of a wider matrix, by sixteen; only if asked for */
 } layout;
 
 const char *layout_name(layout l);

@@ -67,7 +67,7 @@ const char *shape_class_name(shape_class c)
 
 const char *layout_name(layout l)
 {
-  static const char *const names[] = {"dense", "offset", "rows", "columns"};
+  static const char *const names[] = {"dense", "offset", "rows", "columns", "aligned columns"};
   return names[l];
 }
 
@@ -75,8 +75,10 @@ const char *layout_name(layout l)
 enum {
   LEAD_OFFSET = 5,
   LEAD_COLUMNS = 67,
+  LEAD_ALIGNED = 64,
   PAD_ROWS = 7,
   PAD_COLUMNS = 13,
+  PAD_ALIGNED = 48,
   PAD_BATCH = 19,
   TAIL = 96
 };
@@ -84,9 +86,13 @@ enum {
 static cdl_tensor view_of(cdl_dtype dtype, shape n, layout l, unsigned repeat)
 {
   cdl_tensor view = {.dtype = dtype};
-  const int64_t pad = l == LAYOUT_ROWS ? PAD_ROWS : l == LAYOUT_COLUMNS ? PAD_COLUMNS : 0;
+  static const int64_t pads[] = {
+      [LAYOUT_ROWS] = PAD_ROWS, [LAYOUT_COLUMNS] = PAD_COLUMNS, [LAYOUT_ALIGNED] = PAD_ALIGNED};
+  static const int64_t leads[] = {
+      [LAYOUT_OFFSET] = LEAD_OFFSET, [LAYOUT_COLUMNS] = LEAD_COLUMNS, [LAYOUT_ALIGNED] = LEAD_ALIGNED};
+  const int64_t pad = pads[l];
   const int64_t batch_pad = pad > 0 ? PAD_BATCH : 0;
-  view.offset = l == LAYOUT_OFFSET ? LEAD_OFFSET : l == LAYOUT_COLUMNS ? LEAD_COLUMNS : 0;
+  view.offset = leads[l];
   int64_t step = 1;
   for (int d = 3; d >= 0; d--) {
     view.size[d] = n.n[d];

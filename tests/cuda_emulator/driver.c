@@ -213,13 +213,14 @@ CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfuncti
 {
   ENTER_OR(CUDA_ERROR_UNKNOWN);
   CHECK(context_check());
-  if (object_find(OBJECT_FUNCTION, function) == NULL)
+  const function_object *found = object_find(OBJECT_FUNCTION, function);
+  if (found == NULL)
     return CUDA_ERROR_INVALID_HANDLE;
   if (attribute != CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK) {
     emulator_violation("cuFuncGetAttribute: attribute %d is not emulated", attribute);
     return CUDA_ERROR_INVALID_VALUE;
   }
-  *value = EMULATOR_GROUP_SIZE;
+  *value = kernel_group_size(found->kernel);
   return CUDA_SUCCESS;
 }
 
@@ -281,7 +282,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int groups_x, unsigned int
                        groups_y, groups_z);
     return CUDA_ERROR_INVALID_VALUE;
   }
-  if (items_x != EMULATOR_GROUP_SIZE || items_y != 1 || items_z != 1 || shared_bytes != 0 ||
+  if (items_x != (unsigned)kernel_group_size(found->kernel) || items_y != 1 || items_z != 1 || shared_bytes != 0 ||
       parameters == NULL || extra != NULL) {
     emulator_violation("cuLaunchKernel: %s by %u x %u x %u work-items with %u bytes",
                        found->kernel->name, items_x, items_y, items_z, shared_bytes);

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-enum { FIBER_COUNT = 32 };
+enum { FIBER_COUNT = 128 };
 
 /* Lets fiber `index` go on, or begin with work(index), until it pauses or work returns. Whether it
  * has returned. */

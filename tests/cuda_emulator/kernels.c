@@ -16,6 +16,7 @@
 
 #include "tests/cuda_emulator/kernel_list.h"
 _Static_assert((int)GROUP_SIZE == (int)EMULATOR_GROUP_SIZE, "the launch's");
+_Static_assert((int)WARP_GROUP == (int)EMULATOR_WARP_GROUP, "the launch's");
 
 kernel_place current_place;
 
@@ -71,7 +72,6 @@ void kernel_poison_locals(void)
 #include "backends/kernels/kernels.def"
 #undef KERNEL_ENTRY
 
-enum { PLAIN = false, BARRIERS = true };
 enum { FOR_OPENCL = false, FOR_CUDA = true, FOR_EVERY = true };
 enum {
 #define KERNEL_PROGRAM(name, files, options, backends) IN_IMAGE_##name = FOR_##backends,
@@ -80,7 +80,7 @@ enum {
 };
 const emulated_kernel emulated_kernels[] = {
 #define KERNEL_ENTRY(name, buffers, parameters, barriers, program) \
-  {#name, buffers, sizeof(parameters), barriers, call_##name, IN_IMAGE_##program},
+  {#name, buffers, sizeof(parameters), KERNEL_##barriers, call_##name, IN_IMAGE_##program},
 #include "backends/kernels/kernels.def"
 #undef KERNEL_ENTRY
 };

@@ -335,7 +335,7 @@ static const int64_t one_group[3] = {1, 1, 1};
 
 START_TEST(divergence_at_a_barrier_is_caught)
 {
-  const emulated_kernel kernel = {"ends_early", 0, 0, true, ends_early, true};
+  const emulated_kernel kernel = {"ends_early", 0, 0, KERNEL_BARRIERS, ends_early, true};
   ck_assert(!launch_run(&kernel, one_group, NULL, NULL));
   expect_violation("ends_early: 1 work-items of a group ended while 31 wait");
   ck_assert_int_eq(cuStreamSynchronize(queue), CUDA_ERROR_LAUNCH_FAILED);
@@ -344,7 +344,7 @@ END_TEST
 
 START_TEST(a_plain_kernel_has_no_barrier)
 {
-  const emulated_kernel kernel = {"has_a_barrier", 0, 0, false, has_a_barrier, true};
+  const emulated_kernel kernel = {"has_a_barrier", 0, 0, KERNEL_PLAIN, has_a_barrier, true};
   ck_assert(!launch_run(&kernel, one_group, NULL, NULL));
   expect_violation("says that it is plain");
   ck_assert_int_eq(cuStreamSynchronize(queue), CUDA_ERROR_LAUNCH_FAILED);
@@ -370,7 +370,7 @@ static void sums_by_halves(void *const *buffers, const void *parameters)
 
 START_TEST(barriers_hold_all_back)
 {
-  const emulated_kernel kernel = {"sums_by_halves", 1, 0, true, sums_by_halves, true};
+  const emulated_kernel kernel = {"sums_by_halves", 1, 0, KERNEL_BARRIERS, sums_by_halves, true};
   int results[100] = {0};
   void *const buffers[1] = {results};
   for (uint64_t seed = 1; seed < 20; seed++) {

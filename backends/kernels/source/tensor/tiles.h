@@ -1,0 +1,188 @@
+/* Tiles of BF16 rows in local memory, and fragments of them for tensor cores.
+ *
+ * A tile is [rows, width]; width is the head size, rounded up to 32, 64, 96 or 128, with zeros
+ * behind the head's own columns. A row is TILE_PITCH(width) elements, eight more than it needs, so
+ * that the eight rows of 16 bytes that ldmatrix reads at once lie in different banks: pitches are
+ * 20, 36, 52 and 68 words, which are 20 or 4 modulo 32. */
+#ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_TENSOR_TILES_H
+#define CONDLORA_BACKENDS_KERNELS_SOURCE_TENSOR_TILES_H
+
+#define TILE_PITCH(width) ((width) + 8)
+#define TILE_ELEMENTS(rows, width) ((rows) * TILE_PITCH(width))
+#define TILE_BYTES(rows, width) (2 * TILE_ELEMENTS(rows, width))
+#define TILE_MOST_WIDTH 128
+/* The most fragments of a row of a tile: 16 columns of A, 8 columns of D. */
+#define TILE_MOST_A (TILE_MOST_WIDTH / 16)
+#define TILE_MOST_D (TILE_MOST_WIDTH / 8)
+
+#define LOG2_E 1.44269504f
+#define LN_2 0.693147181f
+
+/* Rows of an activation, `stride` elements apart, with `depth` columns. If `wide`, rows begin at
+ * multiples of 16 bytes, and depth is a multiple of 8. */
+typedef struct {
+  i64 stride;
+  int depth, wide;
+} row_layout;
+
+/* Begins to copy `rows` rows into a tile of tile_rows, zeros behind them. They are there after
+ * copy_commit, COPY_WAIT and a barrier. */
+FUNCTION void tile_load(u16 *tile, const u16 *x, row_layout from, int rows, int tile_rows,
+                        int width)
+{
+  const int chunks = width / 8;
+  UNROLL
+  for (int e = ITEM_ID; e < tile_rows * chunks; e += WARP_GROUP) {
+    const int i = e / chunks, j = e % chunks * 8;
+    u16 *to = tile + i * TILE_PITCH(width) + j;
+    if (from.wide) {
+      const int there = i < rows && j < from.depth;
+      copy_async_16(to, x + (there ? i * from.stride + j : 0), there ? 16 : 0);
+    } else {
+      for (int c = 0; c < 8; c++)
+        to[c] = i < rows && j + c < from.depth ? x[i * from.stride + j + c] : 0;
+    }
+  }
+}
+
+/* Stores `rows` rows of a tile. */
+FUNCTION void tile_store(u16 *out, row_layout to, const u16 *tile, int rows, int tile_rows,
+                         int width)
+{
+  const int chunks = width / 8;
+  UNROLL
+  for (int e = ITEM_ID; e < tile_rows * chunks; e += WARP_GROUP) {
+    const int i = e / chunks, j = e % chunks * 8;
+    const u16 *from = tile + i * TILE_PITCH(width) + j;
+    if (to.wide) {
+      if (i < rows && j < to.depth)
+        move_16(out + i * to.stride + j, from);
+    } else {
+      for (int c = 0; c < 8; c++)
+        if (i < rows && j + c < to.depth)
+          out[i * to.stride + j + c] = from[c];
+    }
+  }
+}
+
+/* ---- Fragments ----
+ *
+ * There are two ways in which the lanes of a warp name the rows of four matrices, [16, 16] of a
+ * tile from an element on: in the first, lanes count down 16 rows, left half before the right; in
+ * the second the matrices' order is left, right, then the lower two. */
+
+FUNCTION const u16 *rows_first(const u16 *tile, int pitch)
+{
+  return tile + (WARP_LANE & 15) * pitch + (WARP_LANE >> 4) * 8;
+}
+
+FUNCTION const u16 *columns_first(const u16 *tile, int pitch)
+{
+  return tile + ((WARP_LANE & 7) + (WARP_LANE >> 4) * 8) * pitch + (WARP_LANE >> 3 & 1) * 8;
+}
+
+/* The fragments of A = rows [row, row + 16) of a tile: width / 16 of them. */
+FUNCTION void left_fragments(u32 (*a)[4], const u16 *tile, int row, int width)
+{
+  UNROLL
+  for (int k = 0; k < width / 16; k++)
+    ldmatrix_x4(a[k], rows_first(tile + row * TILE_PITCH(width) + 16 * k, TILE_PITCH(width)));
+}
+
+/* d[n] += a bᵀ over `width`, for 8 n < rows: b's rows are the columns of d. */
+FUNCTION void multiply_by_rows(float (*d)[4], u32 (*a)[4], const u16 *b, int rows, int width)
+{
+  UNROLL
+  for (int k = 0; k < width / 16; k++)
+    UNROLL
+    for (int n = 0; n < rows / 8; n += 2) {
+      u32 two[4];
+      ldmatrix_x4(two, columns_first(b + 8 * n * TILE_PITCH(width) + 16 * k, TILE_PITCH(width)));
+      mma_m16n8k16_bf16(d[n], a[k], two);
+      mma_m16n8k16_bf16(d[n + 1], a[k], two + 2);
+    }
+}
+
+/* d[n] += a b over `rows` rows of b, for the 8 n < columns from `first` on. */
+FUNCTION void multiply_by_columns(float (*d)[4], u32 (*a)[4], const u16 *b, int rows,
+                                  int first, int columns, int width)
+{
+  UNROLL
+  for (int k = 0; k < rows / 16; k++)
+    UNROLL
+    for (int n = 0; n < columns / 8; n += 2) {
+      u32 two[4];
+      ldmatrix_x4_trans(
+          two, rows_first(b + 16 * k * TILE_PITCH(width) + first + 8 * n, TILE_PITCH(width)));
+      mma_m16n8k16_bf16(d[n], a[k], two);
+      mma_m16n8k16_bf16(d[n + 1], a[k], two + 2);
+    }
+}
+
+FUNCTION void clear_fragments(float (*d)[4], int count)
+{
+  UNROLL
+  for (int n = 0; n < count; n++)
+    UNROLL
+    for (int e = 0; e < 4; e++)
+      d[n][e] = 0.0f;
+}
+
+/* Two D side by side as an A. */
+FUNCTION void pack_fragment(u32 *a, const float *left, const float *right)
+{
+  a[0] = pack_bf16x2(left[0], left[1]);
+  a[1] = pack_bf16x2(left[2], left[3]);
+  a[2] = pack_bf16x2(right[0], right[1]);
+  a[3] = pack_bf16x2(right[2], right[3]);
+}
+
+/* Writes `count` D side by side, times a factor for each of the two rows of a lane, to 16 rows. */
+FUNCTION void put_fragments(u16 *tile, int pitch, float (*d)[4], int count, float upper,
+                            float lower)
+{
+  u16 *at = tile + (WARP_LANE >> 2) * pitch + (WARP_LANE & 3) * 2;
+  UNROLL
+  for (int n = 0; n < count; n++) {
+    *(u32 *)(at + 8 * n) = pack_bf16x2(d[n][0] * upper, d[n][1] * upper);
+    *(u32 *)(at + 8 * n + 8 * pitch) = pack_bf16x2(d[n][2] * lower, d[n][3] * lower);
+  }
+}
+
+/* ---- Dropout ---- */
+
+/* Which of 16 elements of an example, from `first` on, the mask keeps: bit i for element i. */
+FUNCTION u32 keep_16(mask_state mask, u32 example, i64 first)
+{
+  const u32 shift = (u32)first & 3u, block = (u32)(first >> 2);
+  u32 bits = 0;
+  UNROLL
+  for (u32 b = 0; b < 5; b++) {
+    if (b == 4 && shift == 0)
+      break; /* the last block belongs to elements that begin within one */
+    const philox_words w =
+        philox(mask.key0, mask.key1, block + b, example, mask.step, mask.place);
+    UNROLL
+    for (u32 k = 0; k < 4; k++)
+      bits |= (w.word[k] >= mask.threshold ? 1u : 0u) << (4 * b + k);
+  }
+  return bits >> shift & 0xffffu;
+}
+
+/* ---- Rows past the last offset ---- */
+
+/* As attention_clear does, for a group of WARP_GROUP and BF16. */
+FUNCTION void clear_rest(u16 *out, i64 column, i64 stride, const int *offsets,
+                         attention_parameters p, int tile_rows, i64 job)
+{
+  const i64 tiles = attention_tiles(p, tile_rows);
+  const i64 pair = quotient(job, tiles);
+  if (pair < (i64)p.sequences * p.heads)
+    return;
+  const i64 first = offsets[p.offsets + p.sequences] + job - pair * tiles;
+  for (i64 row = first; row < p.tokens; row += tiles)
+    for (int j = ITEM_ID; j < p.depth; j += WARP_GROUP)
+      out[column + row * stride + j] = 0;
+}
+
+#endif

@@ -1,0 +1,161 @@
+/* What a warp of 32 work-items does together, on CUDA alone: products of tensor cores, the loads
+ * that feed them, copies to local memory that run beside computation, exchanges of numbers. In CUDA
+ * each is one instruction of PTX, of compute capability 8.0. In the tests' emulator the 32 fibers
+ * of a warp meet in a function, and the last to arrive computes the results of all; it is an error
+ * if some do not come.
+ *
+ * A kernel with these functions is a WARP_KERNEL: WARP_GROUP work-items a group, of which at least
+ * `resident` groups fit on a multiprocessor; WARPS in kernels.def. Its local memory is one
+ * WARP_MEMORY.
+ *
+ * Fragments, as PTX defines them for m16n8k16. With g = lane / 4 and t = lane mod 4, and pairs of
+ * BF16 with the lower index in the lower half:
+ *
+ *   A [16, 16]  a[0]: (g, 2t…2t+1)  a[1]: (g + 8, 2t…)  a[2]: (g, 2t + 8…)  a[3]: (g + 8, 2t + 8…)
+ *   B [16, 8]   b[0]: (2t…2t+1, g)  b[1]: (2t + 8…, g)
+ *   D [16, 8]   d[0], d[1]: (g, 2t…2t+1)  d[2], d[3]: (g + 8, 2t…2t+1)
+ *
+ * So two D side by side, rounded to BF16, are an A: a product's result becomes the left factor of
+ * the next one without leaving the registers. */
+#ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_TENSOR_WARP_H
+#define CONDLORA_BACKENDS_KERNELS_SOURCE_TENSOR_WARP_H
+
+#define WARP_WIDTH 32
+#define WARP_GROUP 128
+#define WARP_LANE (ITEM_ID & (WARP_WIDTH - 1))
+#define WARP_INDEX (ITEM_ID / WARP_WIDTH)
+
+#if defined(DIALECT_CUDA)
+
+#define WARP_KERNEL(name, resident) \
+  extern "C" __global__ void __launch_bounds__(WARP_GROUP, resident) name
+#define WARP_MEMORY(name, bytes) __shared__ __align__(16) u8 name[bytes]
+
+/* d += a b, with sums in float32. */
+FUNCTION void mma_m16n8k16_bf16(float *d, const u32 *a, const u32 *b)
+{
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+FUNCTION u32 local_address(const void *x)
+{
+  return (u32)__cvta_generic_to_shared(x);
+}
+
+/* Four matrices of 8 × 8 BF16 from local memory: lane 8 m + i points to the 16 bytes of row i of
+ * matrix m. r[m] is the pair (g, 2t…2t+1) of matrix m; in the transposed form of its transpose. */
+FUNCTION void ldmatrix_x4(u32 *r, const void *row)
+{
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(local_address(row))
+               : "memory");
+}
+
+FUNCTION void ldmatrix_x4_trans(u32 *r, const void *row)
+{
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(local_address(row))
+               : "memory");
+}
+
+/* Copies 16 bytes, both sides aligned to as many, to local memory; where `bytes` is 0 it writes
+ * zeros and reads nothing. Until the copy's group has been waited for, the bytes are undefined. */
+FUNCTION void copy_async_16(void *local, const void *global, int bytes)
+{
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+               :
+               : "r"(local_address(local)), "l"(global), "r"(bytes)
+               : "memory");
+}
+
+/* Ends a group of copies: those of the work-item since the last one. */
+FUNCTION void copy_commit(void)
+{
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+/* Waits for all of the work-item's groups but the newest `groups`, a constant. A barrier then shows
+ * them to the others. */
+#define COPY_WAIT(groups) asm volatile("cp.async.wait_group %0;" ::"n"(groups) : "memory")
+
+/* 2ˣ with a relative error of 2⁻²²; a subnormal result is 0. */
+FUNCTION float exp2_approx(float x)
+{
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+/* Two BF16, rounded to nearest, ties to even. */
+FUNCTION u32 pack_bf16x2(float low, float high)
+{
+  u32 packed;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+  return packed;
+}
+
+FUNCTION float warp_xor_float(float x, int mask)
+{
+  return __shfl_xor_sync(0xffffffffu, x, mask);
+}
+
+FUNCTION u32 warp_from(u32 x, int lane)
+{
+  return __shfl_sync(0xffffffffu, x, lane);
+}
+
+/* Both sides aligned to 16 bytes. */
+FUNCTION void move_16(void *to, const void *from)
+{
+  *(uint4 *)to = *(const uint4 *)from;
+}
+
+#else /* DIALECT_HOST */
+
+void *dialect_warp_memory(int bytes);
+void dialect_mma(float *d, const u32 *a, const u32 *b);
+void dialect_ldmatrix(u32 *r, const void *row, int transposed);
+void dialect_copy_async(void *local, const void *global, int bytes);
+void dialect_copy_commit(void);
+void dialect_copy_wait(int groups);
+u32 dialect_warp_from(u32 x, int lane);
+
+#define WARP_KERNEL(name, resident) static void name
+#define WARP_MEMORY(name, bytes) u8 *const name = dialect_warp_memory(bytes)
+#define mma_m16n8k16_bf16 dialect_mma
+#define ldmatrix_x4(r, row) dialect_ldmatrix(r, row, 0)
+#define ldmatrix_x4_trans(r, row) dialect_ldmatrix(r, row, 1)
+#define copy_async_16 dialect_copy_async
+#define copy_commit dialect_copy_commit
+#define COPY_WAIT(groups) dialect_copy_wait(groups)
+#define warp_from dialect_warp_from
+
+FUNCTION float exp2_approx(float x)
+{
+  const float y = exp2f(x);
+  return y < 1.17549435e-38f ? 0.0f : y;
+}
+
+FUNCTION u32 pack_bf16x2(float low, float high)
+{
+  return bf16_of_float(low) | (u32)bf16_of_float(high) << 16;
+}
+
+FUNCTION float warp_xor_float(float x, int mask)
+{
+  return AS_FLOAT(dialect_warp_from(AS_U32(x), WARP_LANE ^ mask));
+}
+
+FUNCTION void move_16(void *to, const void *from)
+{
+  memcpy(to, from, 16);
+}
+
+#endif
+
+#endif
