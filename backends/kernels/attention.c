@@ -28,6 +28,9 @@ static head_kernels kernels_for(int64_t depth)
   return depth <= 32 ? of_32 : depth <= 64 ? of_64 : of_128;
 }
 
+/* Rows of a tile of BF16, of queries and of keys. */
+enum { TENSOR_ROWS = 64 };
+
 /* Of BF16: by head size, in steps of 32. */
 static kernel_id tensor_kernel(kernel_id narrowest, int64_t depth)
 {
@@ -74,8 +77,7 @@ static bool is_wide(const cdl_tensor *x, int64_t depth)
 /* One per tile of BF16 rows. */
 static cdl_status tensor_groups(kernel_queue *q, const attention_parameters *p, int64_t *groups)
 {
-  enum { ROWS = 64 };
-  *groups = at_least(divide_up(p->longest, ROWS), 1) * p->heads * (p->sequences + 1);
+  *groups = at_least(divide_up(p->longest, TENSOR_ROWS), 1) * p->heads * (p->sequences + 1);
   if (*groups > INT_MAX)
     return q->device->driver->host()->fail(CDL_STATUS_UNSUPPORTED,
                                            "attention of BF16 takes %d tiles, not %lld", INT_MAX,
@@ -128,6 +130,50 @@ cdl_status kernel_op_attention(void *queue, const cdl_attention_args *a)
   return q->device->driver->launch(q, &launch);
 }
 
+static cdl_status add_bias_parts(kernel_queue *q, kernel_id kernel, const attention_parameters *p,
+                                 const cdl_tensor *d_bias, const cdl_buffer *scratch,
+                                 const cdl_packing *packing)
+{
+  const int64_t places = p->heads * (2 * (int64_t)p->radius + 1);
+  const kernel_launch launch = {.kernel = kernel,
+                                .groups = {at_most(places, INT_MAX / q->device->group_size), 1, 1},
+                                .buffers = {d_bias->buffer, scratch, packing->offsets.buffer},
+                                .parameters = p};
+  return q->device->driver->launch(q, &launch);
+}
+
+/* Of BF16. Sequences of one tile are done by the keys' kernel alone. */
+static cdl_status tensor_gradient(kernel_queue *q, const cdl_attention_grad_args *a,
+                                  attention_parameters *p)
+{
+  const bool summed = cdl_tensor_present(a->d_bias);
+  int64_t groups;
+  p->result = a->out.offset;
+  p->result_stride = a->out.stride[2];
+  p->wide = is_wide(&a->qkv, p->depth) && is_wide(&a->out, p->depth) &&
+            is_wide(&a->d_out, p->depth) && is_wide(&a->d_qkv, p->depth);
+  p->parts = (int64_t)p->heads * p->tokens;
+  CDL_TRY(tensor_groups(q, p, &groups));
+  const int64_t sums = summed ? groups * (p->longest + TENSOR_ROWS) : 0;
+  const cdl_buffer *scratch; /* D of each row, and the parts of d_bias */
+  CDL_TRY(kernel_scratch(q, SCRATCH_OP, (size_t)(p->parts + sums) * sizeof(float), &scratch));
+  kernel_launch launch = {
+      .kernel = tensor_kernel(KERNEL_attention_grad_queries_bf16_32, p->depth),
+      .groups = {groups, 1, 1},
+      .buffers = {a->d_qkv.buffer, a->d_out.buffer, a->qkv.buffer, a->out.buffer,
+                  a->log_sum.buffer, scratch, a->packing->offsets.buffer,
+                  p->drops ? a->packing->examples.buffer : NULL,
+                  p->drops ? a->mask.step.buffer : NULL, a->bias.buffer, summed ? scratch : NULL},
+      .parameters = p};
+  if (p->longest > TENSOR_ROWS)
+    CDL_TRY(q->device->driver->launch(q, &launch));
+  launch.kernel = tensor_kernel(KERNEL_attention_grad_keys_bf16_32, p->depth);
+  CDL_TRY(q->device->driver->launch(q, &launch));
+  if (!summed)
+    return CDL_STATUS_OK;
+  return add_bias_parts(q, KERNEL_attention_grad_bias_bf16, p, &a->d_bias, scratch, a->packing);
+}
+
 cdl_status kernel_op_attention_grad(void *queue, const cdl_attention_grad_args *a)
 {
   kernel_queue *q = queue;
@@ -141,6 +187,8 @@ cdl_status kernel_op_attention_grad(void *queue, const cdl_attention_grad_args *
   p.d_out_stride = a->d_out.stride[2];
   p.d_bias = offset_of(&a->d_bias);
   p.d_bias_stride = a->d_bias.stride[2];
+  if (a->qkv.dtype == CDL_DTYPE_BF16)
+    return tensor_gradient(q, a, &p);
   p.parts = 2 * p.heads * p.tokens;
   const cdl_buffer *scratch; /* the state of each row, and the parts of d_bias */
   CDL_TRY(kernel_scratch(q, SCRATCH_OP,
@@ -161,11 +209,5 @@ cdl_status kernel_op_attention_grad(void *queue, const cdl_attention_grad_args *
   CDL_TRY(q->device->driver->launch(q, &launch));
   if (!summed)
     return CDL_STATUS_OK;
-  const kernel_launch sum = {
-      .kernel = kernels.grad_bias,
-      .groups = {at_most(p.heads * (2 * (int64_t)p.radius + 1), INT_MAX / q->device->group_size), 1,
-                 1},
-      .buffers = {a->d_bias.buffer, scratch, a->packing->offsets.buffer},
-      .parameters = &p};
-  return q->device->driver->launch(q, &sum);
+  return add_bias_parts(q, kernels.grad_bias, &p, &a->d_bias, scratch, a->packing);
 }

@@ -283,6 +283,7 @@ typedef struct {
   mask_parameters mask; /* read only if `drops` */
   i64 out, out_stride, d_out, d_out_stride, qkv, qkv_stride, log_sum, log_sum_stride;
   i64 bias, bias_stride, d_bias, d_bias_stride;
+  i64 result, result_stride;            /* in the gradient of BF16: attention's output */
   i64 parts;                            /* the offset of the sums that make d_bias */
   i64 offsets, examples, tokens;        /* tokens: rows of out */
   int sequences, longest, heads, depth; /* depth: columns of a head */

@@ -64,8 +64,10 @@ static bool takes_narrow(const kernel_device *device, cdl_op op, const void *arg
     const cdl_attention_args *a = args;
     return attention_fits(&a->out, a->heads);
   }
-  case CDL_OP_attention_grad:
-    return false;
+  case CDL_OP_attention_grad: {
+    const cdl_attention_grad_args *a = args;
+    return attention_fits(&a->d_out, a->heads);
+  }
   default:
     return true;
   }

@@ -260,9 +260,10 @@ void attention_bias_reference(const attention_shape *s, const double *qkv, const
  *   dK_j   scale (E(Σ_i dS Q) + √Σ_i (P Q δ_i)²) + u |dK|
  *   bias   E(Σ dS) + √Σ_i (Σ_j P δ_i)²
  *
- * with dropout's factors in P where V or dO follows. */
+ * with dropout's factors in P where V or dO follows. Probabilities below the smallest normal number
+ * may become 0 (ex2.approx.ftz), and then their terms are lost. */
 
-enum { DEVIATIONS = 3 };
+enum { DEVIATIONS = 3, NARROW_SUMS = 11 };
 
 static double rounded_sum(double squares, double sum)
 {
@@ -274,6 +275,7 @@ typedef struct {
   double *q, *q_squares, *q_mean; /* Σ_j P K */
   double *k, *k_squares, *k_mean; /* Σ_i (P Q δ)² */
   double *v, *v_squares;
+  double *q_lost, *k_lost, *v_lost; /* Σ of |terms| whose probability may become 0 */
 } narrow_sums;
 
 /* Gives the error of D of one row, from the output before it is rounded. */
@@ -306,6 +308,11 @@ static void narrow_row(const attention_shape *s, const narrow_sums *n, const gra
       n->k_mean[at_j] += mean * mean;
       n->v[at_j] += term_v;
       n->v_squares[at_j] += term_v * term_v;
+      if (w->p[j] < 2 * smallest_normal(CDL_DTYPE_F32)) {
+        n->q_lost[at_r] += fabs(term_q);
+        n->k_lost[at_j] += fabs(term_k);
+        n->v_lost[at_j] += fabs(term_v);
+      }
     }
   for (int c = 0; c < s->d; c++)
     n->q_mean[r * s->d + c] *= delta;
@@ -359,10 +366,11 @@ static void narrow_finish(const attention_shape *s, const narrow_sums *n, int64_
       const int64_t at = r * s->d + c;
       double *to = error + r * 3 * width + c;
       to[0] = scale * (rounded_sum(n->q_squares[at], n->q[at]) + fabs(n->q_mean[at]) +
-                       u * fabs(n->q[at]));
+                       u * fabs(n->q[at]) + n->q_lost[at]);
       to[width] = scale * (rounded_sum(n->k_squares[at], n->k[at]) + sqrt(n->k_mean[at]) +
-                           u * fabs(n->k[at]));
-      to[2 * width] = rounded_sum(n->v_squares[at], n->v[at]) + u * fabs(n->v[at]);
+                           u * fabs(n->k[at]) + n->k_lost[at]);
+      to[2 * width] =
+          rounded_sum(n->v_squares[at], n->v[at]) + u * fabs(n->v[at]) + n->v_lost[at];
     }
 }
 
@@ -375,7 +383,7 @@ void attention_narrow_errors(const attention_shape *s, const double *qkv, const 
   const grad_row w = {doubles(tokens), doubles(tokens), doubles(tokens)};
   const narrow_places b = {doubles(places), doubles(places), doubles(places),
                            doubles(s->distances)};
-  double *sums = doubles(8 * tokens * s->d), *out = doubles(s->d);
+  double *sums = doubles(NARROW_SUMS * tokens * s->d), *out = doubles(s->d);
   for (int i = 0; i < s->sequences; i++) {
     const int64_t first = s->offsets[i], length = s->offsets[i + 1] - first, each = length * s->d;
     for (int h = 0; h < s->heads; h++) {
@@ -386,8 +394,11 @@ void attention_narrow_errors(const attention_shape *s, const double *qkv, const 
                              sums + 4 * each,
                              sums + 5 * each,
                              sums + 6 * each,
-                             sums + 7 * each};
-      for (int64_t e = 0; e < 8 * each; e++)
+                             sums + 7 * each,
+                             sums + 8 * each,
+                             sums + 9 * each,
+                             sums + 10 * each};
+      for (int64_t e = 0; e < NARROW_SUMS * each; e++)
         sums[e] = 0;
       const int64_t at = first * step + (int64_t)h * s->d;
       const double *q = qkv + at, *k = q + width, *v = k + width;
