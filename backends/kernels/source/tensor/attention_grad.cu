@@ -65,20 +65,20 @@ FUNCTION void row_means(float *means, const u16 *d_out, const u16 *out, row_layo
   if (row < rows)
     UNROLL
     for (int j = 0; j < columns; j += 8) {
-      u32 eight[4] = {0, 0, 0, 0};
+      u32 chunk[4] = {0, 0, 0, 0};
       const u16 *x = out + row * from.stride + first + j;
       if (from.wide) {
         if (first + j < from.depth)
-          move_16(eight, x);
+          move_16(chunk, x);
       } else {
         for (int c = 0; c < 8; c++)
           if (first + j + c < from.depth)
-            eight[c / 2] |= (u32)x[c] << c % 2 * 16;
+            chunk[c / 2] |= (u32)x[c] << c % 2 * 16;
       }
       UNROLL
       for (int c = 0; c < 8; c++)
         sum = MULTIPLY_ADD(float_of_bf16(d_out[row * TILE_PITCH(width) + first + j + c]),
-                           float_of_bf16((u16)(eight[c / 2] >> c % 2 * 16)), sum);
+                           float_of_bf16((u16)(chunk[c / 2] >> c % 2 * 16)), sum);
     }
   for (int distance = 1; distance < lanes; distance *= 2)
     sum += warp_xor_float(sum, distance);
