@@ -1,5 +1,7 @@
 #include "bench/model_costs.h"
 
+#include <stdint.h>
+
 /* ---- Kernels ---- */
 
 /* The type of each kernel's parameters. */
@@ -38,11 +40,14 @@ static double activation_instructions(int function)
   }
 }
 
-static double pairs(const bench_sequences *sequences, int64_t queries, int64_t keys)
+static double pairs(const bench_sequences *sequences, int64_t queries, int64_t keys,
+                    int64_t longest)
 {
   double sum = 0;
   for (size_t i = 0; i < sequences->count; i++) {
     const int64_t length = sequences->offsets[i + 1] - sequences->offsets[i];
+    if (length > longest)
+      continue;
     const int64_t rows = (length + queries - 1) / queries * queries;
     const int64_t columns = (length + keys - 1) / keys * keys;
     sum += (double)rows * (double)columns;
@@ -55,7 +60,8 @@ cdl_status bench_cost_of_kernel(const bench_kernel_work *work, const void *param
 {
 #define CELLS(tiling) cells(&(tiling))
 #define HAS(buffer) ((work->present >> (buffer)&1u) != 0)
-#define PAIRS(queries, keys) pairs(sequences, queries, keys)
+#define PAIRS(queries, keys) pairs(sequences, queries, keys, INT64_MAX)
+#define SHORT_PAIRS(queries, keys, longest) pairs(sequences, queries, keys, longest)
 #define ACTIVATION(function) activation_instructions(function)
 #define EACH(name, read, written, count)                                                        \
   case KERNEL_##name: {                                                                         \

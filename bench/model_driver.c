@@ -8,7 +8,8 @@
 #include "backends/cuda/api.h"
 #include "backends/cuda/image.h"
 
-enum { GROUP_ITEMS = 256 }; /* as backends/cuda/meson.build compiles the kernels */
+/* As backends/cuda/meson.build compiles the kernels that have no group size of their own. */
+enum { GROUP_ITEMS = 256 };
 
 /* There is one device and one process, as with the real driver. */
 static struct {
@@ -224,8 +225,8 @@ static CUresult count_cuModuleGetFunction(CUfunction *function, CUmodule module,
 static CUresult count_cuFuncGetAttribute(int *value, CUfunction_attribute attribute,
                                          CUfunction function)
 {
-  (void)function;
-  *value = GROUP_ITEMS;
+  const int own = ((const kernel_info *)(const void *)function)->group_size;
+  *value = own > 0 ? own : GROUP_ITEMS;
   return attribute == CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK ? CUDA_SUCCESS
                                                               : CUDA_ERROR_INVALID_VALUE;
 }
