@@ -485,6 +485,18 @@ static cublasStatus_t count_cublasGemmStridedBatchedEx(
   return CUBLAS_STATUS_SUCCESS;
 }
 
+static cublasStatus_t count_cublasGemmEx(cublasHandle_t handle, cublasOperation_t transpose_a,
+                                         cublasOperation_t transpose_b, int m, int n, int k,
+                                         const void *alpha, const void *a, cudaDataType a_type,
+                                         int lda, const void *b, cudaDataType b_type, int ldb,
+                                         const void *beta, void *c, cudaDataType c_type, int ldc,
+                                         cublasComputeType_t compute, cublasGemmAlgo_t algorithm)
+{
+  return count_cublasGemmStridedBatchedEx(handle, transpose_a, transpose_b, m, n, k, alpha, a,
+                                          a_type, lda, 0, b, b_type, ldb, 0, beta, c, c_type, ldc,
+                                          0, 1, compute, algorithm);
+}
+
 /* ---- Opening ---- */
 
 /* A function that the backend begins to use and that is not counted here does not compile. */

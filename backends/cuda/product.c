@@ -35,21 +35,58 @@ static cdl_status check_sizes(const kernel_product *p)
   return CDL_STATUS_OK;
 }
 
-/* cuBLAS sees a row-major matrix as its transpose in columns: outᵀ = op(b)ᵀ op(a)ᵀ. */
+/* As cuBLAS takes it, which sees a row-major matrix as its transpose in columns: outᵀ = op(b)ᵀ
+ * op(a)ᵀ. So b comes first, and m counts out's columns. */
+typedef struct {
+  cublasOperation_t transpose_b, transpose_a;
+  int m, n, k;
+  void *b, *a, *out;
+  cudaDataType operands, result;
+  cublasComputeType_t compute;
+  float alpha, beta;
+} columns_product;
+
+static columns_product by_columns(const cuda_device *device, const kernel_product *p)
+{
+  return (columns_product){
+      .transpose_b = p->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
+      .transpose_a = p->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
+      .m = (int)p->n,
+      .n = (int)p->m,
+      .k = (int)p->k,
+      .b = first_element(&p->b),
+      .a = first_element(&p->a),
+      .out = first_element(&p->out),
+      .operands = type_of(p->a.dtype),
+      .result = type_of(p->out.dtype),
+      .compute = compute_type(device, p),
+      .alpha = (float)p->alpha,
+      .beta = (float)p->beta,
+  };
+}
+
+/* cuBLAS chooses better among its kernels for one product where it is called for one. */
+static cdl_status multiply(const cuda_queue *queue, const kernel_product *p)
+{
+  const columns_product c = by_columns(queue->device, p);
+  const bool f64 = p->out.dtype == CDL_DTYPE_F64;
+  const void *alpha = f64 ? (const void *)&p->alpha : &c.alpha;
+  const void *beta = f64 ? (const void *)&p->beta : &c.beta;
+  const int ldb = (int)p->b.row_stride, lda = (int)p->a.row_stride, ldc = (int)p->out.row_stride;
+  if (p->batch == 1)
+    return CUDA_BLAS_CALL(cublasGemmEx, queue->blas, c.transpose_b, c.transpose_a, c.m, c.n, c.k,
+                          alpha, c.b, c.operands, ldb, c.a, c.operands, lda, beta, c.out, c.result,
+                          ldc, c.compute, CUBLAS_GEMM_DEFAULT);
+  return CUDA_BLAS_CALL(cublasGemmStridedBatchedEx, queue->blas, c.transpose_b, c.transpose_a, c.m,
+                        c.n, c.k, alpha, c.b, c.operands, ldb, p->b.batch_stride, c.a, c.operands,
+                        lda, p->a.batch_stride, beta, c.out, c.result, ldc, p->out.batch_stride,
+                        (int)p->batch, c.compute, CUBLAS_GEMM_DEFAULT);
+}
+
 cdl_status cuda_multiply(kernel_queue *given, const kernel_product *p)
 {
   const cuda_queue *queue = (const cuda_queue *)given;
-  const bool f64 = p->out.dtype == CDL_DTYPE_F64;
-  const float alpha = (float)p->alpha, beta = (float)p->beta;
   CDL_TRY(check_sizes(p));
   CDL_TRY(cuda_enter(queue->device));
-  const cdl_status status = CUDA_BLAS_CALL(
-      cublasGemmStridedBatchedEx, queue->blas, p->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
-      p->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, (int)p->n, (int)p->m, (int)p->k,
-      f64 ? (const void *)&p->alpha : &alpha, first_element(&p->b), type_of(p->b.dtype),
-      (int)p->b.row_stride, p->b.batch_stride, first_element(&p->a), type_of(p->a.dtype),
-      (int)p->a.row_stride, p->a.batch_stride, f64 ? (const void *)&p->beta : &beta,
-      first_element(&p->out), type_of(p->out.dtype), (int)p->out.row_stride, p->out.batch_stride,
-      (int)p->batch, compute_type(queue->device, p), CUBLAS_GEMM_DEFAULT);
-  return cuda_leave(queue->device, status);
+  return cuda_leave(queue->device, multiply(queue, p));
 }

@@ -261,10 +261,14 @@ static bool types_fit(const product *p)
   }
 }
 
-static bool is_matrix_valid(const matrix *x, cublasOperation_t operation)
+static bool are_valid(cublasOperation_t a, cublasOperation_t b)
 {
-  return (operation == CUBLAS_OP_N || operation == CUBLAS_OP_T) &&
-         x->leading >= (x->rows > 1 ? x->rows : 1) && x->stride >= 0 &&
+  return (a == CUBLAS_OP_N || a == CUBLAS_OP_T) && (b == CUBLAS_OP_N || b == CUBLAS_OP_T);
+}
+
+static bool is_matrix_valid(const matrix *x)
+{
+  return x->leading >= (x->rows > 1 ? x->rows : 1) && x->stride >= 0 &&
          x->address % bytes_of(x->type) == 0 && x->address != 0;
 }
 
@@ -297,6 +301,39 @@ static cublasStatus_t check_workspace(const blas *found, stream *target)
   return CUBLAS_STATUS_ALLOC_FAILED;
 }
 
+/* Both calls from here on. */
+static cublasStatus_t enqueue(const char *call, cublasHandle_t handle, product p,
+                              bool valid_operations, cublasGemmAlgo_t algorithm)
+{
+  const blas *found = object_find(OBJECT_BLAS, handle);
+  stream *target = found != NULL ? stream_find(found->stream) : NULL;
+  if (target == NULL)
+    return CUBLAS_STATUS_NOT_INITIALIZED;
+  p.workspace = found->workspace;
+  p.workspace_bytes = found->workspace_bytes;
+  if (p.m < 0 || p.n < 0 || p.k < 0 || p.batch < 0 || algorithm != CUBLAS_GEMM_DEFAULT ||
+      !valid_operations || !is_matrix_valid(&p.a) || !is_matrix_valid(&p.b) ||
+      !is_matrix_valid(&p.c) || (p.batch > 1 && p.c.stride == 0)) {
+    emulator_violation("%s: invalid arguments: %d x %d x %d, batch %d", call, p.m, p.n, p.k,
+                       p.batch);
+    return CUBLAS_STATUS_INVALID_VALUE;
+  }
+  if (!types_fit(&p)) {
+    emulator_violation("%s: types %d, %d, %d with compute type %d", call, p.a.type, p.b.type,
+                       p.c.type, p.compute);
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  }
+  if (context_check() != CUDA_SUCCESS)
+    return CUBLAS_STATUS_EXECUTION_FAILED;
+  const cublasStatus_t status = check_workspace(found, target);
+  if (status != CUBLAS_STATUS_SUCCESS || p.m == 0 || p.n == 0 || p.batch == 0)
+    return status;
+  work *item = work_create(call, sizeof p, run_product);
+  memcpy(item->payload, &p, sizeof p);
+  return stream_enqueue(target, item) == CUDA_SUCCESS ? CUBLAS_STATUS_SUCCESS
+                                                      : CUBLAS_STATUS_EXECUTION_FAILED;
+}
+
 cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t transpose_a,
                                           cublasOperation_t transpose_b, int m, int n, int k,
                                           const void *alpha, const void *a, cudaDataType a_type,
@@ -307,10 +344,6 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
                                           cublasComputeType_t compute, cublasGemmAlgo_t algorithm)
 {
   ENTER_OR(CUBLAS_STATUS_EXECUTION_FAILED);
-  const blas *found = object_find(OBJECT_BLAS, handle);
-  stream *target = found != NULL ? stream_find(found->stream) : NULL;
-  if (target == NULL)
-    return CUBLAS_STATUS_NOT_INITIALIZED;
   const product p = {.a = matrix_of(a, a_type, transpose_a, m, k, lda, a_stride),
                      .b = matrix_of(b, b_type, transpose_b, k, n, ldb, b_stride),
                      .c = matrix_of(c, c_type, CUBLAS_OP_N, m, n, ldc, c_stride),
@@ -320,28 +353,27 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
                      .batch = batch,
                      .alpha = scalar(alpha, compute),
                      .beta = scalar(beta, compute),
-                     .compute = compute,
-                     .workspace = found->workspace,
-                     .workspace_bytes = found->workspace_bytes};
-  if (m < 0 || n < 0 || k < 0 || batch < 0 || algorithm != CUBLAS_GEMM_DEFAULT ||
-      !is_matrix_valid(&p.a, transpose_a) || !is_matrix_valid(&p.b, transpose_b) ||
-      !is_matrix_valid(&p.c, CUBLAS_OP_N) || (batch > 1 && c_stride == 0)) {
-    emulator_violation("cublasGemmStridedBatchedEx: invalid arguments: %d x %d x %d, batch %d", m,
-                       n, k, batch);
-    return CUBLAS_STATUS_INVALID_VALUE;
-  }
-  if (!types_fit(&p)) {
-    emulator_violation("cublasGemmStridedBatchedEx: types %d, %d, %d with compute type %d", a_type,
-                       b_type, c_type, compute);
-    return CUBLAS_STATUS_NOT_SUPPORTED;
-  }
-  if (context_check() != CUDA_SUCCESS)
-    return CUBLAS_STATUS_EXECUTION_FAILED;
-  const cublasStatus_t status = check_workspace(found, target);
-  if (status != CUBLAS_STATUS_SUCCESS || m == 0 || n == 0 || batch == 0)
-    return status;
-  work *item = work_create(__func__, sizeof p, run_product);
-  memcpy(item->payload, &p, sizeof p);
-  return stream_enqueue(target, item) == CUDA_SUCCESS ? CUBLAS_STATUS_SUCCESS
-                                                      : CUBLAS_STATUS_EXECUTION_FAILED;
+                     .compute = compute};
+  return enqueue(__func__, handle, p, are_valid(transpose_a, transpose_b), algorithm);
+}
+
+cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t transpose_a,
+                            cublasOperation_t transpose_b, int m, int n, int k, const void *alpha,
+                            const void *a, cudaDataType a_type, int lda, const void *b,
+                            cudaDataType b_type, int ldb, const void *beta, void *c,
+                            cudaDataType c_type, int ldc, cublasComputeType_t compute,
+                            cublasGemmAlgo_t algorithm)
+{
+  ENTER_OR(CUBLAS_STATUS_EXECUTION_FAILED);
+  const product p = {.a = matrix_of(a, a_type, transpose_a, m, k, lda, 0),
+                     .b = matrix_of(b, b_type, transpose_b, k, n, ldb, 0),
+                     .c = matrix_of(c, c_type, CUBLAS_OP_N, m, n, ldc, 0),
+                     .m = m,
+                     .n = n,
+                     .k = k,
+                     .batch = 1,
+                     .alpha = scalar(alpha, compute),
+                     .beta = scalar(beta, compute),
+                     .compute = compute};
+  return enqueue(__func__, handle, p, are_valid(transpose_a, transpose_b), algorithm);
 }

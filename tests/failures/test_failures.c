@@ -299,8 +299,9 @@ static bool names_call(const char *message, const char *call)
 
 static bool is_work(const char *what)
 {
-  return strcmp(what, "cuLaunchKernel") == 0 || strcmp(what, "cublasGemmStridedBatchedEx") == 0 ||
-         strcmp(what, "cuGraphLaunch") == 0 || strcmp(what, "late") == 0;
+  return strcmp(what, "cuLaunchKernel") == 0 || strcmp(what, "cublasGemmEx") == 0 ||
+         strcmp(what, "cublasGemmStridedBatchedEx") == 0 || strcmp(what, "cuGraphLaunch") == 0 ||
+         strcmp(what, "late") == 0;
 }
 
 /* Of cuInit and of a missing kernel there is more to say than the call: no device, which kernel. */
