@@ -503,6 +503,7 @@ static cublasStatus_t count_cublasGemmEx(cublasHandle_t handle, cublasOperation_
 static const cuda_functions functions = {
 #define COUNT_cuda(name) count_##name
 #define COUNT_cublas(name) count_##name
+#define COUNT_cublasLt(name) NULL /* nor is it there: see cuda_api_give */
 #define COUNT_cusolver(name) NULL /* training decomposes nothing */
 #define COUNT_nvrtc(name) NULL    /* the kernels are there */
 #define FUNCTION(library, result, name, parameters) .name = COUNT_##library(name),

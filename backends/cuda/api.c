@@ -8,6 +8,7 @@
 #include "backends/cuda/libraries.h"
 
 cuda_functions cuda_api;
+bool cuda_has_blas_lt;
 const cdl_host *cuda_host;
 
 /* ---- Taking their functions ---- */
@@ -26,6 +27,7 @@ static cdl_status lacks(const char *file, const char *name, const char *advice)
 #define SKIP(result, name, parameters)
 
 #define TAKE_cublas SKIP
+#define TAKE_cublasLt SKIP
 #define TAKE_cusolver SKIP
 #define TAKE_nvrtc SKIP
 #define TAKE_cuda(result, name, parameters) \
@@ -40,12 +42,20 @@ static cdl_status take_driver(void *library)
 
 #undef TAKE_cublas
 #define TAKE_cublas(result, name, parameters) TAKE("libcublas", "it is too old", name)
+/* cuBLAS brings cublasLt with it; without all of it, nothing is computed by it. */
+#undef TAKE_cublasLt
+#define TAKE_cublasLt(result, name, parameters)             \
+  *(void **)(void *)&cuda_api.name = dlsym(library, #name); \
+  cuda_has_blas_lt = cuda_has_blas_lt && cuda_api.name != NULL;
 static cdl_status take_blas(void *library)
 {
+  cuda_has_blas_lt = true;
 #include "backends/cuda/api.def"
   return CDL_STATUS_OK;
 }
 #undef TAKE_cublas
+#undef TAKE_cublasLt
+#define TAKE_cublasLt SKIP
 #define TAKE_cublas SKIP
 
 #undef TAKE_cusolver

@@ -13,6 +13,7 @@ typedef struct {
 
 /* filled by cuda_api_open; cuSOLVER's and NVRTC's parts by the functions that open them */
 extern cuda_functions cuda_api;
+extern bool cuda_has_blas_lt; /* whether cublasLt's part is filled too */
 extern const cdl_host *cuda_host; /* the argument of cdl_plugin */
 
 /* Opens the driver and cuBLAS, once for the process. *version is the driver's, 12040 for CUDA 12.4.

@@ -204,6 +204,7 @@ static const kernel_driver shared_driver = {
     .host = host_of_plugin,
     .launch = cuda_launch,
     .multiply = cuda_multiply,
+    .takes_bias = cuda_takes_bias,
     .allocate = cuda_allocate,
     .release = cuda_free,
 };

@@ -124,9 +124,11 @@ struct cuda_queue {
   bool recording;
   pthread_t recorder; /* the thread that began recording */
   cublasHandle_t blas;
-  void *workspace;           /* a handle of cuda_allocate */
-  cusolverDnHandle_t solver; /* NULL until it is needed */
-  char *staging;             /* page-locked; NULL until it is needed */
+  cublasLtHandle_t lt;          /* NULL where there is no cublasLt, or nothing for it */
+  struct cuda_choices *choices; /* of cublasLt's algorithms; NULL until one is needed */
+  void *workspace;              /* a handle of cuda_allocate */
+  cusolverDnHandle_t solver;    /* NULL until it is needed */
+  char *staging;                /* page-locked; NULL until it is needed */
   cuda_slot slots[CUDA_SLOTS];
   int slot;
   size_t slot_used;
@@ -141,6 +143,7 @@ cdl_status cuda_wrap_queue(void *device, void *foreign, void **queue);
 void cuda_queue_destroy(void *queue);
 cdl_status cuda_launch(kernel_queue *queue, const kernel_launch *launch);
 cdl_status cuda_multiply(kernel_queue *queue, const kernel_product *product);
+cdl_status cuda_takes_bias(kernel_queue *queue, const kernel_product *product, bool *takes);
 /* Fails with UNSUPPORTED while the queue records. */
 CDL_MUST_USE cdl_status cuda_refuse_recording(const cuda_queue *queue, const char *what);
 /* Waits until no work runs on the queue. The caller holds the lock, and the context is current. */

@@ -1,5 +1,5 @@
 /* Products of matrices, by cuBLAS. */
-#include "backends/cuda/device.h"
+#include "backends/cuda/product.h"
 
 #include <limits.h>
 
@@ -35,20 +35,10 @@ static cdl_status check_sizes(const kernel_product *p)
   return CDL_STATUS_OK;
 }
 
-/* As cuBLAS takes it, which sees a row-major matrix as its transpose in columns: outᵀ = op(b)ᵀ
- * op(a)ᵀ. So b comes first, and m counts out's columns. */
-typedef struct {
-  cublasOperation_t transpose_b, transpose_a;
-  int m, n, k;
-  void *b, *a, *out;
-  cudaDataType operands, result;
-  cublasComputeType_t compute;
-  float alpha, beta;
-} columns_product;
-
-static columns_product by_columns(const cuda_device *device, const kernel_product *p)
+cuda_product cuda_product_by_columns(const cuda_device *device, const kernel_product *p)
 {
-  return (columns_product){
+  const CUdeviceptr bias_offset = (CUdeviceptr)p->bias_offset * cdl_dtype_bytes(p->out.dtype);
+  return (cuda_product){
       .transpose_b = p->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
       .transpose_a = p->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
       .m = (int)p->n,
@@ -62,31 +52,46 @@ static columns_product by_columns(const cuda_device *device, const kernel_produc
       .compute = compute_type(device, p),
       .alpha = (float)p->alpha,
       .beta = (float)p->beta,
+      .ldb = (int)p->b.row_stride,
+      .lda = (int)p->a.row_stride,
+      .ldc = (int)p->out.row_stride,
+      .bias = p->bias != NULL ? cuda_address(p->bias) + bias_offset : 0,
   };
 }
 
 /* cuBLAS chooses better among its kernels for one product where it is called for one. */
 static cdl_status multiply(const cuda_queue *queue, const kernel_product *p)
 {
-  const columns_product c = by_columns(queue->device, p);
+  const cuda_product c = cuda_product_by_columns(queue->device, p);
   const bool f64 = p->out.dtype == CDL_DTYPE_F64;
   const void *alpha = f64 ? (const void *)&p->alpha : &c.alpha;
   const void *beta = f64 ? (const void *)&p->beta : &c.beta;
-  const int ldb = (int)p->b.row_stride, lda = (int)p->a.row_stride, ldc = (int)p->out.row_stride;
   if (p->batch == 1)
     return CUDA_BLAS_CALL(cublasGemmEx, queue->blas, c.transpose_b, c.transpose_a, c.m, c.n, c.k,
-                          alpha, c.b, c.operands, ldb, c.a, c.operands, lda, beta, c.out, c.result,
-                          ldc, c.compute, CUBLAS_GEMM_DEFAULT);
+                          alpha, c.b, c.operands, c.ldb, c.a, c.operands, c.lda, beta, c.out,
+                          c.result, c.ldc, c.compute, CUBLAS_GEMM_DEFAULT);
   return CUDA_BLAS_CALL(cublasGemmStridedBatchedEx, queue->blas, c.transpose_b, c.transpose_a, c.m,
-                        c.n, c.k, alpha, c.b, c.operands, ldb, p->b.batch_stride, c.a, c.operands,
-                        lda, p->a.batch_stride, beta, c.out, c.result, ldc, p->out.batch_stride,
+                        c.n, c.k, alpha, c.b, c.operands, c.ldb, p->b.batch_stride, c.a, c.operands,
+                        c.lda, p->a.batch_stride, beta, c.out, c.result, c.ldc, p->out.batch_stride,
                         (int)p->batch, c.compute, CUBLAS_GEMM_DEFAULT);
 }
 
 cdl_status cuda_multiply(kernel_queue *given, const kernel_product *p)
 {
-  const cuda_queue *queue = (const cuda_queue *)given;
+  cuda_queue *queue = (cuda_queue *)given;
   CDL_TRY(check_sizes(p));
   CDL_TRY(cuda_enter(queue->device));
-  return cuda_leave(queue->device, multiply(queue, p));
+  return cuda_leave(queue->device,
+                    p->bias != NULL ? cuda_multiply_with_bias(queue, p) : multiply(queue, p));
+}
+
+cdl_status cuda_takes_bias(kernel_queue *given, const kernel_product *p, bool *takes)
+{
+  cuda_queue *queue = (cuda_queue *)given;
+  *takes = false;
+  if (queue->lt == NULL || p->batch != 1 || p->out.dtype != CDL_DTYPE_BF16)
+    return CDL_STATUS_OK;
+  CDL_TRY(check_sizes(p));
+  CDL_TRY(cuda_enter(queue->device));
+  return cuda_leave(queue->device, cuda_find_algorithm(queue, p, takes));
 }

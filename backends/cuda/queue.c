@@ -46,6 +46,17 @@ static void unlink_queue(cuda_queue *queue)
   pthread_mutex_unlock(&device->lock);
 }
 
+/* For products that store BF16, which only --precision bf16 has. */
+static cdl_status make_lt(cuda_queue *queue)
+{
+  if (!cuda_has_blas_lt || queue->device->precision != CDL_PRECISION_BF16)
+    return CDL_STATUS_OK;
+  const cublasStatus_t answer = cuda_api.cublasLtCreate(&queue->lt);
+  if (answer != CUBLAS_STATUS_SUCCESS)
+    queue->lt = NULL;
+  return cuda_check_blas("cublasLtCreate", answer);
+}
+
 static cdl_status fill_queue(cuda_queue *queue, void *foreign)
 {
   cuda_device *device = queue->device;
@@ -59,6 +70,7 @@ static cdl_status fill_queue(cuda_queue *queue, void *foreign)
   if (answer != CUBLAS_STATUS_SUCCESS)
     queue->blas = NULL;
   CDL_TRY(cuda_check_blas("cublasCreate_v2", answer));
+  CDL_TRY(make_lt(queue));
   return bind_blas(queue);
 }
 
@@ -115,6 +127,11 @@ void cuda_queue_destroy(void *given)
     if (answer != CUBLAS_STATUS_SUCCESS)
       cuda_host->log(CDL_LOG_WARNING, "cuda: cublasDestroy_v2: %d", answer);
   }
+  if (queue->lt != NULL) {
+    const cublasStatus_t answer = cuda_api.cublasLtDestroy(queue->lt);
+    if (answer != CUBLAS_STATUS_SUCCESS)
+      cuda_host->log(CDL_LOG_WARNING, "cuda: cublasLtDestroy: %d", answer);
+  }
   cuda_staging_destroy(queue);
   kernel_scratch_release(&queue->common);
   cuda_free(device, queue->workspace);
@@ -123,6 +140,7 @@ void cuda_queue_destroy(void *given)
     CUDA_CALL_OR_WARN(cuStreamDestroy_v2, queue->stream);
   if (entered)
     CUDA_CALL_OR_WARN(cuCtxPopCurrent_v2, &popped);
+  cuda_host->release(queue->choices);
   cuda_host->release(queue->deliveries);
   cuda_host->release(queue);
 }

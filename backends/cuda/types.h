@@ -4,36 +4,60 @@
 #define CONDLORA_BACKENDS_CUDA_TYPES_H
 
 #include <stddef.h>
+#include <stdint.h>
+
+/* cublasLtMatmulAlgo_t: a kernel of cublasLt's and its settings, which may be copied. */
+typedef struct {
+  uint64_t data[8];
+} cuda_algorithm;
+
+/* cublasLtMatmulHeuristicResult_t. Members of the same names as NVIDIA's. */
+typedef struct {
+  cuda_algorithm algo;
+  size_t workspaceSize;
+  int state; /* a cublasStatus_t */
+  float wavesCount;
+  int reserved[4];
+} cuda_heuristic_result;
 
 /* Enumerations are passed as int. */
 /*   name                what it is here */
-#define CUDA_TYPES(X)                               \
-  X(CUresult, int)                                  \
-  X(CUdevice, int)                                  \
-  X(CUdevice_attribute, int)                        \
-  X(CUfunction_attribute, int)                      \
-  X(CUstreamCaptureMode, int)                       \
-  X(CUdeviceptr, unsigned long long)                \
-  X(CUcontext, struct CUctx_st *)                   \
-  X(CUmodule, struct CUmod_st *)                    \
-  X(CUfunction, struct CUfunc_st *)                 \
-  X(CUstream, struct CUstream_st *)                 \
-  X(CUevent, struct CUevent_st *)                   \
-  X(CUgraph, struct CUgraph_st *)                   \
-  X(CUgraphExec, struct CUgraphExec_st *)           \
-  X(libraryPropertyType, int)                       \
-  X(cudaDataType, int)                              \
-  X(cudaStream_t, struct CUstream_st *)             \
-  X(cublasHandle_t, struct cublasContext *)         \
-  X(cublasStatus_t, int)                            \
-  X(cublasOperation_t, int)                         \
-  X(cublasFillMode_t, int)                          \
-  X(cublasComputeType_t, int)                       \
-  X(cublasGemmAlgo_t, int)                          \
-  X(cusolverDnHandle_t, struct cusolverDnContext *) \
-  X(cusolverStatus_t, int)                          \
-  X(cusolverEigMode_t, int)                         \
-  X(nvrtcProgram, struct _nvrtcProgram *)           \
+#define CUDA_TYPES(X)                                                    \
+  X(CUresult, int)                                                       \
+  X(CUdevice, int)                                                       \
+  X(CUdevice_attribute, int)                                             \
+  X(CUfunction_attribute, int)                                           \
+  X(CUstreamCaptureMode, int)                                            \
+  X(CUdeviceptr, unsigned long long)                                     \
+  X(CUcontext, struct CUctx_st *)                                        \
+  X(CUmodule, struct CUmod_st *)                                         \
+  X(CUfunction, struct CUfunc_st *)                                      \
+  X(CUstream, struct CUstream_st *)                                      \
+  X(CUevent, struct CUevent_st *)                                        \
+  X(CUgraph, struct CUgraph_st *)                                        \
+  X(CUgraphExec, struct CUgraphExec_st *)                                \
+  X(libraryPropertyType, int)                                            \
+  X(cudaDataType, int)                                                   \
+  X(cudaStream_t, struct CUstream_st *)                                  \
+  X(cublasHandle_t, struct cublasContext *)                              \
+  X(cublasStatus_t, int)                                                 \
+  X(cublasOperation_t, int)                                              \
+  X(cublasFillMode_t, int)                                               \
+  X(cublasComputeType_t, int)                                            \
+  X(cublasGemmAlgo_t, int)                                               \
+  X(cublasLtHandle_t, struct cublasLtContext *)                          \
+  X(cublasLtMatmulDesc_t, struct cublasLtMatmulDescOpaque *)             \
+  X(cublasLtMatrixLayout_t, struct cublasLtMatrixLayoutOpaque *)         \
+  X(cublasLtMatmulPreference_t, struct cublasLtMatmulPreferenceOpaque *) \
+  X(cublasLtMatmulDescAttributes_t, int)                                 \
+  X(cublasLtMatmulPreferenceAttributes_t, int)                           \
+  X(cublasLtMatmulAlgoConfigAttributes_t, int)                           \
+  X(cublasLtMatmulAlgo_t, cuda_algorithm)                                \
+  X(cublasLtMatmulHeuristicResult_t, cuda_heuristic_result)              \
+  X(cusolverDnHandle_t, struct cusolverDnContext *)                      \
+  X(cusolverStatus_t, int)                                               \
+  X(cusolverEigMode_t, int)                                              \
+  X(nvrtcProgram, struct _nvrtcProgram *)                                \
   X(nvrtcResult, int)
 
 #ifndef CUDA_TYPES_ARE_THE_VENDORS
@@ -106,6 +130,20 @@ CUDA_TYPES(CUDA_TYPE)
   X(CUBLAS_COMPUTE_32F_FAST_TF32, 77)                       \
   X(CUBLAS_COMPUTE_64F, 70)                                 \
   X(CUBLAS_GEMM_DEFAULT, -1)                                \
+  X(CUBLASLT_MATMUL_DESC_TRANSA, 3)                         \
+  X(CUBLASLT_MATMUL_DESC_TRANSB, 4)                         \
+  X(CUBLASLT_MATMUL_DESC_EPILOGUE, 7)                       \
+  X(CUBLASLT_MATMUL_DESC_BIAS_POINTER, 8)                   \
+  X(CUBLASLT_EPILOGUE_DEFAULT, 1)                           \
+  X(CUBLASLT_EPILOGUE_BIAS, 4)                              \
+  X(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, 1)            \
+  X(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, 5)          \
+  X(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, 6)          \
+  X(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, 7)          \
+  X(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, 8)          \
+  X(CUBLASLT_ALGO_CONFIG_ID, 0)                             \
+  X(CUBLASLT_ALGO_CONFIG_TILE_ID, 1)                        \
+  X(CUBLASLT_ALGO_CONFIG_SPLITK_NUM, 2)                     \
   X(CUSOLVER_STATUS_SUCCESS, 0)                             \
   X(CUSOLVER_STATUS_NOT_INITIALIZED, 1)                     \
   X(CUSOLVER_STATUS_ALLOC_FAILED, 2)                        \

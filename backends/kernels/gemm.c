@@ -1,5 +1,7 @@
 /* gemm: joins batches if strides allow it, and converts operands to what a backend's product
  * takes. */
+#include "backends/kernels/gemm.h"
+
 #include "backends/kernels/tiling.h"
 
 /* ---- Operands ---- */
@@ -85,6 +87,25 @@ static kernel_matrix matrix_of(const cdl_tensor *t, int dimension)
                          .batch_stride = t->size[dimension] == 1 ? 0 : t->stride[dimension]};
 }
 
+/* Over dimension `inner`. */
+static kernel_product product_of(const cdl_gemm_args *g, int inner, int64_t batch)
+{
+  const cdl_tensor *out = &g->out;
+  return (kernel_product){
+      .out = matrix_of(out, inner),
+      .a = matrix_of(&g->a, inner),
+      .b = matrix_of(&g->b, inner),
+      .m = out->size[2],
+      .n = out->size[3],
+      .k = g->transpose_a ? g->a.size[2] : g->a.size[3],
+      .batch = batch,
+      .transpose_a = g->transpose_a,
+      .transpose_b = g->transpose_b,
+      .alpha = (double)g->alpha,
+      .beta = (double)g->beta,
+  };
+}
+
 static cdl_status multiply(kernel_queue *queue, const cdl_gemm_args *g)
 {
   const cdl_tensor *out = &g->out;
@@ -92,19 +113,7 @@ static cdl_status multiply(kernel_queue *queue, const cdl_gemm_args *g)
   /* One product over dimension `inner` for each index of `outer`. */
   const int inner = joined ? (out->size[1] == 1 ? 0 : 1) : out->size[0] > out->size[1] ? 0 : 1;
   const int outer = 1 - inner;
-  kernel_product p = {
-      .out = matrix_of(out, inner),
-      .a = matrix_of(&g->a, inner),
-      .b = matrix_of(&g->b, inner),
-      .m = out->size[2],
-      .n = out->size[3],
-      .k = g->transpose_a ? g->a.size[2] : g->a.size[3],
-      .batch = joined ? out->size[0] * out->size[1] : out->size[inner],
-      .transpose_a = g->transpose_a,
-      .transpose_b = g->transpose_b,
-      .alpha = (double)g->alpha,
-      .beta = (double)g->beta,
-  };
+  kernel_product p = product_of(g, inner, joined ? out->size[0] * out->size[1] : out->size[inner]);
   for (int64_t i = 0; i < (joined ? 1 : out->size[outer]); i++) {
     CDL_TRY(queue->device->driver->multiply(queue, &p));
     p.out.offset += out->stride[outer];
@@ -140,4 +149,23 @@ cdl_status kernel_op_gemm(void *queue, const cdl_gemm_args *args)
   cdl_gemm_args g = *args;
   CDL_TRY(prepare_operands(queue, &g));
   return multiply(queue, &g);
+}
+
+cdl_status gemm_with_bias(kernel_queue *queue, const cdl_gemm_args *args, const cdl_tensor *bias,
+                          gemm_fill *fill, const void *context, bool *done)
+{
+  const kernel_driver *driver = queue->device->driver;
+  *done = false;
+  const bool as_it_is =
+      !operand_of(args->a, CDL_DTYPE_BF16).needed && !operand_of(args->b, CDL_DTYPE_BF16).needed;
+  if (driver->takes_bias == NULL || !as_it_is || args->a.size[args->transpose_a ? 2 : 3] == 0)
+    return CDL_STATUS_OK;
+  kernel_product p = product_of(args, 0, 1);
+  p.bias = bias->buffer;
+  p.bias_offset = bias->offset;
+  CDL_TRY(driver->takes_bias(queue, &p, done));
+  if (!*done)
+    return CDL_STATUS_OK;
+  CDL_TRY(fill(queue, bias, context));
+  return driver->multiply(queue, &p);
 }

@@ -69,6 +69,9 @@ typedef struct {
   int64_t m, n, k, batch;
   bool transpose_a, transpose_b;
   double alpha, beta;
+  /* [n] of out's type, BF16, which is added to each row; NULL: none. Only where takes_bias says so. */
+  const cdl_buffer *bias;
+  int64_t bias_offset;
 } kernel_product;
 
 /* The functions that a backend provides. */
@@ -76,6 +79,8 @@ typedef struct {
   const cdl_host *(*host)(void);
   cdl_status (*launch)(kernel_queue *queue, const kernel_launch *launch);
   cdl_status (*multiply)(kernel_queue *queue, const kernel_product *product);
+  /* Gives whether `multiply` computes this product with its bias; NULL: never. */
+  cdl_status (*takes_bias)(kernel_queue *queue, const kernel_product *product, bool *takes);
   /* Allocates device memory. `release` waits for work that still uses it. */
   cdl_status (*allocate)(void *device, size_t bytes, void **handle);
   void (*release)(void *device, void *handle);

@@ -1,4 +1,5 @@
 /* linear: the backend's product, then bias and activation in one pass. */
+#include "backends/kernels/gemm.h"
 #include "backends/kernels/tiling.h"
 
 enum { ITEM_COLUMNS = 4, ALONE_COLUMNS = 8192 };
@@ -33,22 +34,70 @@ static cdl_status add_bias_and_activate(kernel_queue *queue, const cdl_linear_ar
                          a->bias.buffer);
 }
 
+static cdl_gemm_args product_of(const cdl_linear_args *a)
+{
+  const cdl_tensor out = cdl_tensor_present(a->pre) ? a->pre : a->out;
+  return *CDL_ARGS(gemm, .out = out, .a = a->x, .b = matrix_of(a->weight), .transpose_b = true,
+                   .alpha = 1.0f);
+}
+
+/* out = f(product), where the product is in `pre` or in `out`. */
+static cdl_status activate(kernel_queue *queue, const cdl_linear_args *a)
+{
+  const bool apart = cdl_tensor_present(a->pre);
+  if (a->activation == CDL_ACTIVATION_NONE)
+    return apart ? kernel_op_copy(queue, CDL_ARGS(copy, .out = a->out, .x = a->pre))
+                 : CDL_STATUS_OK;
+  return kernel_op_unary(queue,
+                         CDL_ARGS(unary, .out = a->out, .x = apart ? a->pre : a->out,
+                                  .function = CDL_UNARY_ACTIVATION, .activation = a->activation));
+}
+
+/* ---- The bias within the product, on BF16 ---- */
+
+/* Rounding the bias is a launch. It pays where it spares the pass after the product, or, in a large
+ * output, one of the pass's two results. */
+static bool bias_pays(const cdl_linear_args *a)
+{
+  enum { LARGE = 1 << 22 };
+  const bool apart = cdl_tensor_present(a->pre);
+  return a->out.dtype == CDL_DTYPE_BF16 && cdl_tensor_present(a->bias) &&
+         (a->activation == CDL_ACTIVATION_NONE ? !apart
+                                               : apart && cdl_tensor_elements(a->out) >= LARGE);
+}
+
+static cdl_status round_bias(kernel_queue *queue, const cdl_tensor *bias, const void *context)
+{
+  const cdl_linear_args *a = context;
+  return kernel_op_cast(queue, CDL_ARGS(cast, .out = *bias, .x = a->bias));
+}
+
+/* The product adds a bias of its own output's type. */
+static cdl_status multiply_and_add_bias(kernel_queue *queue, const cdl_linear_args *a, bool *done)
+{
+  const int64_t columns = a->out.size[3];
+  const cdl_buffer *scratch;
+  CDL_TRY(kernel_scratch(queue, SCRATCH_OP, (size_t)columns * cdl_dtype_bytes(CDL_DTYPE_BF16),
+                         &scratch));
+  const cdl_tensor bias = cdl_tensor_1d(&queue->scratch[SCRATCH_OP], CDL_DTYPE_BF16, 0, columns);
+  const cdl_gemm_args product = product_of(a);
+  return gemm_with_bias(queue, &product, &bias, round_bias, a, done);
+}
+
+/* ---- The ops ---- */
+
 cdl_status kernel_op_linear(void *queue, const cdl_linear_args *a)
 {
   if (cdl_tensor_elements(a->out) == 0)
     return CDL_STATUS_OK;
-  const cdl_tensor product = cdl_tensor_present(a->pre) ? a->pre : a->out;
-  CDL_TRY(kernel_op_gemm(queue, CDL_ARGS(gemm, .out = product, .a = a->x, .b = matrix_of(a->weight),
-                                         .transpose_b = true, .alpha = 1.0f)));
-  if (cdl_tensor_present(a->bias))
-    return add_bias_and_activate(queue, a);
-  if (a->activation == CDL_ACTIVATION_NONE)
-    return cdl_tensor_present(a->pre)
-               ? kernel_op_copy(queue, CDL_ARGS(copy, .out = a->out, .x = a->pre))
-               : CDL_STATUS_OK;
-  return kernel_op_unary(queue,
-                         CDL_ARGS(unary, .out = a->out, .x = product,
-                                  .function = CDL_UNARY_ACTIVATION, .activation = a->activation));
+  bool has_bias = false;
+  if (bias_pays(a))
+    CDL_TRY(multiply_and_add_bias(queue, a, &has_bias));
+  if (has_bias)
+    return activate(queue, a);
+  const cdl_gemm_args product = product_of(a);
+  CDL_TRY(kernel_op_gemm(queue, &product));
+  return cdl_tensor_present(a->bias) ? add_bias_and_activate(queue, a) : activate(queue, a);
 }
 
 cdl_status kernel_op_linear_grad(void *queue, const cdl_linear_grad_args *a)

@@ -1,4 +1,5 @@
 /* Nothing to run: the compiler holds api.def and types.h against NVIDIA's own headers. */
+#include <cublasLt.h>
 #include <cublas_v2.h>
 #include <cuda.h>
 #include <cusolverDn.h>

@@ -156,11 +156,20 @@ void emulator_fault_clear(void)
 /* ---- Objects ---- */
 
 static const char *const kind_names[OBJECT_KINDS] = {
-    [OBJECT_CONTEXT] = "context",       [OBJECT_STREAM] = "stream",
-    [OBJECT_PROGRAM] = "NVRTC program", [OBJECT_EVENT] = "event",
-    [OBJECT_MODULE] = "module",         [OBJECT_FUNCTION] = "function",
-    [OBJECT_GRAPH] = "graph",           [OBJECT_GRAPH_EXEC] = "executable graph",
-    [OBJECT_BLAS] = "cuBLAS handle",    [OBJECT_SOLVER] = "cuSOLVER handle",
+    [OBJECT_CONTEXT] = "context",
+    [OBJECT_STREAM] = "stream",
+    [OBJECT_PROGRAM] = "NVRTC program",
+    [OBJECT_EVENT] = "event",
+    [OBJECT_MODULE] = "module",
+    [OBJECT_FUNCTION] = "function",
+    [OBJECT_GRAPH] = "graph",
+    [OBJECT_GRAPH_EXEC] = "executable graph",
+    [OBJECT_BLAS] = "cuBLAS handle",
+    [OBJECT_LT] = "cublasLt handle",
+    [OBJECT_LT_OPERATION] = "cublasLt operation",
+    [OBJECT_LT_LAYOUT] = "cublasLt layout",
+    [OBJECT_LT_PREFERENCE] = "cublasLt preference",
+    [OBJECT_SOLVER] = "cuSOLVER handle",
 };
 
 /* Slot i has the handle 16 (given before + i + 1): small numbers, which no page backs. */

@@ -396,8 +396,8 @@ static void remembers_the_first(void *const *buffers, const void *parameters)
 START_TEST(the_order_is_another_with_each_seed)
 {
   for (int barriers = 0; barriers < 2; barriers++) {
-    const emulated_kernel kernel = {"remembers_the_first", 1, 0, barriers == 1,
-                                    remembers_the_first, true};
+    const emulated_kernel kernel = {"remembers_the_first", 1,   0, barriers == 1,
+                                    remembers_the_first,   true};
     const int64_t groups[3] = {3, 4, 5};
     bool is_first[4 * EMULATOR_GROUP_SIZE] = {false};
     int different = 0;
