@@ -206,6 +206,7 @@ void cuda_api_give(const cuda_functions *functions)
 {
   pthread_mutex_lock(&lock);
   cuda_api = *functions;
+  cuda_has_blas_lt = functions->cublasLtMatmul != NULL;
   driver = opened[BLAS] = &cuda_api;
   pthread_mutex_unlock(&lock);
 }

@@ -13,7 +13,7 @@ typedef struct {
 
 /* filled by cuda_api_open; cuSOLVER's and NVRTC's parts by the functions that open them */
 extern cuda_functions cuda_api;
-extern bool cuda_has_blas_lt; /* whether cublasLt's part is filled too */
+extern bool cuda_has_blas_lt;     /* whether cublasLt's part is filled too */
 extern const cdl_host *cuda_host; /* the argument of cdl_plugin */
 
 /* Opens the driver and cuBLAS, once for the process. *version is the driver's, 12040 for CUDA 12.4.
@@ -22,8 +22,8 @@ CDL_MUST_USE cdl_status cuda_api_open(int *version);
 /* Opens cuSOLVER for the version that cuda_api_open gave. It is separate, because cuSOLVER is large
  * and training does not need it. */
 CDL_MUST_USE cdl_status cuda_api_open_solver(int version);
-/* Takes the driver's and cuBLAS's functions from the caller: cuda_api_open then opens no library.
- * For programs that count the work of this backend instead of running it. */
+/* Takes the driver's, cuBLAS's and cublasLt's functions from the caller: cuda_api_open then
+ * opens no library. For programs that count the work of this backend instead of running it. */
 void cuda_api_give(const cuda_functions *functions);
 /* Opens NVRTC, the compiler of kernels, for the same version. `why` says what for: the message of a
  * missing library begins with it. */
