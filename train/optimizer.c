@@ -25,24 +25,75 @@ void train_optimizer_release(train_optimizer *o)
   *o = (train_optimizer){0};
 }
 
-void train_optimizer_step(train_optimizer *o, cdl_queue *queue, cdl_tensor factor, cdl_tensor step)
+/* ---- A step ---- */
+
+/* Tensors as rows of numbers, which are updated alike. */
+typedef struct {
+  cdl_tensor value, gradient, moment1;
+  double decay, rate;
+} update;
+
+static cdl_tensor row_of(cdl_tensor dense)
+{
+  return cdl_tensor_1d(dense.buffer, dense.dtype, dense.offset, cdl_tensor_elements(dense));
+}
+
+static update update_of(const train_optimizer *o, size_t index, int64_t offset)
 {
   const train_optimizer_settings *s = &o->settings;
+  const encoder_parameter *p = adapter_parameter(o->adapter, index);
+  const bool decays = s->decay_all || p->role == ENCODER_ROLE_WEIGHT;
+  return (update){
+      .value = row_of(p->value),
+      .gradient = row_of(p->gradient),
+      .moment1 = cdl_tensor_1d(o->buffer, CDL_DTYPE_F32, offset, cdl_tensor_elements(p->value)),
+      .decay = decays ? s->weight_decay : 0,
+      .rate = (double)p->lr_scale};
+}
+
+static bool follows(const cdl_tensor *row, const cdl_tensor *next)
+{
+  return next->buffer == row->buffer && next->offset == row->offset + row->size[3];
+}
+
+/* Makes one update of two, if the second's tensors begin where the first's end. */
+static bool join(update *u, const update *next)
+{
+  if (u->decay != next->decay || u->rate != next->rate || !follows(&u->value, &next->value) ||
+      !follows(&u->gradient, &next->gradient) || !follows(&u->moment1, &next->moment1))
+    return false;
+  u->value.size[3] += next->value.size[3];
+  u->gradient.size[3] += next->value.size[3];
+  u->moment1.size[3] += next->value.size[3];
+  return true;
+}
+
+static void enqueue(const train_optimizer *o, cdl_queue *queue, const update *u, cdl_tensor factor,
+                    cdl_tensor step)
+{
+  const train_optimizer_settings *s = &o->settings;
+  cdl_tensor moment2 = u->moment1;
+  moment2.offset += o->elements;
+  cdl_adamw(queue,
+            CDL_ARGS(adamw, .parameter = u->value, .moment1 = u->moment1, .moment2 = moment2,
+                     .gradient = u->gradient, .grad_scale = factor, .step = step, .beta1 = s->beta1,
+                     .beta2 = s->beta2, .epsilon = s->epsilon, .decay = u->decay, .rate = u->rate));
+}
+
+/* An adapter's parameters lie end to end, so that a few calls update all of them. */
+void train_optimizer_step(train_optimizer *o, cdl_queue *queue, cdl_tensor factor, cdl_tensor step)
+{
+  const size_t count = adapter_parameter_count(o->adapter);
   int64_t offset = 0;
-  for (size_t i = 0; i < adapter_parameter_count(o->adapter); i++) {
-    const encoder_parameter *p = adapter_parameter(o->adapter, i);
-    cdl_tensor moment1 =
-        cdl_tensor_2d(o->buffer, CDL_DTYPE_F32, offset, p->value.size[2], p->value.size[3]);
-    cdl_tensor moment2 = moment1;
-    moment2.offset += o->elements;
-    offset += cdl_tensor_elements(moment1);
-    cdl_adamw(
-        queue,
-        CDL_ARGS(adamw, .parameter = p->value, .moment1 = moment1, .moment2 = moment2,
-                 .gradient = p->gradient, .grad_scale = factor, .step = step, .beta1 = s->beta1,
-                 .beta2 = s->beta2, .epsilon = s->epsilon,
-                 .decay = s->decay_all || p->role == ENCODER_ROLE_WEIGHT ? s->weight_decay : 0,
-                 .rate = (double)p->lr_scale));
+  for (size_t i = 0; i < count;) {
+    update u = update_of(o, i, offset);
+    for (i++; i < count; i++) {
+      const update next = update_of(o, i, u.moment1.offset + u.moment1.size[3]);
+      if (!join(&u, &next))
+        break;
+    }
+    enqueue(o, queue, &u, factor, step);
+    offset = u.moment1.offset + u.moment1.size[3];
   }
 }
 
