@@ -10,7 +10,7 @@
 #include "condlora/random.h"
 
 typedef struct {
-  bool quick, ops, cold, unrecorded;
+  bool quick, ops, cold, no_record;
   const char *backends; /* "cpu", "cpu,opencl:1", "all" */
   const char *precision, *clock, *format, *output, *plot, *shapes, *parameters;
   const char *model, *task, *data, *lengths, *devices, *measured;

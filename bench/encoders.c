@@ -24,6 +24,7 @@ static cdl_status choose_model(const bench *b, bench_encoder *t)
 {
   const bench_options *o = &b->options;
   enum { QUICK_LAYERS = 3 };
+  t->model.no_record = o->no_record;
   if (o->model != NULL) {
     CDL_TRY(model_config_read(o->model, &t->model.config));
     t->model.folder = o->model;

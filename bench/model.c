@@ -323,7 +323,7 @@ static cdl_status open_and_run(const modelling *m, step_name name)
   cdl_backend *backend;
   cdl_queue *queue;
   step_sum s = {.assumptions = a};
-  CDL_TRY(bench_driver_open(&device, m->precision, !m->options->unrecorded, &backend));
+  CDL_TRY(bench_driver_open(&device, m->precision, !m->options->no_record, &backend));
   cdl_status status = cdl_queue_create(backend, &queue);
   if (status == CDL_STATUS_OK) {
     status = run_method(m, queue, name, &s);
@@ -461,7 +461,7 @@ static cdl_status run(modelling *m, const bench_shapes *shapes)
   bench_report_fact(m->report, "version", cdl_version());
   bench_report_fact(m->report, "model", "no device was measured");
   bench_report_fact(m->report, "precision", o->precision);
-  bench_report_fact(m->report, "recorded", o->unrecorded ? "no" : "yes");
+  bench_report_fact(m->report, "recorded", o->no_record ? "no" : "yes");
   bench_report_fact(m->report, "quick", o->quick ? "yes" : "no");
   for (size_t i = 0; i < count; i++)
     CDL_TRY(run_size(m, shapes, &sizes[i]));

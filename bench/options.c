@@ -47,6 +47,9 @@ static void list_options(bench_command *c, base_option list[OPTIONS])
       BASE_OPTION(WORD, "clock", &o->clock, "wall|processor",
                   "clock of the measurement; with --threads 1, processor time is steady on a busy "
                   "machine [wall]"),
+      BASE_OPTION(
+          FLAG, "no_record", &o->no_record, NULL,
+          "train, model: launch a step piece by piece instead of recording it on the device"),
       BASE_OPTION(FLAG, "quick", &o->quick, NULL,
                   "fewer and shorter cases: half a minute on two cores"),
       BASE_OPTION(WORD, "format", &o->format, "text|markdown|json|csv",
@@ -81,7 +84,6 @@ static void list_options(bench_command *c, base_option list[OPTIONS])
       BASE_OPTION(STRING, "measured", &o->measured, "FILE",
                   "model: compare with what bench-condlora train --ops --format json measured on "
                   "a device with the same batches"),
-      BASE_OPTION(FLAG, "unrecorded", &o->unrecorded, NULL, "model: launch a step piece by piece"),
       BASE_OPTION(PAIR, "compare", c->compare, "A B",
                   "compare two JSON reports: list the cases of B that are slower or faster than "
                   "A's; exit status 3 if one is slower"),
@@ -179,10 +181,8 @@ static cdl_status check(const bench_command *c)
                     "--model and --shapes large both say which encoder: give one");
   if (o->parameters != NULL && !c->tune)
     return cdl_fail(CDL_STATUS_USAGE, "--parameters is for tune only");
-  if (!c->model &&
-      (o->devices != NULL || o->assume.count > 0 || o->measured != NULL || o->unrecorded))
-    return cdl_fail(CDL_STATUS_USAGE,
-                    "--devices, --assume, --measured and --unrecorded are for model only");
+  if (!c->model && (o->devices != NULL || o->assume.count > 0 || o->measured != NULL))
+    return cdl_fail(CDL_STATUS_USAGE, "--devices, --assume and --measured are for model only");
   if (c->tune || c->model)
     return c->tune ? check_tuning(c) : check_model(c);
   if (o->plot != NULL) {

@@ -110,7 +110,7 @@ static cdl_status open_all(bench_workload *s, const bench_workload_model *model,
   CDL_TRY(adapter_initialize(session->model.adapter, session->model.queue, 1));
   CDL_TRY(encoder_plan(session->model.encoder, session->model.queue, limits_of(bound),
                        (encoder_batch_limits){0}));
-  const train_settings plain = {.max_grad_norm = 1};
+  const train_settings plain = {.max_grad_norm = 1, .no_record = model->no_record};
   return train_step_create(&s->step, session, &plain, bound);
 }
 

@@ -9,6 +9,7 @@
 typedef struct {
   const char *folder; /* NULL: random weights for `config` */
   model_config config;
+  bool no_record; /* of training: steps are not recorded on the device */
 } bench_workload_model;
 
 typedef struct {

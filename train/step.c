@@ -9,8 +9,10 @@
 cdl_status train_step_create(train_step *step, train_session *session,
                              const train_settings *settings, encoder_batch_bound bound)
 {
-  *step = (train_step){
-      .session = session, .max_gradient_norm = (float)settings->max_grad_norm, .bound = bound};
+  *step = (train_step){.session = session,
+                       .max_gradient_norm = (float)settings->max_grad_norm,
+                       .bound = bound,
+                       .may_record = !settings->no_record};
   CDL_TRY(train_loss_create(&step->loss, session, settings, bound.examples));
   train_optimizer_settings optimizer = train_optimizer_defaults();
   optimizer.weight_decay = settings->weight_decay;
@@ -37,21 +39,31 @@ void train_step_release(train_step *step)
 
 typedef void step_work(train_step *step);
 
+/* Records `work`. Whatever a driver or its libraries answer to a recording, nothing of it has run, so
+ * one that fails is given up, with those to come. If the device itself is at fault, the work says so
+ * when it runs. */
+static void record(train_step *step, cdl_graph **graph, step_work *work)
+{
+  cdl_queue *q = step->session->model.queue;
+  cdl_status status = cdl_queue_capture_begin(q);
+  if (status == CDL_STATUS_OK) {
+    work(step);
+    status = cdl_queue_capture_end(q, graph);
+  }
+  if (status == CDL_STATUS_OK)
+    return;
+  cdl_log(CDL_LOG_NOTICE, "steps are not recorded: %s", cdl_error_message());
+  step->records = false;
+}
+
 /* Enqueues `work`, through a recording if possible. The first run of a shape is not recorded,
  * because it may still allocate. */
 static cdl_status enqueue(train_step *step, cdl_graph **graph, bool first, step_work *work)
 {
   cdl_queue *q = step->session->model.queue;
-  if (step->records && !first && *graph == NULL) {
-    CDL_TRY(cdl_queue_capture_begin(q));
-    work(step);
-    const cdl_status status = cdl_queue_capture_end(q, graph);
-    if (status == CDL_STATUS_UNSUPPORTED) {
-      cdl_log(CDL_LOG_NOTICE, "steps are not recorded: %s", cdl_error_message());
-      step->records = false;
-    } else
-      CDL_TRY(status);
-  }
+  CDL_TRY(cdl_queue_status(q));
+  if (step->records && !first && *graph == NULL)
+    record(step, graph, work);
   if (*graph != NULL)
     cdl_queue_replay(q, *graph);
   else
@@ -134,7 +146,7 @@ cdl_status train_step_begin(train_step *step, const cdl_step_record *record)
 {
   const train_session *session = step->session;
   if (!step->warm)
-    step->records = cdl_backend_captures(session->model.backend) &&
+    step->records = step->may_record && cdl_backend_captures(session->model.backend) &&
                     encoder_recordable(session->model.encoder) &&
                     !adapter_varies(session->model.adapter);
   cdl_queue_upload(session->model.queue, step->loss.step, record, sizeof *record);

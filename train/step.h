@@ -24,6 +24,7 @@ typedef struct {
   float max_gradient_norm;
   encoder_batch_bound bound;
 
+  bool may_record; /* no setting forbids it */
   bool records;
   bool warm; /* a step has run, so that all its memory is allocated */
   cdl_graph *begin, *end;

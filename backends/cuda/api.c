@@ -216,14 +216,13 @@ cdl_status cuda_api_open_compiler(int version, const char *why)
   return open_later(COMPILER, version, why);
 }
 
-cdl_status cuda_blas_version(char text[CUDA_BLAS_TEXT_BYTES])
+cdl_status cuda_blas_version(char text[32])
 {
   int major, minor, patch;
   CDL_TRY(CUDA_BLAS_CALL(cublasGetProperty, MAJOR_VERSION, &major));
   CDL_TRY(CUDA_BLAS_CALL(cublasGetProperty, MINOR_VERSION, &minor));
   CDL_TRY(CUDA_BLAS_CALL(cublasGetProperty, PATCH_LEVEL, &patch));
-  snprintf(text, CUDA_BLAS_TEXT_BYTES, "%d.%d.%d in %s", major, minor, patch,
-           cuda_library_path(opened[BLAS])); /* it stays open */
+  snprintf(text, 32, "%d.%d.%d", major, minor, patch);
   return CDL_STATUS_OK;
 }
 

@@ -28,9 +28,8 @@ void cuda_api_give(const cuda_functions *functions);
 /* Opens NVRTC, the compiler of kernels, for the same version. `why` says what for: the message of a
  * missing library begins with it. */
 CDL_MUST_USE cdl_status cuda_api_open_compiler(int version, const char *why);
-enum { CUDA_BLAS_TEXT_BYTES = 192 };
-/* Gives cuBLAS's version and file: "13.0.2 in /usr/local/cuda/lib64/libcublas.so.13". */
-CDL_MUST_USE cdl_status cuda_blas_version(char text[CUDA_BLAS_TEXT_BYTES]);
+/* Gives cuBLAS's version: "13.0.2". */
+CDL_MUST_USE cdl_status cuda_blas_version(char text[32]);
 
 /* Returns the driver's name of a code. */
 const char *cuda_error_name(CUresult code);

@@ -1,19 +1,31 @@
 /* What is current on a thread, lasting faults, and streams that have come to rest. */
 #include "backends/cuda/device.h"
 
-cdl_status cuda_answer(cuda_device *device, const char *call, CUresult answer)
+#include <stdio.h>
+
+void cuda_remember(cuda_device *device, const char *call, CUresult answer)
 {
   CUresult none = CUDA_SUCCESS;
-  if (cuda_is_lasting(answer))
-    atomic_compare_exchange_strong(&device->fault, &none, answer);
+  if (cuda_is_lasting(answer) && atomic_compare_exchange_strong(&device->fault, &none, answer))
+    atomic_store(&device->fault_call, call);
+}
+
+cdl_status cuda_answer(cuda_device *device, const char *call, CUresult answer)
+{
+  cuda_remember(device, call, answer);
   return cuda_check(call, answer);
 }
 
 cdl_status cuda_enter(cuda_device *device)
 {
   const CUresult fault = atomic_load(&device->fault);
-  if (fault != CUDA_SUCCESS)
-    return cuda_check("the device failed before and does nothing any more", fault);
+  if (fault != CUDA_SUCCESS) {
+    const char *call = atomic_load(&device->fault_call);
+    char text[128];
+    snprintf(text, sizeof text, "the device failed before%s%s, and does nothing any more",
+             call != NULL ? ", in " : "", call != NULL ? call : "");
+    return cuda_check(text, fault);
+  }
   return CUDA_DEVICE_CALL(device, cuCtxPushCurrent_v2, device->context);
 }
 

@@ -85,7 +85,7 @@ static cdl_status describe(cuda_device *device, const char *name, int capability
 {
   static const char *const precisions[] = {"fp32", "tf32", "bf16"};
   size_t free_bytes, total_bytes;
-  char blas[CUDA_BLAS_TEXT_BYTES];
+  char blas[32];
   CDL_TRY(CUDA_DEVICE_CALL(device, cuMemGetInfo_v2, &free_bytes, &total_bytes));
   CDL_TRY(cuda_blas_version(blas));
   snprintf(device->description, sizeof device->description,

@@ -51,8 +51,9 @@ typedef struct {
   int version;            /* the driver's CUDA version: 12040 is 12.4 */
   size_t workspace_bytes; /* of cuBLAS, for each queue */
   uint64_t compile_ns;
-  char description[448];
-  _Atomic CUresult fault; /* the first one that the device cannot recover from */
+  char description[320];
+  _Atomic CUresult fault;           /* the first one that the device cannot recover from */
+  _Atomic(const char *) fault_call; /* that answered it; NULL: not known yet */
   _Atomic cuda_solver_state solver;
   pthread_mutex_t lock; /* guards the members below, and the begin and end of a queue's recording */
   cuda_segment *segments;
@@ -76,7 +77,10 @@ bool cuda_supports(void *device, cdl_op op, const void *args);
  * OK. */
 CDL_MUST_USE cdl_status cuda_enter(cuda_device *device);
 cdl_status cuda_leave(cuda_device *device, cdl_status status);
-/* Remembers `answer` if the device cannot recover from it. */
+/* Remembers `answer`, and the call, whose name lives as long as the process, if the device cannot
+ * recover from it. */
+void cuda_remember(cuda_device *device, const char *call, CUresult answer);
+/* The same, and the status of cuda_check. */
 cdl_status cuda_answer(cuda_device *device, const char *call, CUresult answer);
 #define CUDA_DEVICE_CALL(device, name, ...) cuda_answer(device, #name, cuda_api.name(__VA_ARGS__))
 

@@ -156,7 +156,8 @@ static cdl_status launch_failed(cuda_device *device, const kernel_launch *launch
 {
   char call[96];
   snprintf(call, sizeof call, "cuLaunchKernel of %s", kernel_list[launch->kernel].name);
-  return cuda_answer(device, call, answer);
+  cuda_remember(device, "cuLaunchKernel", answer);
+  return cuda_check(call, answer);
 }
 
 static unsigned int group_size(const cuda_device *device, kernel_id kernel)

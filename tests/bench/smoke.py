@@ -333,7 +333,7 @@ def check_model():
     for a, b in zip(before, rows_of(model("--devices", "h200", *twice), "model")):
         assert math.isclose(2 * b["step_ms"], a["step_ms"], rel_tol=1e-9) and a["launches"] == b["launches"], (a, b)
     # A launch that is not recorded takes the host's time at least.
-    slow = model("--unrecorded", "--devices", "a100", "--assume", "launch_us=1000")
+    slow = model("--no-record", "--devices", "a100", "--assume", "launch_us=1000")
     assert slow["recorded"] == "no"
     for a, b in zip([row for row in steps if row["device"] == "a100"], rows_of(slow, "model")):
         assert a["launches"] <= b["step_ms"] <= 1.01 * a["launches"] + a["step_ms"] and a["launches"] == b["launches"], (a, b)

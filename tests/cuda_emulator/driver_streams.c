@@ -112,7 +112,10 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph *graph)
   recording *list;
   if (this_call.fails)
     stream_invalidate_capture(target);
-  CHECK(capture_end(target, &list));
+  const CUresult ended = capture_end(target, &list);
+  if (this_call.fails && this_call.code != 0)
+    return this_call.code;
+  CHECK(ended);
   *graph = graph_create(OBJECT_GRAPH, list);
   return CUDA_SUCCESS;
 }

@@ -24,6 +24,7 @@ enum { PATH_BYTES = 512, MESSAGE_BYTES = 2048, ALL_THE_SAME = 8 };
 
 static struct {
   void (*fail_at)(const char *what, uint64_t k);
+  void (*answer)(const char *what, uint64_t k, int code, bool from_then_on);
   const char *(*failed_call)(void);
   uint64_t (*works)(void);
   int (*leaks)(void);
@@ -56,6 +57,7 @@ static void find_emulator(void)
   if (library == NULL)
     die(path, dlerror());
   *(void **)(void *)&emulator.fail_at = symbol(library, "emulator_fail_at");
+  *(void **)(void *)&emulator.answer = symbol(library, "emulator_answer");
   *(void **)(void *)&emulator.failed_call = symbol(library, "emulator_failed_call");
   *(void **)(void *)&emulator.works = symbol(library, "emulator_works");
   *(void **)(void *)&emulator.leaks = symbol(library, "emulator_leaks");
@@ -162,12 +164,16 @@ static void make_model(void)
 /* ---- One run ---- */
 
 static char unrecorded[MESSAGE_BYTES]; /* the notice that steps are not recorded */
+static int notices;                    /* of this kind */
+static bool no_record;                 /* the setting */
 
 static void listen(void *user, cdl_log_level level, const char *line)
 {
   (void)user, (void)level;
-  if (strstr(line, "not recorded") != NULL)
-    snprintf(unrecorded, sizeof unrecorded, "%s", line);
+  if (strstr(line, "not recorded") == NULL)
+    return;
+  notices++;
+  snprintf(unrecorded, sizeof unrecorded, "%s", line);
 }
 
 static void set(train_settings *settings, const char *field, const char *value)
@@ -192,6 +198,8 @@ static cdl_status train(bool resume, char message[MESSAGE_BYTES])
   set(&settings, "checkpoint_every", "2");
   set(&settings, "output", path_of("out"));
   set(&settings, "backend", "cuda");
+  if (no_record)
+    set(&settings, "no_record", NULL);
   if (resume)
     set(&settings, "resume", NULL);
   train_session session;
@@ -272,7 +280,7 @@ static bool may_be_survived(const char *call)
 static bool names_a_code(const char *message)
 {
   return strstr(message, "CUDA_ERROR_") != NULL || strstr(message, "CUBLAS_STATUS_") != NULL ||
-         strstr(message, "CUSOLVER_STATUS_") != NULL;
+         strstr(message, "CUSOLVER_STATUS_") != NULL || strstr(message, "NVRTC_ERROR_") != NULL;
 }
 
 static bool names_an_op(const char *message)
@@ -370,6 +378,74 @@ static bool run_with_failure(const char *what, uint64_t k)
   return true;
 }
 
+/* ---- Recordings that are refused ---- */
+
+static const struct {
+  const char *what;
+  int code;
+} refusals[] = {
+    {"cuStreamBeginCapture_v2", 900},
+    {"cuStreamBeginCapture_v2", 801},
+    {"cuStreamEndCapture", 901},
+    {"cuStreamEndCapture", 904},
+    {"cuGraphInstantiateWithFlags", 801},
+    {"cuGraphInstantiateWithFlags", 2},
+    {"recorded cuLaunchKernel", 900},
+    {"recorded cuLaunchKernel", 905},
+    {"recorded cuLaunchKernel", 906},
+    {"recorded cublasGemmStridedBatchedEx", 13}, /* EXECUTION_FAILED */
+    {"recorded cublasGemmStridedBatchedEx", 14}, /* INTERNAL_ERROR */
+    {"recorded cublasGemmStridedBatchedEx", 15}, /* NOT_SUPPORTED */
+};
+
+/* Every call of a kind is refused from the K-th on: one notice that names the answer, and the same
+ * adapter. */
+static void refuse_recording(const char *what, int code, uint64_t k)
+{
+  char message[MESSAGE_BYTES], number[16];
+  remove_folder(path_of("out"));
+  emulator.seed(1);
+  emulator.answer(what, k, code, true);
+  notices = 0;
+  unrecorded[0] = '\0';
+  runs++;
+  snprintf(number, sizeof number, "(%d)", code);
+  if (train(false, message) != CDL_STATUS_OK)
+    complain(what, k, "a refused recording ends the run", message);
+  else if (emulator.failed_call() == NULL || notices != 1)
+    complain(what, k, "no notice, or several", unrecorded);
+  else if (strstr(unrecorded, number) == NULL)
+    complain(what, k, "the notice does not name the answer", unrecorded);
+  else if (!is_expected_adapter())
+    complain(what, k, "another adapter", unrecorded);
+  if (emulator.leaks() != 0)
+    die(what, "objects are left on the device");
+  emulator.fail_at("*", 0);
+}
+
+static void refuse_recordings(void)
+{
+  for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+    for (uint64_t k = 1; k <= 2; k++)
+      refuse_recording(refusals[i].what, refusals[i].code, k);
+}
+
+/* With the setting nothing is recorded, and the adapter is the same. */
+static void forbid_recording(void)
+{
+  char message[MESSAGE_BYTES];
+  remove_folder(path_of("out"));
+  emulator.seed(1);
+  emulator.fail_at("cuStreamBeginCapture_v2", 1);
+  no_record = true;
+  if (train(false, message) != CDL_STATUS_OK || emulator.failed_call() != NULL)
+    complain("no_record", 1, "a recording began", message);
+  else if (!is_expected_adapter())
+    complain("no_record", 1, "another adapter", "");
+  no_record = false;
+  emulator.fail_at("*", 0);
+}
+
 /* One call in some is enough where every entry of the plug-in makes the same one. */
 static uint64_t next_of(const char *what, uint64_t k)
 {
@@ -408,6 +484,8 @@ int main(int argc, char **argv)
       k = next_of(names[i], k);
     printf("%-28s %llu\n", names[i], (unsigned long long)(k - 1));
   }
+  refuse_recordings();
+  forbid_recording();
   free(expected.bytes);
   remove_folder(folder);
   printf("%d runs, %d of them resumed, %d failures\n", runs, resumed, failures);
