@@ -69,6 +69,10 @@ static void list_options(bench_command *c, base_option list[OPTIONS])
       BASE_OPTION(STRING, "data", &o->data, "DIR", "train: folder with one folder for each task"),
       BASE_OPTION(INT, "batch_size", &o->batch_size, "N", "train: examples per batch [16]",
                   .low = 1, .high = 1e9),
+      BASE_OPTION(INT, "joint", &o->joint, "N",
+                  "train: measure steps of N runs in one pass, as condlora search --parallel has "
+                  "them [1]",
+                  .low = 1, .high = 32),
       BASE_OPTION(FLOAT, "seconds", &o->seconds, "S",
                   "train: how long to measure [40; quick 4]; tune: to search [600; quick 60]",
                   .high = 1e9),

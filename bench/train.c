@@ -284,6 +284,8 @@ static cdl_status run(training *t)
 
 cdl_status bench_train(bench *b)
 {
+  if (b->options.joint > 1)
+    return bench_joint(b);
   training t = {.bench = b, .contender = {{.method = "lora"}, {.method = "condlora"}}};
   const cdl_status status = run(&t);
   release(&t);

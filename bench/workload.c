@@ -78,7 +78,7 @@ static cdl_status open_model(train_session *session, const bench_workload_model 
   return draw_all(session->model.queue, session->model.encoder);
 }
 
-static cdl_status make_adapter(train_session *session, const char *method)
+static cdl_status make_adapter(train_session *session, const char *method, uint64_t seed)
 {
   base_list targets = {0};
   CDL_TRY(base_list_split(
@@ -88,9 +88,11 @@ static cdl_status make_adapter(train_session *session, const char *method)
   adapter.alpha = 8;
   adapter.targets = targets;
   adapter.train_pooler = session->model.loaded.fresh_pooler;
-  const cdl_status status = adapter_create(session->model.queue, session->model.encoder, &adapter,
-                                           &session->model.adapter);
+  cdl_status status = adapter_create(session->model.queue, session->model.encoder, &adapter,
+                                     &session->model.adapter);
   base_list_release(&targets);
+  if (status == CDL_STATUS_OK)
+    status = adapter_initialize(session->model.adapter, session->model.queue, seed);
   return status;
 }
 
@@ -101,17 +103,21 @@ static encoder_batch_limits limits_of(encoder_batch_bound bound)
                                 .longest = (int32_t)bound.longest};
 }
 
+static cdl_status make_step(bench_workload *s, bool no_record, encoder_batch_bound bound)
+{
+  const train_settings plain = {.max_grad_norm = 1, .no_record = no_record};
+  return train_step_create(&s->step, &s->session, &plain, bound);
+}
+
 static cdl_status open_all(bench_workload *s, const bench_workload_model *model, const char *method,
                            encoder_batch_bound bound)
 {
   train_session *session = &s->session;
   CDL_TRY(open_model(session, model));
-  CDL_TRY(make_adapter(session, method));
-  CDL_TRY(adapter_initialize(session->model.adapter, session->model.queue, 1));
+  CDL_TRY(make_adapter(session, method, 1));
   CDL_TRY(encoder_plan(session->model.encoder, session->model.queue, limits_of(bound),
                        (encoder_batch_limits){0}));
-  const train_settings plain = {.max_grad_norm = 1, .no_record = model->no_record};
-  return train_step_create(&s->step, session, &plain, bound);
+  return make_step(s, model->no_record, bound);
 }
 
 cdl_status bench_workload_open(bench_workload *s, cdl_queue *queue,
@@ -132,6 +138,56 @@ void bench_workload_close(bench_workload *s)
   adapter_destroy(s->session.model.adapter);
   encoder_destroy(s->session.model.encoder);
   *s = (bench_workload){0};
+}
+
+/* ---- Several runs ---- */
+
+/* Opens a run over the body of `base`; it is neither planned nor has it a step. */
+static cdl_status share(const bench_workload *base, const char *method, uint64_t seed,
+                        bench_workload *run)
+{
+  train_session *session = &run->session;
+  session->model = base->session.model;
+  session->model.encoder = NULL;
+  CDL_TRY(encoder_share(session->model.queue, base->session.model.encoder, seed,
+                        &session->model.encoder));
+  return make_adapter(session, method, seed);
+}
+
+static cdl_status plan_joint(bench_workload *runs, size_t count, bool no_record,
+                             encoder_batch_bound bound)
+{
+  model_encoder *encoders[ENCODER_JOINT_MAX] = {NULL};
+  encoder_batch_limits training[ENCODER_JOINT_MAX] = {{0}}, none[ENCODER_JOINT_MAX] = {{0}};
+  for (size_t i = 0; i < count; i++) {
+    encoders[i] = runs[i].session.model.encoder;
+    training[i] = limits_of(bound);
+  }
+  CDL_TRY(encoder_plan_joint(encoders, count, runs[0].session.model.queue, training, none));
+  for (size_t i = 0; i < count; i++)
+    CDL_TRY(make_step(&runs[i], no_record, bound));
+  return CDL_STATUS_OK;
+}
+
+cdl_status bench_workload_open_joint(bench_workload *base, bench_workload *runs, size_t count,
+                                     cdl_queue *queue, const bench_workload_model *model,
+                                     const char *method, encoder_batch_bound bound)
+{
+  *base = (bench_workload){
+      .session.model = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
+  for (size_t i = 0; i < count; i++)
+    runs[i] = (bench_workload){0};
+  CDL_TRY(open_model(&base->session, model));
+  for (size_t i = 0; i < count; i++)
+    CDL_TRY(share(base, method, i + 1, &runs[i]));
+  return plan_joint(runs, count, model->no_record, bound);
+}
+
+void bench_workload_close_joint(bench_workload *base, bench_workload *runs, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    bench_workload_close(&runs[i]);
+  bench_workload_close(base);
 }
 
 /* ---- Inference ---- */
@@ -215,9 +271,7 @@ cdl_status bench_workload_open_inference(bench_workload *s, cdl_queue *queue,
       .session.model = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
   cdl_status status = open_model(&s->session, model);
   if (status == CDL_STATUS_OK && method != NULL)
-    status = make_adapter(&s->session, method);
-  if (status == CDL_STATUS_OK && method != NULL)
-    status = adapter_initialize(s->session.model.adapter, queue, 1);
+    status = make_adapter(&s->session, method, 1);
   if (status == CDL_STATUS_OK && method != NULL)
     status = draw_adapter(&s->session);
   if (status == CDL_STATUS_OK)
@@ -232,28 +286,63 @@ cdl_status bench_workload_open_inference(bench_workload *s, cdl_queue *queue,
 
 /* ---- Steps ---- */
 
-/* Enqueues one step. With learning rate 0, only the optimizer's moments change. */
-static cdl_status enqueue_step(bench_workload *s, const data_batch *batch, double rate)
+static const double usual_rate = 1e-4;
+
+static cdl_status begin_step(bench_workload *s, const data_batch *batch, double rate)
 {
   cdl_step_record record = {.step = (uint32_t)s->done,
                             .loss_scale = 1 / (float)batch->input.examples};
   train_optimizer_record(&s->step.optimizer, rate, s->done + 1, &record);
   s->done++;
-  CDL_TRY(train_step_begin(&s->step, &record));
+  return train_step_begin(&s->step, &record);
+}
+
+/* Enqueues one step. With learning rate 0, only the optimizer's moments change. */
+static cdl_status enqueue_step(bench_workload *s, const data_batch *batch, double rate)
+{
+  CDL_TRY(begin_step(s, batch, rate));
   CDL_TRY(train_step_batch(&s->step, batch));
   return train_step_end(&s->step, s->done - 1);
 }
 
+static cdl_status check_finite(float loss, float norm)
+{
+  return isfinite(loss) && isfinite(norm)
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_NUMERIC, "the loss is %g, the gradient's norm %g", (double)loss,
+                        (double)norm);
+}
+
 cdl_status bench_workload_step(bench_workload *s, const data_batch *batch, float *loss, float *norm)
 {
-  CDL_TRY(enqueue_step(s, batch, 1e-4));
+  CDL_TRY(enqueue_step(s, batch, usual_rate));
   cdl_queue_download(s->session.model.queue, loss, s->step.loss.loss, sizeof *loss);
   cdl_queue_download(s->session.model.queue, norm, s->step.loss.norm, sizeof *norm);
   CDL_TRY(cdl_queue_sync(s->session.model.queue));
-  return isfinite(*loss) && isfinite(*norm)
-             ? CDL_STATUS_OK
-             : cdl_fail(CDL_STATUS_NUMERIC, "the loss is %g, the gradient's norm %g", (double)*loss,
-                        (double)*norm);
+  return check_finite(*loss, *norm);
+}
+
+cdl_status bench_workload_step_joint(bench_workload *runs, size_t count, const data_batch *batch)
+{
+  train_step *steps[ENCODER_JOINT_MAX] = {NULL};
+  const data_batch *batches[ENCODER_JOINT_MAX] = {NULL};
+  float loss[ENCODER_JOINT_MAX], norm[ENCODER_JOINT_MAX];
+  cdl_queue *queue = runs[0].session.model.queue;
+  for (size_t i = 0; i < count; i++) {
+    steps[i] = &runs[i].step;
+    batches[i] = batch;
+    CDL_TRY(begin_step(&runs[i], batch, usual_rate));
+  }
+  CDL_TRY(train_step_batches(steps, batches, count));
+  for (size_t i = 0; i < count; i++) {
+    CDL_TRY(train_step_end(steps[i], runs[i].done - 1));
+    cdl_queue_download(queue, &loss[i], steps[i]->loss.loss, sizeof loss[i]);
+    cdl_queue_download(queue, &norm[i], steps[i]->loss.norm, sizeof norm[i]);
+  }
+  CDL_TRY(cdl_queue_sync(queue));
+  for (size_t i = 0; i < count; i++)
+    CDL_TRY(check_finite(loss[i], norm[i]));
+  return CDL_STATUS_OK;
 }
 
 cdl_status bench_workload_step_in_pieces(bench_workload *s, const data_batch *batch, float *loss,
@@ -275,10 +364,9 @@ cdl_status bench_workload_step_in_pieces(bench_workload *s, const data_batch *ba
 
 /* ---- Checking ---- */
 
-/* Computes the loss of a batch in float64 from its logits. */
-static cdl_status loss_of(bench_workload *s, const data_batch *batch, double *loss)
+/* Computes the loss of the last step in float64 from its logits. */
+static cdl_status loss_of_last(bench_workload *s, const data_batch *batch, double *loss)
 {
-  CDL_TRY(enqueue_step(s, batch, 0));
   const size_t labels = (size_t)s->session.model.labels,
                bytes = batch->input.examples * labels * sizeof(float);
   float *y = malloc(bytes + 1), told;
@@ -299,6 +387,20 @@ static cdl_status loss_of(bench_workload *s, const data_batch *batch, double *lo
              ? CDL_STATUS_OK
              : cdl_fail(CDL_STATUS_NUMERIC, "the loss is wrong: %.9g, its logits give %.9g",
                         (double)told, *loss);
+}
+
+static cdl_status loss_of(bench_workload *s, const data_batch *batch, double *loss)
+{
+  CDL_TRY(enqueue_step(s, batch, 0));
+  return loss_of_last(s, batch, loss);
+}
+
+cdl_status bench_workload_check_joint(bench_workload *runs, size_t count, const data_batch *batch)
+{
+  double loss;
+  for (size_t i = 0; i < count; i++)
+    CDL_TRY(cdl_context(loss_of_last(&runs[i], batch, &loss), "run %zu", i + 1));
+  return CDL_STATUS_OK;
 }
 
 /* Values and gradients of all trained parameters, end to end on the host. */

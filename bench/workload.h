@@ -44,6 +44,23 @@ CDL_MUST_USE cdl_status bench_workload_step(bench_workload *s, const data_batch 
 CDL_MUST_USE cdl_status bench_workload_step_in_pieces(bench_workload *s, const data_batch *batch,
                                                       float *loss, float *norm);
 
+/* Opens `base`, an encoder without an adapter, and `count` runs [count] over its body, whose
+ * adapters differ in their initial values. Each run is as bench_workload_open makes it, but steps
+ * are those of all runs together. Close with bench_workload_close_joint, also after a failure. */
+CDL_MUST_USE cdl_status bench_workload_open_joint(bench_workload *base, bench_workload *runs,
+                                                  size_t count, cdl_queue *queue,
+                                                  const bench_workload_model *model,
+                                                  const char *method, encoder_batch_bound bound);
+void bench_workload_close_joint(bench_workload *base, bench_workload *runs, size_t count);
+
+/* Runs one optimizer step of all runs in one pass, with this batch for each, and waits for it. */
+CDL_MUST_USE cdl_status bench_workload_step_joint(bench_workload *runs, size_t count,
+                                                  const data_batch *batch);
+/* Checks the loss of each run's last step by its logits, in float64. Errors: NUMERIC if they
+ * differ. */
+CDL_MUST_USE cdl_status bench_workload_check_joint(bench_workload *runs, size_t count,
+                                                   const data_batch *batch);
+
 /* Checks the step in float64: the loss by the logits, and the whole backward pass by the slope of
  * the loss along the gradient, (L(θ + ε g/‖g‖) − L(θ − ε g/‖g‖)) / 2ε = ‖g‖. With `coarse`,
  * products are not in float32. Errors: NUMERIC if they differ. */

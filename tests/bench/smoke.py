@@ -112,6 +112,15 @@ def check_report():
     return report
 
 
+def check_joint():
+    """Several runs in one pass: examples and tokens of all of them."""
+    rows = rows_of(json.loads(small("--joint", "3", "--format", "json", "train")), "train")
+    assert [row["name"] for row in rows] == ["lora step", "condlora step"], rows
+    for row in rows:
+        assert close(row["examples_per_s"], 3 * BATCH * row["steps_per_s"]) and close(row["tokens_per_s"], LENGTH * row["examples_per_s"]), row
+    run("--joint", "33", "train", status=2)
+
+
 def check_formats():
     workloads = ("gemm", "svd", "elementwise", "attention", "train", "inference")
     text, markdown = small(*workloads), small("--format", "markdown", *workloads)
@@ -350,6 +359,7 @@ def check_model():
 def main():
     report = check_report()
     check_model()
+    check_joint()
     check_formats()
     check_page()
     check_several_backends()
