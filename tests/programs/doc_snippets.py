@@ -35,6 +35,7 @@ NOT_RUN = {
     "./quickstart": "a test of its own",
     "cc ": "the test of an installation compiles the examples so, and runs them",
     "./run-tests": "runs this",
+    "./gpu-day": "tests/bench/gpu_day.py runs it in small",
     ".ci/run": "runs this",
     "apt-get ": "changes the system",
     "meson setup ": "builds and installs; the test `installed` does",
