@@ -11,7 +11,7 @@
 const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm",      "svd",   "elementwise",
                                                            "attention", "train", "inference"};
 
-enum { OPTIONS = 26, OPERANDS_MOST = 32 };
+enum { OPTIONS = 25, OPERANDS_MOST = 32 };
 
 /* The command line and the variables it is read into. */
 typedef struct {
