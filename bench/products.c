@@ -202,6 +202,56 @@ void bench_products_record_begin(bench_product_list *list, cdl_backend *backend)
   cdl_backend_observe(backend, record, list);
 }
 
+/* ---- Stand-ins ---- */
+
+/* Makes float32 memory of this many numbers. */
+static cdl_status make_memory(cdl_queue *queue, int64_t elements, cdl_buffer **buffer)
+{
+  CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), (size_t)elements * sizeof(float), buffer));
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(*buffer, CDL_DTYPE_F32, 0, elements),
+                           .value = 1e-3));
+  return CDL_STATUS_OK;
+}
+
+static int64_t extent_of(cdl_tensor t)
+{
+  int64_t last = 0;
+  for (int i = 0; i < 4; i++)
+    last += (t.size[i] - 1) * t.stride[i];
+  return last + 1;
+}
+
+static cdl_tensor *operand(bench_product *p, int index)
+{
+  cdl_tensor *const operands[BENCH_OPERANDS] = {&p->args.out, &p->args.a, &p->args.b};
+  return operands[index];
+}
+
+/* Gives each operand of BF16 its stand-in. Those of one product have memory of their own. */
+static cdl_status widen(bench_product_list *list, cdl_queue *queue)
+{
+  for (int index = 0; index < BENCH_OPERANDS; index++) {
+    int64_t elements = 0;
+    for (size_t i = 0; i < list->count; i++) {
+      const cdl_tensor *t = operand(&list->item[i], index);
+      if (t->dtype == CDL_DTYPE_BF16 && extent_of(*t) > elements)
+        elements = extent_of(*t);
+    }
+    if (elements == 0)
+      continue;
+    CDL_TRY(make_memory(queue, elements, &list->narrow[index]));
+    for (size_t i = 0; i < list->count; i++) {
+      cdl_tensor *t = operand(&list->item[i], index);
+      if (t->dtype != CDL_DTYPE_BF16)
+        continue;
+      t->buffer = list->narrow[index];
+      t->offset = 0;
+      t->dtype = CDL_DTYPE_F32;
+    }
+  }
+  return CDL_STATUS_OK;
+}
+
 static cdl_status copy_of(bench_product_weights *weights, cdl_queue *queue,
                           const cdl_weight *weight, cdl_buffer **buffer)
 {
@@ -214,12 +264,9 @@ static cdl_status copy_of(bench_product_weights *weights, cdl_queue *queue,
   if (copy == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu weights", weights->count + 1);
   weights->copy = copy;
-  const size_t elements = (size_t)(cdl_weight_rows(weight) * cdl_weight_columns(weight));
-  CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), elements * sizeof(float), buffer));
+  CDL_TRY(make_memory(queue, cdl_weight_rows(weight) * cdl_weight_columns(weight), buffer));
   weights->copy[weights->count].weight = weight;
   weights->copy[weights->count++].buffer = *buffer;
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(*buffer, CDL_DTYPE_F32, 0, (int64_t)elements),
-                           .value = 1e-3));
   return CDL_STATUS_OK;
 }
 
@@ -236,11 +283,8 @@ cdl_status bench_products_record_end(bench_product_list *list, cdl_queue *queue,
 {
   cdl_backend_observe(cdl_queue_backend(queue), NULL, NULL);
   CDL_TRY(list->status);
-  const int64_t elements = list->scratch_elements + 1;
-  CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), (size_t)elements * sizeof(float),
-                            &list->scratch));
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(list->scratch, CDL_DTYPE_F32, 0, elements),
-                           .value = 1e-3));
+  CDL_TRY(make_memory(queue, list->scratch_elements + 1, &list->scratch));
+  CDL_TRY(widen(list, queue));
   for (size_t i = 0; i < list->count; i++) {
     bench_product *p = &list->item[i];
     if (p->weight != NULL) {
@@ -266,6 +310,8 @@ void bench_products_replay(const bench_product_list *list, cdl_queue *queue)
 void bench_products_release(bench_product_list *list)
 {
   cdl_buffer_destroy(list->scratch);
+  for (int index = 0; index < BENCH_OPERANDS; index++)
+    cdl_buffer_destroy(list->narrow[index]);
   free(list->item);
   *list = (bench_product_list){0};
 }

@@ -6,13 +6,16 @@
 #include "condlora/backend.h"
 
 /* One product as cdl_gemm takes it. Activations and adapters are the step's own memory. Copies of
- * packed weights and scratch memory stand in for tensors that a caller cannot see. */
+ * packed weights and scratch memory stand in for tensors that a caller cannot see. Float32 memory
+ * of the same shape stands in for activations of BF16, which cdl_gemm does not take. */
 typedef struct {
   cdl_gemm_args args;
   const cdl_weight *weight;    /* `b` is a copy of this weight */
   bool scratch_a, scratch_out; /* the tensor is in the list's scratch */
   cdl_op op;                   /* the op that the product belongs to */
 } bench_product;
+
+enum { BENCH_OPERANDS = 3 };
 
 /* Plain matrices with the sizes of packed weights, shared by lists; their values do not matter. */
 typedef struct {
@@ -30,7 +33,8 @@ typedef struct {
   double operations; /* sum of 2 m n k */
   cdl_buffer *scratch;
   int64_t scratch_elements;
-  cdl_status status; /* the first failure while recording */
+  cdl_buffer *narrow[BENCH_OPERANDS]; /* for BF16 activations: out, a and b */
+  cdl_status status;                  /* the first failure while recording */
 } bench_product_list;
 
 /* Adds the products that one call of any op computes. `args` is the op's argument struct. */
