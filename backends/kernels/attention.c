@@ -160,8 +160,8 @@ static cdl_status tensor_gradient(kernel_queue *q, const cdl_attention_grad_args
   kernel_launch launch = {
       .kernel = tensor_kernel(KERNEL_attention_grad_queries_bf16_32, p->depth),
       .groups = {groups, 1, 1},
-      .buffers = {a->d_qkv.buffer, a->d_out.buffer, a->qkv.buffer, a->out.buffer,
-                  a->log_sum.buffer, scratch, a->packing->offsets.buffer,
+      .buffers = {a->d_qkv.buffer, a->d_out.buffer, a->qkv.buffer, a->out.buffer, a->log_sum.buffer,
+                  scratch, a->packing->offsets.buffer,
                   p->drops ? a->packing->examples.buffer : NULL,
                   p->drops ? a->mask.step.buffer : NULL, a->bias.buffer, summed ? scratch : NULL},
       .parameters = p};

@@ -44,8 +44,8 @@ extern const kernel_info kernel_list[KERNEL_COUNT];
 
 typedef struct kernel_queue kernel_queue;
 
-/* One launch: groups of the kernel's or the device's group_size work-items in up to three dimensions. The last two
- * have at most 65,535 groups each. */
+/* One launch: groups of the kernel's own group_size work-items, or else the device's, in up to
+ * three dimensions. The last two have at most 65,535 groups each. */
 typedef struct {
   kernel_id kernel;
   int64_t groups[3];

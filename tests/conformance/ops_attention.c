@@ -101,8 +101,7 @@ static void attention_case(trial *t, const void *parameters)
   const attention *a = parameters;
   const setting s = set_up(t, a);
   const int64_t width = (int64_t)a->heads * a->d, tokens = s.packing.tokens;
-  operand *qkv =
-      trial_operand(t, "qkv", ROLE_IN, a->dtype, shape_2d(tokens, 3 * width), a->qkv);
+  operand *qkv = trial_operand(t, "qkv", ROLE_IN, a->dtype, shape_2d(tokens, 3 * width), a->qkv);
   operand *out = trial_operand(t, "out", ROLE_OUT, a->dtype, shape_2d(tokens, width), a->out);
   operand *log_sum = a->keep_log_sum ? trial_operand(t, "log_sum", ROLE_OUT, CDL_DTYPE_F32,
                                                      shape_2d(a->heads, tokens), LAYOUT_OFFSET)
@@ -150,9 +149,8 @@ static void compare_gradient(trial *t, const attention *a, const setting *s, con
                              const operand *d_out, const operand *d_qkv, const operand *d_bias)
 {
   double *want = trial_doubles(t, d_qkv->count), *bound = trial_doubles(t, d_qkv->count);
-  const narrow_errors narrow = {
-      .d_qkv = trial_doubles(t, d_qkv->count),
-      .d_bias = d_bias != NULL ? trial_doubles(t, d_bias->count) : NULL};
+  const narrow_errors narrow = {.d_qkv = trial_doubles(t, d_qkv->count),
+                                .d_bias = d_bias != NULL ? trial_doubles(t, d_bias->count) : NULL};
   if (a->dtype == CDL_DTYPE_BF16)
     attention_narrow_errors(&s->shape, qkv->value, d_out->value, &narrow);
   if (d_bias != NULL)
@@ -168,12 +166,11 @@ static void attention_grad_case(trial *t, const void *parameters)
   const attention *a = parameters;
   const setting s = set_up(t, a);
   const int64_t width = (int64_t)a->heads * a->d, tokens = s.packing.tokens;
-  operand *qkv =
-      trial_operand(t, "qkv", ROLE_IN, a->dtype, shape_2d(tokens, 3 * width), a->qkv);
+  operand *qkv = trial_operand(t, "qkv", ROLE_IN, a->dtype, shape_2d(tokens, 3 * width), a->qkv);
   operand *d_out = trial_operand(t, "d_out", ROLE_IN, a->dtype, shape_2d(tokens, width), a->out);
-  operand *out = a->dtype == CDL_DTYPE_BF16 ? trial_operand(t, "out", ROLE_IN, a->dtype,
-                                                            shape_2d(tokens, width), a->qkv)
-                                            : NULL;
+  operand *out = a->dtype == CDL_DTYPE_BF16
+                     ? trial_operand(t, "out", ROLE_IN, a->dtype, shape_2d(tokens, width), a->qkv)
+                     : NULL;
   operand *log_sum = trial_operand(t, "log_sum", ROLE_IN, CDL_DTYPE_F32, shape_2d(a->heads, tokens),
                                    LAYOUT_OFFSET);
   operand *d_qkv =

@@ -369,8 +369,7 @@ static void narrow_finish(const attention_shape *s, const narrow_sums *n, int64_
                        u * fabs(n->q[at]) + n->q_lost[at]);
       to[width] = scale * (rounded_sum(n->k_squares[at], n->k[at]) + sqrt(n->k_mean[at]) +
                            u * fabs(n->k[at]) + n->k_lost[at]);
-      to[2 * width] =
-          rounded_sum(n->v_squares[at], n->v[at]) + u * fabs(n->v[at]) + n->v_lost[at];
+      to[2 * width] = rounded_sum(n->v_squares[at], n->v[at]) + u * fabs(n->v[at]) + n->v_lost[at];
     }
 }
 

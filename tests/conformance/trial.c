@@ -88,8 +88,9 @@ static cdl_tensor view_of(cdl_dtype dtype, shape n, layout l, unsigned repeat)
   cdl_tensor view = {.dtype = dtype};
   static const int64_t pads[] = {
       [LAYOUT_ROWS] = PAD_ROWS, [LAYOUT_COLUMNS] = PAD_COLUMNS, [LAYOUT_ALIGNED] = PAD_ALIGNED};
-  static const int64_t leads[] = {
-      [LAYOUT_OFFSET] = LEAD_OFFSET, [LAYOUT_COLUMNS] = LEAD_COLUMNS, [LAYOUT_ALIGNED] = LEAD_ALIGNED};
+  static const int64_t leads[] = {[LAYOUT_OFFSET] = LEAD_OFFSET,
+                                  [LAYOUT_COLUMNS] = LEAD_COLUMNS,
+                                  [LAYOUT_ALIGNED] = LEAD_ALIGNED};
   const int64_t pad = pads[l];
   const int64_t batch_pad = pad > 0 ? PAD_BATCH : 0;
   view.offset = leads[l];

@@ -106,8 +106,8 @@ static float high(uint32_t pair)
   return low(pair >> 16);
 }
 
-/* m16n8k16: d [16, 8] += a [16, 16] b [16, 8]. Products of BF16 are exact in float32; they are added
- * one by one. */
+/* m16n8k16: d [16, 8] += a [16, 16] b [16, 8]. Products of BF16 are exact in float32; they are
+ * added one by one. */
 static void multiply_accumulate(arguments **of)
 {
   float a[16][16], b[16][8], d[16][8];

@@ -150,6 +150,54 @@ FUNCTION i64 half_row_element(attention_part part, int row, int key, int columns
          (WARP_LANE & 1) * (columns / 2);
 }
 
+/* Scores of a tile of keys, the softmax's progress, and P without dropped elements as `left`. */
+FUNCTION void attend_keys(u32 (*left)[4], float (*sums)[4], running_rows *rows, u32 (*query)[4],
+                          const u16 *tile, attention_part part, attention_parameters p,
+                          mask_state mask, const float *bias, float factor, int key, int keys,
+                          int width)
+{
+  const int row = part.row + 16 * WARP_INDEX;
+  float s[MOST_KEYS / 8][4];
+  clear_fragments(s, keys / 8);
+  multiply_by_rows(s, query, tile, keys, width);
+  if (factor == 1.0f)
+    add_tensor_bias(s, bias, p.scale, p.radius, key - row, keys);
+  if (part.length - key < keys)
+    hide_columns(s, part.length - key, keys);
+  advance_softmax(s, sums, rows, factor, keys, width);
+  if (p.drops) {
+    u32 kept[2][2];
+    share_rows(kept,
+               keep_half_row(mask, part.example, half_row_element(part, row, key, keys), keys));
+    UNROLL
+    for (int n = 0; n < keys / 8; n++)
+      UNROLL
+      for (int e = 0; e < 4; e++)
+        s[n][e] = is_kept(kept, n, e, keys) ? s[n][e] : 0.0f;
+  }
+  pack_fragments(left, s, keys);
+}
+
+/* log_sum, and the warp's rows of the output in a tile. */
+FUNCTION void finish_rows(u16 *tile, float *log_sum, float (*sums)[4], running_rows rows,
+                          attention_part part, attention_parameters p, float scale, float factor,
+                          int width)
+{
+  const int row = 16 * WARP_INDEX;
+  float inverse[2];
+  UNROLL
+  for (int half = 0; half < 2; half++) {
+    const float total = row_sum(rows.total[half]);
+    const int r = row + (WARP_LANE >> 2) + 8 * half;
+    inverse[half] = scale / total;
+    if (log_sum != 0 && (WARP_LANE & 3) == 0 && r < part.rows)
+      log_sum[p.log_sum + part.head * p.log_sum_stride + part.first + part.row + r] =
+          MULTIPLY_ADD(rows.largest[half] * factor, LN_2, MATH(log)(total));
+  }
+  put_fragments(tile + row * TILE_PITCH(width), TILE_PITCH(width), sums, width / 8, inverse[0],
+                inverse[1]);
+}
+
 FUNCTION void attend_tensor(u16 *out, const u16 *qkv, float *log_sum, const int *offsets,
                             const int *examples, const u32 *step, const float *bias,
                             attention_parameters p, u8 *memory, int width)
@@ -190,30 +238,9 @@ FUNCTION void attend_tensor(u16 *out, const u16 *qkv, float *log_sum, const int 
       tile_load(next + TILE_ELEMENTS(keys, width), x + hidden, in, rest, keys, width);
     }
     copy_commit();
-    float s[MOST_KEYS / 8][4];
     u32 left[MOST_KEYS / 16][4];
-    if (works) {
-      clear_fragments(s, keys / 8);
-      multiply_by_rows(s, query, here, keys, width);
-      if (factor == 1.0f)
-        add_tensor_bias(s, bias, p.scale, p.radius, key - part.row - row, keys);
-      if (rest < 0)
-        hide_columns(s, keys + rest, keys);
-      advance_softmax(s, sums, &rows, factor, keys, width);
-      if (p.drops) {
-        u32 kept[2][2];
-        share_rows(kept, keep_half_row(mask, part.example,
-                                       half_row_element(part, part.row + row, key, keys), keys));
-        UNROLL
-        for (int n = 0; n < keys / 8; n++)
-          UNROLL
-          for (int e = 0; e < 4; e++)
-            s[n][e] = is_kept(kept, n, e, keys) ? s[n][e] : 0.0f;
-      }
-      UNROLL
-      for (int n = 0; n < keys / 8; n += 2)
-        pack_fragment(left[n / 2], s[n], s[n + 1]);
-    }
+    if (works)
+      attend_keys(left, sums, &rows, query, here, part, p, mask, bias, factor, key, keys, width);
     if (key == 0) { /* the first values */
       COPY_WAIT(1);
       BARRIER();
@@ -226,35 +253,23 @@ FUNCTION void attend_tensor(u16 *out, const u16 *qkv, float *log_sum, const int 
     here = next;
     next = other;
   }
-  if (works) {
-    float inverse[2];
-    UNROLL
-    for (int half = 0; half < 2; half++) {
-      const float total = row_sum(rows.total[half]);
-      const int r = row + (WARP_LANE >> 2) + 8 * half;
-      inverse[half] = mask.scale / total;
-      if (log_sum != 0 && (WARP_LANE & 3) == 0 && r < part.rows)
-        log_sum[p.log_sum + part.head * p.log_sum_stride + part.first + part.row + r] =
-            MULTIPLY_ADD(rows.largest[half] * factor, LN_2, MATH(log)(total));
-    }
-    put_fragments(here + row * TILE_PITCH(width), TILE_PITCH(width), sums, width / 8,
-                  inverse[0], inverse[1]);
-  }
+  if (works)
+    finish_rows(here, log_sum, sums, rows, part, p, mask.scale, factor, width);
   BARRIER();
   tile_store(out + p.out + (part.first + part.row) * p.out_stride + column, to, here, part.rows,
-              TENSOR_QUERIES, width);
+             TENSOR_QUERIES, width);
 }
 
-#define ATTENTION_BF16(width)                                                                      \
-  WARP_KERNEL(attention_bf16_##width, 2)                                                           \
-  (u16 * out, const u16 *qkv, float *log_sum, const int *offsets, const int *examples,             \
-   const u32 *step, const float *bias, attention_parameters p)                                     \
-  {                                                                                                \
-    WARP_MEMORY(memory, 2 * STAGE_BYTES(width));                                                   \
-    attend_tensor(out, qkv, log_sum, offsets, examples, step, bias, p, memory, width);             \
+#define ATTENTION_BF16(width, resident)                                                \
+  WARP_KERNEL(attention_bf16_##width, resident)                                        \
+  (u16 * out, const u16 *qkv, float *log_sum, const int *offsets, const int *examples, \
+   const u32 *step, const float *bias, attention_parameters p)                         \
+  {                                                                                    \
+    WARP_MEMORY(memory, 2 * STAGE_BYTES(width));                                       \
+    attend_tensor(out, qkv, log_sum, offsets, examples, step, bias, p, memory, width); \
   }
 
-ATTENTION_BF16(32)
-ATTENTION_BF16(64)
-ATTENTION_BF16(96)
-ATTENTION_BF16(128)
+ATTENTION_BF16(32, 4)
+ATTENTION_BF16(64, 3)
+ATTENTION_BF16(96, 3)
+ATTENTION_BF16(128, 2)

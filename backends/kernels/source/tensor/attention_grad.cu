@@ -1,32 +1,36 @@
-/* The gradient of attention on tensor cores, in BF16 with sums in float32. For queries i and keys j,
- * with S = scale Q Kᵀ + bias, P = exp(S − log_sum), M dropout's factors and D_i = Σ dO_i ∘ O_i:
+/* The gradient of attention on tensor cores, in BF16 with sums in float32. For queries i, keys j, with
+ * S = scale Q Kᵀ + bias, P = exp(S − log_sum), M dropout's factors and D_i = Σ dO_i ∘ O_i:
  *
  *   dV = (P ∘ M)ᵀ dO,  dS = P ∘ (M ∘ dO Vᵀ − D),  dK = scale dSᵀ Q,  dQ = scale dS K
  *
  * S, dO Vᵀ, dV, dK and dQ are five products. A sum over queries and one over keys cannot both stay
  * in one group's registers, unless the sequence is one tile:
  *
- *   sequence         kernels                                  products   device memory
- *   up to 64 tokens  keys: dK, dV, and dQ through dS in       5          none but arguments
+ *   sequence         kernels                                  products   scratch
+ *   up to 64 tokens  keys: dK, dV, and dQ through dS in       5          none
  *                    local memory, D of its rows too
- *   more             queries: D (kept, 4 bytes a row), dQ     3          4 bytes a row and head
+ *   more             queries: D, which is kept, and dQ        3          4 bytes a row and head
  *                    keys: dK, dV                             4
  *
- * The other way to five, partial dQ of each tile of keys in float32 and a sum over them, would write
- * and read 4 L / 64 bytes for each element of dQ: at 512 tokens 25 times the bytes of all arguments,
- * 1.5 times as long as the two products on an H200.
+ * A product is 2 L² width operations for a head and L tokens, rounded up to tiles. The other way to
+ * five, each key tile's part of dQ in float32 and a sum over tiles, would write and read L / 16
+ * bytes for each element of dQ. At 512 tokens of width 64 that is 2 MB a head, against 67 million
+ * operations of the two products that it saves: by 4.3 TB/s and 400 TFLOP/s of an H200, three times
+ * as long. Device memory sees Q, K, V, O, dO once each and dQ, dK, dV: 16 L width bytes; what
+ * tiles read again comes from the second-level cache.
  *
  * Keys: a group is one head's 64 keys, 16 to a warp, which computes Sᵀ and (dO Vᵀ)ᵀ, so that P and
  * dS are left factors of dV and dK without leaving the registers. Queries come in tiles with dO,
- * log_sum, D and dropout's bits, in two stages.
+ * log_sum, D and dropout's bits, in two stages; a warp takes 16 of them at a time.
  *
  *          queries ->  tile 0   tile 1 ...      width   keys × queries   registers of a thread
- *   keys     warp 0  [ 16 × ]                      32       64 × 64      dK, dV 32, S, dS 64, V  8
- *            warp 1  [ 16 × ]                      64       64 × 64      dK, dV 64, S, dS 64, V 16
- *            warp 2  [ 16 × ]                      96       64 × 32      dK, dV 96, S, dS 32, V 24
- *            warp 3  [ 16 × ]                     128       64 × 16      dK, dV 128, S, dS 16, V 32
+ *   keys     warp 0  [ 16 × ]                      32       64 × 64      dK, dV  32, V  8
+ *            warp 1  [ 16 × ]                      64       64 × 64      dK, dV  64, V 16
+ *            warp 2  [ 16 × ]                      96       64 × 32      dK, dV  96, V 24
+ *            warp 3  [ 16 × ]                     128       64 × 16      dK, dV 128, V 32
  *
- * Queries: as in the forward pass, 64 queries with tiles of keys; Q and dO stay in registers.
+ * Queries: as in the forward pass, 64 queries with tiles of keys, of which a warp takes 32 at a
+ * time; Q and dO stay in registers.
  *
  * dS of a tile goes to local memory, in BF16, where dQ or the bias's gradient needs it there. The
  * bias's sums by distance go to scratch for each tile of 64 queries, as in attention_grad.cl, and
@@ -34,13 +38,18 @@
 
 #define GRAD_KEYS 64
 #define GRAD_QUERIES_OF(width) ((width) <= 64 ? 64 : (width) == 96 ? 32 : 16)
+/* Of a tile's queries, so many at a time have their scores in registers of the keys' kernel, and of
+ * a tile's keys in the other's. */
+#define GRAD_SPAN_KEYS 16
+#define GRAD_SPAN 32
 #define GRAD_STAGE(width) (2 * TILE_ELEMENTS(GRAD_QUERIES_OF(width), width))
 /* A stage's log_sum and D, and bits of dropout: four times 16 keys for each query. */
 #define ROW_STATE_BYTES(queries) (2 * (queries) * (2 * 4 + 4 * 2))
-/* dS of the keys' kernel: [keys, queries]. If one tile holds all queries, the second stage is free. */
+/* dS of the keys' kernel: [keys, queries]. Where one tile holds all queries, the second stage is
+ * free. */
 #define SLOPES_BYTES(queries) ((queries) == 64 ? 0 : TILE_BYTES(GRAD_KEYS, queries))
-#define KEYS_MEMORY(width)                                                \
-  (TILE_BYTES(GRAD_KEYS, width) + 2 * 2 * GRAD_STAGE(width) +             \
+#define KEYS_MEMORY(width)                                    \
+  (TILE_BYTES(GRAD_KEYS, width) + 2 * 2 * GRAD_STAGE(width) + \
    SLOPES_BYTES(GRAD_QUERIES_OF(width)) + ROW_STATE_BYTES(GRAD_QUERIES_OF(width)))
 #define QUERIES_MEMORY(width) \
   (2 * STAGE_BYTES(width) + TILE_BYTES(TENSOR_QUERIES, KEYS_OF(width)) + TENSOR_QUERIES * 4)
@@ -65,20 +74,11 @@ FUNCTION void row_means(float *means, const u16 *d_out, const u16 *out, row_layo
   if (row < rows)
     UNROLL
     for (int j = 0; j < columns; j += 8) {
-      u32 chunk[4] = {0, 0, 0, 0};
-      const u16 *x = out + row * from.stride + first + j;
-      if (from.wide) {
-        if (first + j < from.depth)
-          move_16(chunk, x);
-      } else {
-        for (int c = 0; c < 8; c++)
-          if (first + j + c < from.depth)
-            chunk[c / 2] |= (u32)x[c] << c % 2 * 16;
-      }
-      UNROLL
-      for (int c = 0; c < 8; c++)
-        sum = MULTIPLY_ADD(float_of_bf16(d_out[row * TILE_PITCH(width) + first + j + c]),
-                           float_of_bf16((u16)(chunk[c / 2] >> c % 2 * 16)), sum);
+      const eight x = eight_of_quad(LOAD_QUAD(d_out + row * TILE_PITCH(width) + first + j));
+      const eight y = eight_of_quad(
+          load_quad(out + row * from.stride + first + j, eight_count(first + j, from.depth)));
+      EACH_OF_EIGHT
+      sum = MULTIPLY_ADD(x.v[k], y.v[k], sum);
     }
   for (int distance = 1; distance < lanes; distance *= 2)
     sum += warp_xor_float(sum, distance);
@@ -88,7 +88,7 @@ FUNCTION void row_means(float *means, const u16 *d_out, const u16 *out, row_layo
 
 /* ---- By tiles of keys ---- */
 
-/* What a group knows of the sequence. */
+/* What a group knows of its head of the sequence. */
 typedef struct {
   attention_part part;
   mask_state mask;
@@ -160,20 +160,21 @@ FUNCTION void load_stage(query_stage s, grad_head h, attention_parameters p, int
   if (p.drops)
     for (int e = ITEM_ID; e < 4 * queries; e += WARP_GROUP) {
       const i64 row = (i64)h.part.head * h.part.length + query + e / 4;
-      s.kept[e] = (u16)keep_16(h.mask, h.part.example,
-                               row * h.part.length + h.part.row + e % 4 * 16);
+      s.kept[e] =
+          (u16)keep_16(h.mask, h.part.example, row * h.part.length + h.part.row + e % 4 * 16);
     }
 }
 
-/* From scores and dO Vᵀ, both transposed: P without dropped elements, and dS / scale. */
+/* From scores and dO Vᵀ, both transposed, of the stage's queries from `first` on: P without dropped
+ * elements, and dS / scale. */
 FUNCTION void differentiate_keys(float (*s)[4], float (*slopes)[4], query_stage stage, grad_head h,
-                                 int drops, int queries)
+                                 int drops, int first, int queries)
 {
   UNROLL
   for (int n = 0; n < queries / 8; n++)
     UNROLL
     for (int c = 0; c < 2; c++) {
-      const int query = 8 * n + (WARP_LANE & 3) * 2 + c;
+      const int query = first + 8 * n + (WARP_LANE & 3) * 2 + c;
       const float log_sum = stage.log_sum[query], mean = stage.mean[query];
       const u32 kept = drops ? stage.kept[4 * query + WARP_INDEX] >> (WARP_LANE >> 2) : 0x101;
       UNROLL
@@ -230,11 +231,13 @@ FUNCTION void finish_queries(u16 *d_q, row_layout to, u16 *staging, const u16 *s
   UNROLL
   for (int k = 0; k < GRAD_KEYS / 16; k++)
     ldmatrix_x4_trans(left[k], columns_first(slopes + 16 * k * pitch + row, pitch));
-  float sums[TILE_MOST_D][4];
-  clear_fragments(sums, columns / 8);
-  multiply_by_columns(sums, left, keys, GRAD_KEYS, first, columns, width);
-  put_fragments(staging + row * TILE_PITCH(width) + first, TILE_PITCH(width), sums, columns / 8,
-                scale, scale);
+  ROLLED
+  for (int j = first; j < first + columns; j += 16) {
+    float sums[2][4];
+    clear_fragments(sums, 2);
+    multiply_by_columns(sums, left, keys, GRAD_KEYS, j, 16, width);
+    put_fragments(staging + row * TILE_PITCH(width) + j, TILE_PITCH(width), sums, 2, scale, scale);
+  }
   BARRIER();
   tile_store(d_q, to, staging, rows, queries, width);
 }
@@ -248,6 +251,56 @@ FUNCTION void clear_gradient(u16 *d_qkv, const int *offsets, attention_parameter
                GRAD_KEYS, job);
 }
 
+/* Adds a tile of queries to dK and dV; if the sequence is one tile, dS goes to `slopes_tile`. */
+FUNCTION void accumulate_keys(float (*d_keys)[4], float (*d_values)[4], u32 (*value)[4],
+                              const u16 *keys, query_stage here, grad_head h,
+                              attention_parameters p, int query, int rows, u16 *slopes_tile,
+                              int queries, int width)
+{
+  const int row = 16 * WARP_INDEX, works = row < h.part.rows;
+  ROLLED
+  for (int first = 0; first < rows; first += GRAD_SPAN_KEYS) {
+    float s[GRAD_SPAN_KEYS / 8][4], slopes[GRAD_SPAN_KEYS / 8][4];
+    clear_fragments(slopes, GRAD_SPAN_KEYS / 8);
+    if (works) {
+      u32 left[GRAD_SPAN_KEYS / 16][4];
+      const u16 *q_rows = here.q + first * TILE_PITCH(width);
+      const u16 *d_out_rows = here.d_out + first * TILE_PITCH(width);
+      clear_fragments(s, GRAD_SPAN_KEYS / 8);
+      multiply_rows(s, keys, row, q_rows, GRAD_SPAN_KEYS, width);
+      multiply_by_rows(slopes, value, d_out_rows, GRAD_SPAN_KEYS, width);
+      if (h.factor == 1.0f)
+        add_transposed_bias(s, h.bias, p.scale, p.radius, h.part.row + row - query - first,
+                            GRAD_SPAN_KEYS);
+      differentiate_keys(s, slopes, here, h, p.drops, first, GRAD_SPAN_KEYS);
+      pack_fragments(left, s, GRAD_SPAN_KEYS);
+      multiply_by_columns(d_values, left, d_out_rows, GRAD_SPAN_KEYS, 0, width, width);
+      pack_fragments(left, slopes, GRAD_SPAN_KEYS);
+      multiply_by_columns(d_keys, left, q_rows, GRAD_SPAN_KEYS, 0, width, width);
+    }
+    if (h.part.length <= GRAD_KEYS)
+      put_fragments(slopes_tile + row * TILE_PITCH(queries) + first, TILE_PITCH(queries), slopes,
+                    GRAD_SPAN_KEYS / 8, 1.0f, 1.0f);
+  }
+}
+
+/* dK and dV, through local memory that is free. */
+FUNCTION void store_keys(grad_buffers b, grad_head h, attention_parameters p, u8 *memory,
+                         float (*d_keys)[4], float (*d_values)[4], int width)
+{
+  const int row = 16 * WARP_INDEX, hidden = p.heads * p.depth;
+  u16 *const keys = (u16 *)memory, *values = keys + TILE_ELEMENTS(GRAD_KEYS, width);
+  put_fragments(keys + row * TILE_PITCH(width), TILE_PITCH(width), d_keys, width / 8, p.scale,
+                p.scale);
+  put_fragments(values + row * TILE_PITCH(width), TILE_PITCH(width), d_values, width / 8,
+                h.mask.scale, h.mask.scale);
+  BARRIER();
+  u16 *out =
+      b.d_qkv + p.out + (h.part.first + h.part.row) * p.out_stride + hidden + h.part.head * p.depth;
+  tile_store(out, h.d_qkv, keys, h.part.rows, GRAD_KEYS, width);
+  tile_store(out + hidden, h.d_qkv, values, h.part.rows, GRAD_KEYS, width);
+}
+
 FUNCTION void tensor_grad_keys(grad_buffers b, const int *offsets, const int *examples,
                                const u32 *step, attention_parameters p, u8 *memory, int width)
 {
@@ -259,15 +312,15 @@ FUNCTION void tensor_grad_keys(grad_buffers b, const int *offsets, const int *ex
     return;
   const int alone = h.part.length <= GRAD_KEYS;
   u16 *const keys = (u16 *)memory;
-  query_stage here = stage_at(memory, 0, queries, width), next = stage_at(memory, 1, queries, width);
-  u16 *const slopes_tile =
-      queries == 64 ? next.q : (u16 *)(memory + TILE_BYTES(GRAD_KEYS, width)) + 2 * GRAD_STAGE(width);
-  u16 *const values = queries >= 32 ? next.q : here.q; /* on their way to registers */
+  const query_stage zeroth = stage_at(memory, 0, queries, width);
+  u16 *const free_stage = zeroth.q + GRAD_STAGE(width);
+  u16 *const slopes_tile = queries == 64 ? free_stage : zeroth.q + 2 * GRAD_STAGE(width);
+  u16 *const values = queries >= 32 ? free_stage : zeroth.q; /* on their way to registers */
   const u16 *k = h.q + h.part.row * p.qkv_stride + hidden;
   tile_load(keys, k, h.in, h.part.rows, GRAD_KEYS, width);
   tile_load(values, k + hidden, h.in, h.part.rows, GRAD_KEYS, width);
   if (queries >= 32)
-    load_stage(here, h, p, 0, queries, width);
+    load_stage(zeroth, h, p, 0, queries, width);
   copy_commit();
   COPY_WAIT(0);
   BARRIER();
@@ -275,46 +328,31 @@ FUNCTION void tensor_grad_keys(grad_buffers b, const int *offsets, const int *ex
   left_fragments(value, values, row, width);
   if (queries < 32) {
     BARRIER();
-    load_stage(here, h, p, 0, queries, width);
+    load_stage(zeroth, h, p, 0, queries, width);
     copy_commit();
   }
   float d_keys[TILE_MOST_D][4], d_values[TILE_MOST_D][4];
   clear_fragments(d_keys, width / 8);
   clear_fragments(d_values, width / 8);
   float diagonal = 0.0f;
+  int at = 0;
   for (int query = 0; query < h.part.length; query += queries) {
     const int rows = least(queries, h.part.length - query);
+    const query_stage here = stage_at(memory, at, queries, width);
+    at = 1 - at;
     COPY_WAIT(0);
     BARRIER();
     if (query + queries < h.part.length)
-      load_stage(next, h, p, query + queries, queries, width);
+      load_stage(stage_at(memory, at, queries, width), h, p, query + queries, queries, width);
     copy_commit();
     if (alone) {
       row_means(here.mean, here.d_out, h.forward + query * h.out.stride, h.out, rows, queries,
                 width);
       BARRIER();
     }
-    float s[GRAD_KEYS / 8][4], slopes[GRAD_KEYS / 8][4];
-    u32 left[GRAD_KEYS / 16][4], key[TILE_MOST_A][4];
-    clear_fragments(s, queries / 8);
-    left_fragments(key, keys, row, width);
-    multiply_by_rows(s, key, here.q, queries, width);
-    clear_fragments(slopes, queries / 8);
-    multiply_by_rows(slopes, value, here.d_out, queries, width);
-    if (h.factor == 1.0f)
-      add_transposed_bias(s, h.bias, p.scale, p.radius, h.part.row + row - query, queries);
-    differentiate_keys(s, slopes, here, h, p.drops, queries);
-    UNROLL
-    for (int n = 0; n < queries / 8; n += 2)
-      pack_fragment(left[n / 2], s[n], s[n + 1]);
-    multiply_by_columns(d_values, left, here.d_out, queries, 0, width, width);
-    UNROLL
-    for (int n = 0; n < queries / 8; n += 2)
-      pack_fragment(left[n / 2], slopes[n], slopes[n + 1]);
-    multiply_by_columns(d_keys, left, here.q, queries, 0, width, width);
+    accumulate_keys(d_keys, d_values, value, keys, here, h, p, query, rows, slopes_tile, queries,
+                    width);
     if (alone) {
-      put_fragments(slopes_tile + row * TILE_PITCH(queries), TILE_PITCH(queries), slopes,
-                    queries / 8, 1.0f, 1.0f);
       BARRIER();
       if (b.parts != 0)
         diagonal += sum_diagonal(slopes_tile, 1, TILE_PITCH(queries),
@@ -323,23 +361,11 @@ FUNCTION void tensor_grad_keys(grad_buffers b, const int *offsets, const int *ex
                          h.part.head * p.depth,
                      h.d_qkv, here.q, slopes_tile, keys, p.scale, rows, queries, width);
     }
-    const query_stage other = here;
-    here = next;
-    next = other;
   }
   if (alone && b.parts != 0 && ITEM_ID < h.part.length + GRAD_KEYS - 1)
     b.parts[p.parts + job * (p.longest + GRAD_KEYS) + ITEM_ID] = diagonal;
   BARRIER();
-  u16 *const staging = (u16 *)(memory + TILE_BYTES(GRAD_KEYS, width));
-  put_fragments(keys + row * TILE_PITCH(width), TILE_PITCH(width), d_keys, width / 8, p.scale,
-                p.scale);
-  put_fragments(staging + row * TILE_PITCH(width), TILE_PITCH(width), d_values, width / 8,
-                h.mask.scale, h.mask.scale);
-  BARRIER();
-  u16 *out = b.d_qkv + p.out + (h.part.first + h.part.row) * p.out_stride + hidden +
-             h.part.head * p.depth;
-  tile_store(out, h.d_qkv, keys, h.part.rows, GRAD_KEYS, width);
-  tile_store(out + hidden, h.d_qkv, staging, h.part.rows, GRAD_KEYS, width);
+  store_keys(b, h, p, memory, d_keys, d_values, width);
 }
 
 /* ---- By tiles of queries, of sequences that have more than one ---- */
@@ -360,6 +386,57 @@ FUNCTION void differentiate_queries(float (*s)[4], float (*slopes)[4], const flo
       const float slope = keeps ? slopes[n][e] * drop_scale : 0.0f;
       slopes[n][e] = probability * (slope - mean[e >> 1]);
     }
+}
+
+/* Adds a tile of keys to dQ of the warp's rows; dS goes to `slopes_tile`, if there is one. */
+FUNCTION void accumulate_queries(float (*sums)[4], u32 (*query)[4], u32 (*upstream)[4],
+                                 const u16 *here, grad_head h, attention_parameters p,
+                                 const float *log_sum, const float *mean, int key, int columns,
+                                 u16 *slopes_tile, int keys, int width)
+{
+  const int row = 16 * WARP_INDEX;
+  ROLLED
+  for (int first = 0; first < columns; first += GRAD_SPAN) {
+    float s[GRAD_SPAN / 8][4], slopes[GRAD_SPAN / 8][4];
+    u32 left[GRAD_SPAN / 16][4], kept[2][2] = {{0, 0}, {0, 0}};
+    const u16 *rows = here + first * TILE_PITCH(width);
+    clear_fragments(s, GRAD_SPAN / 8);
+    multiply_by_rows(s, query, rows, GRAD_SPAN, width);
+    clear_fragments(slopes, GRAD_SPAN / 8);
+    multiply_by_rows(slopes, upstream, rows + TILE_ELEMENTS(keys, width), GRAD_SPAN, width);
+    if (h.factor == 1.0f)
+      add_tensor_bias(s, h.bias, p.scale, p.radius, key + first - h.part.row - row, GRAD_SPAN);
+    if (p.drops) {
+      const i64 element = half_row_element(h.part, h.part.row + row, key + first, GRAD_SPAN);
+      share_rows(kept, keep_half_row(h.mask, h.part.example, element, GRAD_SPAN));
+    }
+    differentiate_queries(s, slopes, log_sum, mean, h.factor, kept, p.drops, h.mask.scale,
+                          columns - first, GRAD_SPAN);
+    pack_fragments(left, slopes, GRAD_SPAN);
+    multiply_by_columns(sums, left, rows, GRAD_SPAN, 0, width, width);
+    if (slopes_tile != 0)
+      put_fragments(slopes_tile + row * TILE_PITCH(keys) + first, TILE_PITCH(keys), slopes,
+                    GRAD_SPAN / 8, 1.0f, 1.0f);
+  }
+}
+
+/* The sums by distance of the group's queries. A work-item owns every WARP_GROUP-th, so that it
+ * alone reads and writes it. */
+FUNCTION void clear_part(float *part, int length)
+{
+  if (part != 0)
+    for (int d = ITEM_ID; d < length + TENSOR_QUERIES - 1; d += WARP_GROUP)
+      part[d] = 0.0f;
+}
+
+/* Adds a tile's diagonals to them. */
+FUNCTION void add_diagonals(float *part, const u16 *slopes_tile, int key, int rows, int columns,
+                            int keys)
+{
+  const int d = (ITEM_ID - key) & (WARP_GROUP - 1);
+  if (d < TENSOR_QUERIES - 1 + columns)
+    part[key + d] +=
+        sum_diagonal(slopes_tile, TILE_PITCH(keys), 1, d - (TENSOR_QUERIES - 1), rows, columns);
 }
 
 FUNCTION void tensor_grad_queries(grad_buffers b, const int *offsets, const int *examples,
@@ -385,12 +462,8 @@ FUNCTION void tensor_grad_queries(grad_buffers b, const int *offsets, const int 
     tile_load(here + TILE_ELEMENTS(keys, width), k + hidden, h.in, length, keys, width);
   }
   copy_commit();
-  float *part = b.parts;
-  if (part != 0) {
-    part += p.parts + job * (p.longest + TENSOR_QUERIES);
-    for (int d = ITEM_ID; d < length + TENSOR_QUERIES - 1; d += WARP_GROUP)
-      part[d] = 0.0f;
-  }
+  float *part = b.parts != 0 ? b.parts + p.parts + job * (p.longest + TENSOR_QUERIES) : 0;
+  clear_part(part, length);
   COPY_WAIT(1);
   BARRIER();
   row_means(means, upstream_tile, h.forward + h.part.row * p.result_stride, h.out, h.part.rows,
@@ -425,35 +498,12 @@ FUNCTION void tensor_grad_queries(grad_buffers b, const int *offsets, const int 
       tile_load(next + TILE_ELEMENTS(keys, width), x + hidden, h.in, rest, keys, width);
     }
     copy_commit();
-    if (works) {
-      float s[MOST_KEYS / 8][4], slopes[MOST_KEYS / 8][4];
-      u32 left[MOST_KEYS / 16][4], kept[2][2] = {{0, 0}, {0, 0}};
-      clear_fragments(s, keys / 8);
-      multiply_by_rows(s, query, here, keys, width);
-      clear_fragments(slopes, keys / 8);
-      multiply_by_rows(slopes, upstream, here + TILE_ELEMENTS(keys, width), keys, width);
-      if (h.factor == 1.0f)
-        add_tensor_bias(s, h.bias, p.scale, p.radius, key - h.part.row - row, keys);
-      if (p.drops)
-        share_rows(kept, keep_half_row(h.mask, h.part.example,
-                                       half_row_element(h.part, h.part.row + row, key, keys),
-                                       keys));
-      differentiate_queries(s, slopes, log_sum, mean, h.factor, kept, p.drops, h.mask.scale,
-                            columns, keys);
-      UNROLL
-      for (int n = 0; n < keys / 8; n += 2)
-        pack_fragment(left[n / 2], slopes[n], slopes[n + 1]);
-      multiply_by_columns(sums, left, here, keys, 0, width, width);
-      if (part != 0)
-        put_fragments(slopes_tile + row * TILE_PITCH(keys), TILE_PITCH(keys), slopes, keys / 8,
-                      1.0f, 1.0f);
-    }
+    if (works)
+      accumulate_queries(sums, query, upstream, here, h, p, log_sum, mean, key, columns,
+                         part != 0 ? slopes_tile : 0, keys, width);
     if (part != 0) {
       BARRIER();
-      const int d = (ITEM_ID - key) & (WARP_GROUP - 1);
-      if (d < TENSOR_QUERIES - 1 + columns)
-        part[key + d] += sum_diagonal(slopes_tile, TILE_PITCH(keys), 1, d - (TENSOR_QUERIES - 1),
-                                      h.part.rows, columns);
+      add_diagonals(part, slopes_tile, key, h.part.rows, columns, keys);
     }
     COPY_WAIT(0);
     BARRIER();
@@ -471,25 +521,25 @@ FUNCTION void tensor_grad_queries(grad_buffers b, const int *offsets, const int 
 
 /* ---- Kernels ---- */
 
-#define ATTENTION_GRAD_BF16(kind, width, bytes)                                                   \
-  WARP_KERNEL(attention_grad_##kind##_bf16_##width, 2)                                            \
-  (u16 * d_qkv, const u16 *d_out, const u16 *qkv, const u16 *out, const float *log_sum,           \
-   float *means, const int *offsets, const int *examples, const u32 *step, const float *bias,     \
-   float *parts, attention_parameters p)                                                          \
-  {                                                                                               \
-    WARP_MEMORY(memory, bytes);                                                                   \
-    const grad_buffers b = {d_qkv, d_out, qkv, out, log_sum, means, bias, parts};                 \
-    tensor_grad_##kind(b, offsets, examples, step, p, memory, width);                             \
+#define ATTENTION_GRAD_BF16(kind, width, resident, bytes)                                     \
+  WARP_KERNEL(attention_grad_##kind##_bf16_##width, resident)                                 \
+  (u16 * d_qkv, const u16 *d_out, const u16 *qkv, const u16 *out, const float *log_sum,       \
+   float *means, const int *offsets, const int *examples, const u32 *step, const float *bias, \
+   float *parts, attention_parameters p)                                                      \
+  {                                                                                           \
+    WARP_MEMORY(memory, bytes);                                                               \
+    const grad_buffers b = {d_qkv, d_out, qkv, out, log_sum, means, bias, parts};             \
+    tensor_grad_##kind(b, offsets, examples, step, p, memory, width);                         \
   }
 
-ATTENTION_GRAD_BF16(keys, 32, KEYS_MEMORY(32))
-ATTENTION_GRAD_BF16(keys, 64, KEYS_MEMORY(64))
-ATTENTION_GRAD_BF16(keys, 96, KEYS_MEMORY(96))
-ATTENTION_GRAD_BF16(keys, 128, KEYS_MEMORY(128))
-ATTENTION_GRAD_BF16(queries, 32, QUERIES_MEMORY(32))
-ATTENTION_GRAD_BF16(queries, 64, QUERIES_MEMORY(64))
-ATTENTION_GRAD_BF16(queries, 96, QUERIES_MEMORY(96))
-ATTENTION_GRAD_BF16(queries, 128, QUERIES_MEMORY(128))
+ATTENTION_GRAD_BF16(keys, 32, 4, KEYS_MEMORY(32))
+ATTENTION_GRAD_BF16(keys, 64, 3, KEYS_MEMORY(64))
+ATTENTION_GRAD_BF16(keys, 96, 2, KEYS_MEMORY(96))
+ATTENTION_GRAD_BF16(keys, 128, 2, KEYS_MEMORY(128))
+ATTENTION_GRAD_BF16(queries, 32, 4, QUERIES_MEMORY(32))
+ATTENTION_GRAD_BF16(queries, 64, 3, QUERIES_MEMORY(64))
+ATTENTION_GRAD_BF16(queries, 96, 2, QUERIES_MEMORY(96))
+ATTENTION_GRAD_BF16(queries, 128, 2, QUERIES_MEMORY(128))
 
 /* d_bias += the sums of all tiles of 64 queries. */
 KERNEL(attention_grad_bias_bf16)

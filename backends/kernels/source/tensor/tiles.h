@@ -8,7 +8,7 @@
 #define CONDLORA_BACKENDS_KERNELS_SOURCE_TENSOR_TILES_H
 
 #define TILE_PITCH(width) ((width) + 8)
-#define TILE_ELEMENTS(rows, width) ((rows) * TILE_PITCH(width))
+#define TILE_ELEMENTS(rows, width) ((rows)*TILE_PITCH(width))
 #define TILE_BYTES(rows, width) (2 * TILE_ELEMENTS(rows, width))
 #define TILE_MOST_WIDTH 128
 /* The most fragments of a row of a tile: 16 columns of A, 8 columns of D. */
@@ -56,7 +56,7 @@ FUNCTION void tile_store(u16 *out, row_layout to, const u16 *tile, int rows, int
     const u16 *from = tile + i * TILE_PITCH(width) + j;
     if (to.wide) {
       if (i < rows && j < to.depth)
-        move_16(out + i * to.stride + j, from);
+        STORE_QUAD(out + i * to.stride + j, LOAD_QUAD(from));
     } else {
       for (int c = 0; c < 8; c++)
         if (i < rows && j + c < to.depth)
@@ -103,9 +103,26 @@ FUNCTION void multiply_by_rows(float (*d)[4], u32 (*a)[4], const u16 *b, int row
     }
 }
 
+/* The same with a = rows [row, row + 16) of a tile, whose fragments are read as they are needed. */
+FUNCTION void multiply_rows(float (*d)[4], const u16 *a, int row, const u16 *b, int rows, int width)
+{
+  UNROLL
+  for (int k = 0; k < width / 16; k++) {
+    u32 left[1][4];
+    ldmatrix_x4(left[0], rows_first(a + row * TILE_PITCH(width) + 16 * k, TILE_PITCH(width)));
+    UNROLL
+    for (int n = 0; n < rows / 8; n += 2) {
+      u32 two[4];
+      ldmatrix_x4(two, columns_first(b + 8 * n * TILE_PITCH(width) + 16 * k, TILE_PITCH(width)));
+      mma_m16n8k16_bf16(d[n], left[0], two);
+      mma_m16n8k16_bf16(d[n + 1], left[0], two + 2);
+    }
+  }
+}
+
 /* d[n] += a b over `rows` rows of b, for the 8 n < columns from `first` on. */
-FUNCTION void multiply_by_columns(float (*d)[4], u32 (*a)[4], const u16 *b, int rows,
-                                  int first, int columns, int width)
+FUNCTION void multiply_by_columns(float (*d)[4], u32 (*a)[4], const u16 *b, int rows, int first,
+                                  int columns, int width)
 {
   UNROLL
   for (int k = 0; k < rows / 16; k++)
@@ -128,13 +145,16 @@ FUNCTION void clear_fragments(float (*d)[4], int count)
       d[n][e] = 0.0f;
 }
 
-/* Two D side by side as an A. */
-FUNCTION void pack_fragment(u32 *a, const float *left, const float *right)
+/* Makes A of D: a[k] of the `columns` / 8 fragments 2 k and 2 k + 1, which lie side by side. */
+FUNCTION void pack_fragments(u32 (*a)[4], float (*d)[4], int columns)
 {
-  a[0] = pack_bf16x2(left[0], left[1]);
-  a[1] = pack_bf16x2(left[2], left[3]);
-  a[2] = pack_bf16x2(right[0], right[1]);
-  a[3] = pack_bf16x2(right[2], right[3]);
+  UNROLL
+  for (int k = 0; k < columns / 16; k++)
+    UNROLL
+    for (int e = 0; e < 4; e++) {
+      const float *pair = d[2 * k + e / 2] + e % 2 * 2;
+      a[k][e] = PACK_BF16(pair[0], pair[1]);
+    }
 }
 
 /* Writes `count` D side by side, times a factor for each of the two rows of a lane, to 16 rows. */
@@ -144,8 +164,8 @@ FUNCTION void put_fragments(u16 *tile, int pitch, float (*d)[4], int count, floa
   u16 *at = tile + (WARP_LANE >> 2) * pitch + (WARP_LANE & 3) * 2;
   UNROLL
   for (int n = 0; n < count; n++) {
-    *(u32 *)(at + 8 * n) = pack_bf16x2(d[n][0] * upper, d[n][1] * upper);
-    *(u32 *)(at + 8 * n + 8 * pitch) = pack_bf16x2(d[n][2] * lower, d[n][3] * lower);
+    *(u32 *)(at + 8 * n) = PACK_BF16(d[n][0] * upper, d[n][1] * upper);
+    *(u32 *)(at + 8 * n + 8 * pitch) = PACK_BF16(d[n][2] * lower, d[n][3] * lower);
   }
 }
 
@@ -160,8 +180,7 @@ FUNCTION u32 keep_16(mask_state mask, u32 example, i64 first)
   for (u32 b = 0; b < 5; b++) {
     if (b == 4 && shift == 0)
       break; /* the last block belongs to elements that begin within one */
-    const philox_words w =
-        philox(mask.key0, mask.key1, block + b, example, mask.step, mask.place);
+    const philox_words w = philox(mask.key0, mask.key1, block + b, example, mask.step, mask.place);
     UNROLL
     for (u32 k = 0; k < 4; k++)
       bits |= (w.word[k] >= mask.threshold ? 1u : 0u) << (4 * b + k);

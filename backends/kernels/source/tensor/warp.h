@@ -27,6 +27,9 @@
 
 #if defined(DIALECT_CUDA)
 
+/* Before a loop that must not be unrolled, for the sake of registers. */
+#define ROLLED _Pragma("unroll 1")
+
 #define WARP_KERNEL(name, resident) \
   extern "C" __global__ void __launch_bounds__(WARP_GROUP, resident) name
 #define WARP_MEMORY(name, bytes) __shared__ __align__(16) u8 name[bytes]
@@ -91,14 +94,6 @@ FUNCTION float exp2_approx(float x)
   return y;
 }
 
-/* Two BF16, rounded to nearest, ties to even. */
-FUNCTION u32 pack_bf16x2(float low, float high)
-{
-  u32 packed;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-  return packed;
-}
-
 FUNCTION float warp_xor_float(float x, int mask)
 {
   return __shfl_xor_sync(0xffffffffu, x, mask);
@@ -107,12 +102,6 @@ FUNCTION float warp_xor_float(float x, int mask)
 FUNCTION u32 warp_from(u32 x, int lane)
 {
   return __shfl_sync(0xffffffffu, x, lane);
-}
-
-/* Both sides aligned to 16 bytes. */
-FUNCTION void move_16(void *to, const void *from)
-{
-  *(uint4 *)to = *(const uint4 *)from;
 }
 
 #else /* DIALECT_HOST */
@@ -125,6 +114,7 @@ void dialect_copy_commit(void);
 void dialect_copy_wait(int groups);
 u32 dialect_warp_from(u32 x, int lane);
 
+#define ROLLED
 #define WARP_KERNEL(name, resident) static void name
 #define WARP_MEMORY(name, bytes) u8 *const name = dialect_warp_memory(bytes)
 #define mma_m16n8k16_bf16 dialect_mma
@@ -141,19 +131,9 @@ FUNCTION float exp2_approx(float x)
   return y < 1.17549435e-38f ? 0.0f : y;
 }
 
-FUNCTION u32 pack_bf16x2(float low, float high)
-{
-  return bf16_of_float(low) | (u32)bf16_of_float(high) << 16;
-}
-
 FUNCTION float warp_xor_float(float x, int mask)
 {
   return AS_FLOAT(dialect_warp_from(AS_U32(x), WARP_LANE ^ mask));
-}
-
-FUNCTION void move_16(void *to, const void *from)
-{
-  memcpy(to, from, 16);
 }
 
 #endif
