@@ -88,6 +88,18 @@ FUNCTION u32 pack_bf16(float low, float high)
   return both;
 }
 #define PACK_BF16(low, high) pack_bf16(low, high)
+FUNCTION float FAST_EXP2(float x)
+{
+  float y;
+  asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+FUNCTION float FAST_RECIPROCAL(float x)
+{
+  float y;
+  asm("rcp.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
 
 #else /* DIALECT_HOST: work-items are fibers of one thread, so a local array is a static one */
 
@@ -152,6 +164,8 @@ FUNCTION void STORE_QUAD(void *to, quad x)
 {
   memcpy(to, &x, sizeof x);
 }
+#define FAST_EXP2(x) exp2f(x)
+#define FAST_RECIPROCAL(x) (1.0f / (x))
 
 #endif
 

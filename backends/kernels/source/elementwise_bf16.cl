@@ -37,7 +37,7 @@ KERNEL(unary_bf16)(GLOBAL u16 *out, GLOBAL const u16 *x, unary_parameters p)
 #define CASE(NAME, name) \
   case FUNCTION_##NAME:  \
     MAP(name##_value(v));
-      ACTIVATIONS(CASE)
+      FAST_ACTIVATIONS(CASE)
 #undef CASE
     case FUNCTION_ABSOLUTE:
       MAP(absolute(v));
@@ -77,7 +77,7 @@ KERNEL(unary_grad_bf16)
       store_u16(to + j, d, count);                          \
     }                                                       \
     break;
-      ACTIVATIONS(CASE)
+      FAST_ACTIVATIONS(CASE)
 #undef CASE
     }
   }
@@ -130,7 +130,7 @@ KERNEL(linear_finish_bf16)
       store_u16(to + j, e, count);                  \
     }                                               \
     break;
-      ACTIVATIONS(CASE)
+      FAST_ACTIVATIONS(CASE)
 #undef CASE
     }
   }

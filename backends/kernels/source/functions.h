@@ -262,15 +262,17 @@ FUNCTION float mish_slope(float x)
 }
 
 /* X(NAME, function) for each activation. */
-#define ACTIVATIONS(X)      \
-  X(NONE, none)             \
-  X(GELU, gelu)             \
-  X(GELU_TANH, gelu_tanh)   \
-  X(GELU_QUICK, gelu_quick) \
-  X(RELU, relu)             \
-  X(SILU, silu)             \
-  X(TANH, tanh)             \
-  X(SIGMOID, sigmoid)       \
+#define ACTIVATIONS(X) \
+  X(GELU, gelu)        \
+  OTHER_ACTIVATIONS(X)
+#define OTHER_ACTIVATIONS(X) \
+  X(NONE, none)              \
+  X(GELU_TANH, gelu_tanh)    \
+  X(GELU_QUICK, gelu_quick)  \
+  X(RELU, relu)              \
+  X(SILU, silu)              \
+  X(TANH, tanh)              \
+  X(SIGMOID, sigmoid)        \
   X(MISH, mish)
 
 /* One of FUNCTION_NONE to FUNCTION_MISH. */
