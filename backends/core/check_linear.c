@@ -34,7 +34,7 @@ static const core_operand linear_operands[] = {
     CORE_OPERAND(linear, out, "no", F32 | BF16, OUT | ACTIVATION, 0),
     CORE_OPERAND(linear, pre, "no", F32 | BF16, OUT | OPTIONAL | ACTIVATION, 0),
     CORE_OPERAND(linear, x, "ni", F32 | BF16, ACTIVATION, 0),
-    CORE_OPERAND(linear, bias, "o", F32, IN | OPTIONAL, 0),
+    CORE_OPERAND(linear, bias, "o", F32 | BF16, IN | OPTIONAL, 0),
 };
 
 static cdl_status prepare_linear(core_call *call)
@@ -46,8 +46,12 @@ static cdl_status prepare_linear(core_call *call)
 
 static cdl_status finish_linear(core_call *call)
 {
+  const cdl_linear_args *args = call->args;
+  if (cdl_tensor_present(args->bias) && args->bias.dtype == CDL_DTYPE_BF16 &&
+      args->out.dtype != CDL_DTYPE_BF16)
+    return core_refuse(call, "bias is BF16 but out is F32; they must be the same");
   CDL_TRY(core_want_same_activations(call));
-  return check_weight_alias(call, ((const cdl_linear_args *)call->args)->weight);
+  return check_weight_alias(call, args->weight);
 }
 
 CORE_SPEC(linear, prepare_linear, finish_linear);

@@ -166,6 +166,7 @@ cdl_status gemm_with_bias(kernel_queue *queue, const cdl_gemm_args *args, const 
   CDL_TRY(driver->takes_bias(queue, &p, done));
   if (!*done)
     return CDL_STATUS_OK;
-  CDL_TRY(fill(queue, bias, context));
+  if (fill != NULL)
+    CDL_TRY(fill(queue, bias, context));
   return driver->multiply(queue, &p);
 }

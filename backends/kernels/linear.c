@@ -55,15 +55,16 @@ static cdl_status activate(kernel_queue *queue, const cdl_linear_args *a)
 
 /* ---- The bias within the product, on BF16 ---- */
 
-/* Rounding the bias is a launch. It pays where it spares the pass after the product, or, in a large
- * output, one of the pass's two results. */
+/* A bias of F32 is rounded first, by a launch. It pays where the pass after the product is spared,
+ * or, in a large output, one of the pass's two results. */
 static bool bias_pays(const cdl_linear_args *a)
 {
   enum { LARGE = 1 << 22 };
-  const bool apart = cdl_tensor_present(a->pre);
+  const bool apart = cdl_tensor_present(a->pre), rounded = a->bias.dtype == CDL_DTYPE_BF16;
   return a->out.dtype == CDL_DTYPE_BF16 && cdl_tensor_present(a->bias) &&
-         (a->activation == CDL_ACTIVATION_NONE ? !apart
-                                               : apart && cdl_tensor_elements(a->out) >= LARGE);
+         (a->activation == CDL_ACTIVATION_NONE
+              ? !apart
+              : apart && (rounded || cdl_tensor_elements(a->out) >= LARGE));
 }
 
 static cdl_status round_bias(kernel_queue *queue, const cdl_tensor *bias, const void *context)
@@ -76,12 +77,26 @@ static cdl_status round_bias(kernel_queue *queue, const cdl_tensor *bias, const 
 static cdl_status multiply_and_add_bias(kernel_queue *queue, const cdl_linear_args *a, bool *done)
 {
   const int64_t columns = a->out.size[3];
+  const cdl_gemm_args product = product_of(a);
+  if (a->bias.dtype == CDL_DTYPE_BF16)
+    return gemm_with_bias(queue, &product, &a->bias, NULL, a, done);
   const cdl_buffer *scratch;
   CDL_TRY(kernel_scratch(queue, SCRATCH_OP, (size_t)columns * cdl_dtype_bytes(CDL_DTYPE_BF16),
                          &scratch));
   const cdl_tensor bias = cdl_tensor_1d(&queue->scratch[SCRATCH_OP], CDL_DTYPE_BF16, 0, columns);
-  const cdl_gemm_args product = product_of(a);
   return gemm_with_bias(queue, &product, &bias, round_bias, a, done);
+}
+
+/* Where the product takes no bias: the pass after it has one of F32. */
+static cdl_status widen_bias_and_activate(kernel_queue *queue, const cdl_linear_args *a)
+{
+  const int64_t columns = a->out.size[3];
+  const cdl_buffer *scratch;
+  CDL_TRY(kernel_scratch(queue, SCRATCH_OP, (size_t)columns * sizeof(float), &scratch));
+  cdl_linear_args wide = *a;
+  wide.bias = cdl_tensor_1d(&queue->scratch[SCRATCH_OP], CDL_DTYPE_F32, 0, columns);
+  CDL_TRY(kernel_op_cast(queue, CDL_ARGS(cast, .out = wide.bias, .x = a->bias)));
+  return add_bias_and_activate(queue, &wide);
 }
 
 /* ---- The ops ---- */
@@ -97,7 +112,11 @@ cdl_status kernel_op_linear(void *queue, const cdl_linear_args *a)
     return activate(queue, a);
   const cdl_gemm_args product = product_of(a);
   CDL_TRY(kernel_op_gemm(queue, &product));
-  return cdl_tensor_present(a->bias) ? add_bias_and_activate(queue, a) : activate(queue, a);
+  if (!cdl_tensor_present(a->bias))
+    return activate(queue, a);
+  if (a->bias.dtype == CDL_DTYPE_F32)
+    return add_bias_and_activate(queue, a);
+  return widen_bias_and_activate(queue, a);
 }
 
 cdl_status kernel_op_linear_grad(void *queue, const cdl_linear_grad_args *a)

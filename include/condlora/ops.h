@@ -328,7 +328,7 @@ typedef struct cdl_weight cdl_weight;
  *   out   [n, out]  an activation
  *   pre   [n, out]  an activation, optional
  *   x     [n, in]   an activation
- *   bias  [out]     optional */
+ *   bias  [out]     optional; beside BF16 activations it may be BF16 too, since 1.4 */
 typedef struct {
   uint32_t size;
   cdl_tensor out, pre, x, bias;

@@ -21,6 +21,13 @@ static bool adds(encoder_members members, const projection *p)
   return false;
 }
 
+/* The bias in the type that spares the backend a conversion. */
+static cdl_tensor bias_for(const projection *p, cdl_dtype type)
+{
+  return type == CDL_DTYPE_BF16 && cdl_tensor_present(p->packed->bias) ? p->packed->bias
+                                                                       : p->stacked_bias;
+}
+
 void encoder_linear_forward(cdl_queue *q, const encoder_linear_pass *f)
 {
   const encoder_members members = f->members;
@@ -28,13 +35,14 @@ void encoder_linear_forward(cdl_queue *q, const encoder_linear_pass *f)
   const cdl_weight *stacked = p->packed->stacked;
   if (!adds(members, p)) {
     const bool kept = members.encoder[0]->training;
-    cdl_linear(q,
-               CDL_ARGS(linear, .out = f->out, .pre = kept ? f->pre : (cdl_tensor){0}, .x = f->x,
-                        .bias = p->stacked_bias, .weight = stacked, .activation = f->activation));
+    cdl_linear(q, CDL_ARGS(linear, .out = f->out, .pre = kept ? f->pre : (cdl_tensor){0}, .x = f->x,
+                           .bias = bias_for(p, f->x.dtype), .weight = stacked,
+                           .activation = f->activation));
     return;
   }
   const cdl_tensor y = f->activation == CDL_ACTIVATION_NONE ? f->out : f->pre;
-  cdl_linear(q, CDL_ARGS(linear, .out = y, .x = f->x, .bias = p->stacked_bias, .weight = stacked));
+  cdl_linear(
+      q, CDL_ARGS(linear, .out = y, .x = f->x, .bias = bias_for(p, f->x.dtype), .weight = stacked));
   int64_t first = 0;
   for (size_t k = 0; k < members.count; k++) {
     const model_encoder *member = members.encoder[k];

@@ -12,6 +12,7 @@ enum { MODULES_PER_PROJECTION = 3 };
 typedef struct {
   cdl_weight *stacked;                        /* [Σ out, in] */
   cdl_weight *single[MODULES_PER_PROJECTION]; /* created only if needs_single */
+  cdl_tensor bias; /* [Σ out] BF16, for BF16 activations; absent if the backend has none */
 } packed_weights;
 
 /* One or several linear layers with the same input that are computed as one: query, key and value,
@@ -149,6 +150,7 @@ struct model_encoder {
   bool fresh_head, fresh_pooler; /* drawn, not read from a file */
   /* of the whole model; for an encoder over a shared body, of its head */
   cdl_buffer *weight_buffer;
+  cdl_buffer *bias_buffer; /* of the body's biases in BF16; NULL: none, or the base's */
 
   model_encoder *base; /* the owner of the body; NULL: this encoder */
   size_t sharers;      /* number of encoders that have this one as their base */

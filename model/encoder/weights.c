@@ -227,6 +227,41 @@ static cdl_status finish_body(model_encoder *e, cdl_queue *q, model_encoder *bas
              : CDL_STATUS_OK;
 }
 
+/* ---- Biases in BF16, beside BF16 activations ---- */
+
+static void place_bias(projection *p, cdl_buffer *buffer, int64_t *used)
+{
+  const int64_t count = p->stacked_bias.size[3];
+  if (buffer != NULL)
+    p->own.bias = cdl_tensor_1d(buffer, CDL_DTYPE_BF16, *used, count);
+  *used += 2 * encoder_aligned(count);
+}
+
+/* Returns the elements of all. Without a buffer it only counts. */
+static int64_t place_biases(model_encoder *e, cdl_buffer *buffer)
+{
+  int64_t used = 0;
+  for (int l = 0; l < e->config.layers; l++) {
+    block_weights *w = &e->blocks[l];
+    place_bias(&w->qkv, buffer, &used);
+    place_bias(&w->attention_out, buffer, &used);
+    place_bias(&w->intermediate, buffer, &used);
+    place_bias(&w->output, buffer, &used);
+  }
+  if (e->project.module_count > 0)
+    place_bias(&e->project, buffer, &used);
+  return used;
+}
+
+/* Their values come with encoder_weights_changed. */
+static cdl_status make_narrow_biases(model_encoder *e)
+{
+  const size_t bytes = (size_t)place_biases(e, NULL) * cdl_dtype_bytes(CDL_DTYPE_BF16);
+  CDL_TRY(cdl_buffer_create(e->backend, bytes, &e->bias_buffer));
+  place_biases(e, e->bias_buffer);
+  return CDL_STATUS_OK;
+}
+
 static cdl_status finish_head(model_encoder *e, cdl_queue *q)
 {
   CDL_TRY(finish_projection(q, &e->head_dense, NULL));
@@ -242,6 +277,8 @@ static cdl_status build(model_encoder *e, cdl_queue *q)
     e->parameters[i].value.buffer = e->weight_buffer;
   CDL_TRY(finish_body(e, q, NULL));
   e->takes_narrow = encoder_takes_narrow(e);
+  if (e->takes_narrow)
+    CDL_TRY(make_narrow_biases(e));
   return finish_head(e, q);
 }
 
@@ -377,6 +414,7 @@ void encoder_destroy(model_encoder *e)
   release_packed(&e->head_dense);
   release_packed(&e->head_out);
   cdl_buffer_destroy(e->weight_buffer);
+  cdl_buffer_destroy(e->bias_buffer);
   cdl_buffer_destroy(e->distance_buffer);
   if (e->base == NULL) {
     encoder_release_memory(&e->own_memory);
@@ -427,6 +465,8 @@ static void update_projection(cdl_queue *q, projection *p, bool trained_only)
   if (trained_only && !projection_base_trained(p))
     return;
   cdl_weight_update(q, p->packed->stacked);
+  if (cdl_tensor_present(p->packed->bias))
+    cdl_cast(q, CDL_ARGS(cast, .out = p->packed->bias, .x = p->stacked_bias));
   for (int i = 0; i < p->module_count; i++)
     if (p->packed->single[i] != NULL)
       cdl_weight_update(q, p->packed->single[i]);
