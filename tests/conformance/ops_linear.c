@@ -11,6 +11,7 @@ typedef struct {
   layout x, y, w;
   cdl_activation activation;
   bool bias, pre, accumulate;
+  bool narrow_bias; /* beside BF16 activations: the bias is BF16 too */
 } linear;
 
 typedef struct {
@@ -43,13 +44,19 @@ static cdl_tensor view_or_none(const operand *o)
   return o == NULL ? (cdl_tensor){0} : o->view;
 }
 
+static const char *bias_name(const linear *l)
+{
+  return !l->bias ? "" : l->narrow_bias ? ", bias of BF16" : ", bias";
+}
+
 static void linear_case(trial *t, const void *parameters)
 {
   const linear *l = parameters;
   const weights w = make_weights(t, l);
   operand *x = trial_operand(t, "x", ROLE_IN, t->dtype, shape_2d(l->rows, l->in), l->x);
   operand *bias =
-      l->bias ? trial_operand(t, "bias", ROLE_IN, CDL_DTYPE_F32, shape_1d(w.out), LAYOUT_OFFSET)
+      l->bias ? trial_operand(t, "bias", ROLE_IN, l->narrow_bias ? CDL_DTYPE_BF16 : CDL_DTYPE_F32,
+                              shape_1d(w.out), LAYOUT_OFFSET)
               : NULL;
   operand *pre =
       l->pre ? trial_operand(t, "pre", ROLE_OUT, t->dtype, shape_2d(l->rows, w.out), l->y) : NULL;
@@ -144,11 +151,12 @@ static void draw_linear(trial *t, void *parameters)
   l->w = random_layout(r);
   l->activation = (cdl_activation)random_integer(r, 0, CDL_ACTIVATION_MISH);
   l->bias = random_chance(r, 0.6);
+  l->narrow_bias = t->dtype == CDL_DTYPE_BF16 && random_chance(r, 0.5);
   l->pre = random_chance(r, 0.5);
   l->accumulate = l->activation == CDL_ACTIVATION_NONE && random_chance(r, 0.5);
   trial_describe(t, "%dx%d to %d+%d+%d, %s%s%s%s, %s from %s, weights %s", (int)l->rows, (int)l->in,
                  (int)l->out[0], (int)l->out[1], (int)l->out[2], activation_name(l->activation),
-                 l->bias ? ", bias" : "", l->pre ? ", pre" : "", l->accumulate ? ", added" : "",
+                 bias_name(l), l->pre ? ", pre" : "", l->accumulate ? ", added" : "",
                  layout_name(l->y), layout_name(l->x), layout_name(l->w));
 }
 
@@ -194,10 +202,11 @@ static void register_dtype(suite *s, cdl_dtype dtype)
       linear l = cases[k];
       l.activation = (cdl_activation)a;
       l.pre = l.pre || a % 2 == 1;
+      l.narrow_bias = dtype == CDL_DTYPE_BF16 && (k + (size_t)a / 2) % 2 == 0;
       ADD(s, linear, dtype, 0, linear_case, &l, "%dx%d to %d+%d+%d, %s%s%s, %s from %s",
           (int)l.rows, (int)l.in, (int)l.out[0], (int)l.out[1], (int)l.out[2],
-          activation_name(l.activation), l.bias ? ", bias" : "", l.pre ? ", pre" : "",
-          layout_name(l.y), layout_name(l.x));
+          activation_name(l.activation), bias_name(&l), l.pre ? ", pre" : "", layout_name(l.y),
+          layout_name(l.x));
       for (int accumulate = 0; accumulate < (a == CDL_ACTIVATION_NONE ? 2 : 1); accumulate++) {
         l.accumulate = accumulate != 0;
         ADD(s, linear_grad, dtype, 0, linear_grad_case, &l, "%dx%d to %d+%d+%d, %s%s, %s from %s",
