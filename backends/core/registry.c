@@ -231,7 +231,10 @@ static cdl_status open_best(const cdl_backend_options *options, cdl_backend **ba
     status = open_device(c->table, c->is_host, "", &wanted, backend);
     if (status == CDL_STATUS_OK)
       return CDL_STATUS_OK;
-    cdl_log(CDL_LOG_DEBUG, "auto: not %s: %s", c->name, cdl_error_message());
+    /* A device that is there but busy, full or broken is no reason to go on silently without it. */
+    const bool expected = status != CDL_STATUS_DEVICE && status != CDL_STATUS_MEMORY;
+    cdl_log(expected ? CDL_LOG_DEBUG : CDL_LOG_NOTICE, "auto: not %s: %s", c->name,
+            cdl_error_message());
   }
   return cdl_context(status, "auto: no backend opens");
 }

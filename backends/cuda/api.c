@@ -168,10 +168,8 @@ static cdl_status open_library(library_id which, int version, const char *why)
 static cdl_status start_driver(int *version)
 {
   const CUresult answer = cuda_api.cuInit(0);
-  if (answer == CUDA_ERROR_NO_DEVICE)
-    return cuda_host->fail(CDL_STATUS_ABSENT,
-                           "the NVIDIA driver sees no device (CUDA_ERROR_NO_DEVICE)");
-  CDL_TRY(cuda_check("cuInit", answer));
+  if (answer != CUDA_SUCCESS)
+    return cuda_no_start(answer, cuda_library_path(driver));
   return CUDA_CALL(cuDriverGetVersion, version);
 }
 
@@ -224,94 +222,4 @@ cdl_status cuda_blas_version(char text[32])
   CDL_TRY(CUDA_BLAS_CALL(cublasGetProperty, PATCH_LEVEL, &patch));
   snprintf(text, 32, "%d.%d.%d", major, minor, patch);
   return CDL_STATUS_OK;
-}
-
-/* ---- Results ---- */
-
-static cdl_status refuse(cdl_status status, const char *call, const char *name, int code)
-{
-  return cuda_host->fail(status, "%s: %s (%d)", call, name, code);
-}
-
-const char *cuda_error_name(CUresult code)
-{
-  const char *name = NULL;
-  return cuda_api.cuGetErrorName(code, &name) == CUDA_SUCCESS && name != NULL
-             ? name
-             : "an error unknown to the driver";
-}
-
-cdl_status cuda_check(const char *call, CUresult answer)
-{
-  if (answer == CUDA_SUCCESS)
-    return CDL_STATUS_OK;
-  return refuse(answer == CUDA_ERROR_OUT_OF_MEMORY ? CDL_STATUS_MEMORY : CDL_STATUS_DEVICE, call,
-                cuda_error_name(answer), answer);
-}
-
-bool cuda_warn(const char *call, CUresult answer)
-{
-  if (answer != CUDA_SUCCESS)
-    cuda_host->log(CDL_LOG_WARNING, "cuda: %s: %s (%d)", call, cuda_error_name(answer), answer);
-  return answer == CUDA_SUCCESS;
-}
-
-bool cuda_is_lasting(CUresult answer)
-{
-  switch (answer) {
-  case CUDA_ERROR_ECC_UNCORRECTABLE:
-  case CUDA_ERROR_ILLEGAL_ADDRESS:
-  case CUDA_ERROR_LAUNCH_TIMEOUT:
-  case CUDA_ERROR_ASSERT:
-  case CUDA_ERROR_HARDWARE_STACK_ERROR:
-  case CUDA_ERROR_ILLEGAL_INSTRUCTION:
-  case CUDA_ERROR_MISALIGNED_ADDRESS:
-  case CUDA_ERROR_INVALID_ADDRESS_SPACE:
-  case CUDA_ERROR_INVALID_PC:
-  case CUDA_ERROR_LAUNCH_FAILED:
-    return true;
-  default:
-    return false;
-  }
-}
-
-/* Searches the names of one library, because two libraries may use the same number. */
-static const char *constant_name(const char *prefix, int code)
-{
-  static const struct {
-    const char *name;
-    int value;
-  } constants[] = {
-#define CONSTANT(name, value) {#name, value},
-      CUDA_CONSTANTS(CONSTANT)
-#undef CONSTANT
-  };
-  for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++)
-    if (constants[i].value == code && strncmp(constants[i].name, prefix, strlen(prefix)) == 0)
-      return constants[i].name;
-  return "an error unknown to this version";
-}
-
-cdl_status cuda_check_blas(const char *call, cublasStatus_t answer)
-{
-  if (answer == CUBLAS_STATUS_SUCCESS)
-    return CDL_STATUS_OK;
-  return refuse(answer == CUBLAS_STATUS_ALLOC_FAILED ? CDL_STATUS_MEMORY : CDL_STATUS_DEVICE, call,
-                constant_name("CUBLAS_STATUS", answer), answer);
-}
-
-cdl_status cuda_check_solver(const char *call, cusolverStatus_t answer)
-{
-  if (answer == CUSOLVER_STATUS_SUCCESS)
-    return CDL_STATUS_OK;
-  return refuse(answer == CUSOLVER_STATUS_ALLOC_FAILED ? CDL_STATUS_MEMORY : CDL_STATUS_DEVICE,
-                call, constant_name("CUSOLVER_STATUS", answer), answer);
-}
-
-cdl_status cuda_check_compiler(const char *call, nvrtcResult answer)
-{
-  if (answer == NVRTC_SUCCESS)
-    return CDL_STATUS_OK;
-  return refuse(answer == NVRTC_ERROR_OUT_OF_MEMORY ? CDL_STATUS_MEMORY : CDL_STATUS_DEVICE, call,
-                constant_name("NVRTC", answer), answer);
 }

@@ -39,6 +39,8 @@ cdl_status cuda_check(const char *call, CUresult answer);
 cdl_status cuda_check_blas(const char *call, cublasStatus_t answer);
 cdl_status cuda_check_solver(const char *call, cusolverStatus_t answer);
 cdl_status cuda_check_compiler(const char *call, nvrtcResult answer);
+/* Fails with ABSENT for the answer of cuInit, with advice. `library` is the driver's file. */
+cdl_status cuda_no_start(CUresult answer, const char *library);
 /* Returns whether the device cannot recover: every later call of the process gives the same. */
 bool cuda_is_lasting(CUresult answer);
 

@@ -123,6 +123,30 @@ static cdl_status wanted_precision(const cdl_open_options *options, cdl_precisio
   return CDL_STATUS_OK;
 }
 
+/* Says why a device lets no context be made on it, and which others there are. */
+static cdl_status no_context(const cuda_device *device, const char *name, CUresult answer)
+{
+  int mode = 0, count = 1;
+  char others[96] = "";
+  (void)cuda_warn("cuDeviceGetAttribute", cuda_api.cuDeviceGetAttribute(
+                                              &mode, CU_DEVICE_ATTRIBUTE_COMPUTE_MODE, device->id));
+  (void)cuda_warn("cuDeviceGetCount", cuda_api.cuDeviceGetCount(&count));
+  if (count > 1)
+    snprintf(others, sizeof others, "; the devices are cuda:0 to cuda:%d", count - 1);
+  const char *why =
+      mode == CU_COMPUTEMODE_PROHIBITED
+          ? "its compute mode forbids every process (nvidia-smi -c DEFAULT allows them)"
+      : answer == CUDA_ERROR_OUT_OF_MEMORY
+          ? "other processes have left no memory on it (nvidia-smi lists them)"
+      : mode == CU_COMPUTEMODE_EXCLUSIVE_PROCESS
+          ? "another process uses it, and its compute mode takes one at a time (nvidia-smi lists "
+            "them)"
+          : "it lets no context be made";
+  return cuda_host->fail(answer == CUDA_ERROR_OUT_OF_MEMORY ? CDL_STATUS_MEMORY : CDL_STATUS_DEVICE,
+                         "device %d, %s, is not free: %s: cuDevicePrimaryCtxRetain: %s (%d)%s",
+                         device->id, name, why, cuda_error_name(answer), answer, others);
+}
+
 static cdl_status open_device(cuda_device *device, const char *device_name,
                               const cdl_open_options *options)
 {
@@ -131,7 +155,9 @@ static cdl_status open_device(cuda_device *device, const char *device_name,
   CDL_TRY(cuda_api_open(&device->version));
   CDL_TRY(choose(device_name, &device->id, name));
   CUcontext context;
-  CDL_TRY(CUDA_CALL(cuDevicePrimaryCtxRetain, &context, device->id));
+  const CUresult answer = cuda_api.cuDevicePrimaryCtxRetain(&context, device->id);
+  if (answer != CUDA_SUCCESS)
+    return no_context(device, name, answer);
   device->context = context;
   CDL_TRY(cuda_enter(device));
   return cuda_leave(device, prepare(device, name));

@@ -68,13 +68,29 @@ static void *open_path(search *s, const char *path)
   return library;
 }
 
+/* `root` as glob takes it: each of its characters means itself. */
+static bool escape(const char *root, char escaped[PATH_MAX])
+{
+  size_t length = 0;
+  for (const char *at = root; *at != '\0'; at++) {
+    if (length + 3 > PATH_MAX)
+      return false;
+    if (strchr("\\*?[]{},~", *at) != NULL)
+      escaped[length++] = '\\';
+    escaped[length++] = *at;
+  }
+  escaped[length] = '\0';
+  return true;
+}
+
 /* Opens one library that another needs. */
 static bool open_need(search *s, const char *folder, const char *between, const char *stem)
 {
-  char pattern[PATH_MAX];
+  char escaped[PATH_MAX], pattern[2 * PATH_MAX];
   glob_t found;
   void *opened = NULL;
-  if (snprintf(pattern, sizeof pattern, "%s/%s%s.so.[0-9]*", folder, between, stem) >=
+  if (!escape(folder, escaped) ||
+      snprintf(pattern, sizeof pattern, "%s/%s%s.so.[0-9]*", escaped, between, stem) >=
           (int)sizeof pattern ||
       glob(pattern, 0, NULL, &found) != 0)
     return false;
@@ -156,21 +172,6 @@ static void *open_in_each(search *s, const char *pattern)
     library = open_in(s, found.gl_pathv[i]);
   globfree(&found);
   return library;
-}
-
-/* `root` as glob takes it: each of its characters means itself. */
-static bool escape(const char *root, char escaped[PATH_MAX])
-{
-  size_t length = 0;
-  for (const char *at = root; *at != '\0'; at++) {
-    if (length + 3 > PATH_MAX)
-      return false;
-    if (strchr("\\*?[]{},~", *at) != NULL)
-      escaped[length++] = '\\';
-    escaped[length++] = *at;
-  }
-  escaped[length] = '\0';
-  return true;
 }
 
 static void *open_in_toolkit(search *s, const char *root)

@@ -71,6 +71,9 @@ CUDA_TYPES(CUDA_TYPE)
   X(CUDA_ERROR_INVALID_VALUE, 1)                            \
   X(CUDA_ERROR_OUT_OF_MEMORY, 2)                            \
   X(CUDA_ERROR_NOT_INITIALIZED, 3)                          \
+  X(CUDA_ERROR_DEINITIALIZED, 4)                            \
+  X(CUDA_ERROR_STUB_LIBRARY, 34)                            \
+  X(CUDA_ERROR_DEVICE_UNAVAILABLE, 46)                      \
   X(CUDA_ERROR_NO_DEVICE, 100)                              \
   X(CUDA_ERROR_INVALID_DEVICE, 101)                         \
   X(CUDA_ERROR_INVALID_IMAGE, 200)                          \
@@ -78,15 +81,18 @@ CUDA_TYPES(CUDA_TYPE)
   X(CUDA_ERROR_NO_BINARY_FOR_GPU, 209)                      \
   X(CUDA_ERROR_ECC_UNCORRECTABLE, 214)                      \
   X(CUDA_ERROR_INVALID_PTX, 218)                            \
+  X(CUDA_ERROR_NVLINK_UNCORRECTABLE, 220)                   \
   X(CUDA_ERROR_JIT_COMPILER_NOT_FOUND, 221)                 \
   X(CUDA_ERROR_UNSUPPORTED_PTX_VERSION, 222)                \
   X(CUDA_ERROR_JIT_COMPILATION_DISABLED, 223)               \
+  X(CUDA_ERROR_OPERATING_SYSTEM, 304)                       \
   X(CUDA_ERROR_INVALID_HANDLE, 400)                         \
   X(CUDA_ERROR_NOT_FOUND, 500)                              \
   X(CUDA_ERROR_NOT_READY, 600)                              \
   X(CUDA_ERROR_ILLEGAL_ADDRESS, 700)                        \
   X(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, 701)                \
   X(CUDA_ERROR_LAUNCH_TIMEOUT, 702)                         \
+  X(CUDA_ERROR_CONTEXT_IS_DESTROYED, 709)                   \
   X(CUDA_ERROR_ASSERT, 710)                                 \
   X(CUDA_ERROR_HARDWARE_STACK_ERROR, 714)                   \
   X(CUDA_ERROR_ILLEGAL_INSTRUCTION, 715)                    \
@@ -94,14 +100,25 @@ CUDA_TYPES(CUDA_TYPE)
   X(CUDA_ERROR_INVALID_ADDRESS_SPACE, 717)                  \
   X(CUDA_ERROR_INVALID_PC, 718)                             \
   X(CUDA_ERROR_LAUNCH_FAILED, 719)                          \
+  X(CUDA_ERROR_NOT_SUPPORTED, 801)                          \
+  X(CUDA_ERROR_SYSTEM_NOT_READY, 802)                       \
+  X(CUDA_ERROR_SYSTEM_DRIVER_MISMATCH, 803)                 \
+  X(CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE, 804)         \
+  X(CUDA_ERROR_MPS_CONNECTION_FAILED, 805)                  \
+  X(CUDA_ERROR_MPS_MAX_CLIENTS_REACHED, 808)                \
   X(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, 900)             \
   X(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, 901)             \
+  X(CUDA_ERROR_STREAM_CAPTURE_ISOLATION, 905)               \
+  X(CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, 906)                \
   X(CUDA_ERROR_UNKNOWN, 999)                                \
   X(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 16)           \
+  X(CU_DEVICE_ATTRIBUTE_COMPUTE_MODE, 20)                   \
   X(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 39) \
   X(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 75)       \
   X(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 76)       \
   X(CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 0)             \
+  X(CU_COMPUTEMODE_PROHIBITED, 2)                           \
+  X(CU_COMPUTEMODE_EXCLUSIVE_PROCESS, 3)                    \
   X(CU_STREAM_NON_BLOCKING, 1)                              \
   X(CU_EVENT_DEFAULT, 0)                                    \
   X(CU_EVENT_DISABLE_TIMING, 2)                             \
@@ -166,10 +183,17 @@ CUDA_TYPES(CUDA_TYPE)
   X(NVRTC_ERROR_BUILTIN_OPERATION_FAILURE, 7)               \
   X(NVRTC_ERROR_INTERNAL_ERROR, 11)
 
+/* Those that came after CUDA 12.0. */
+#define CUDA_NEWER_CONSTANTS(X)            \
+  X(CUDA_ERROR_CONTAINED, 226)             \
+  X(CUDA_ERROR_TENSOR_MEMORY_LEAK, 721)    \
+  X(CUDA_ERROR_MPS_CLIENT_TERMINATED, 810) \
+  X(CUDA_ERROR_EXTERNAL_DEVICE, 911)
+
 #ifndef CUDA_TYPES_ARE_THE_VENDORS
 enum {
 #define CUDA_CONSTANT(name, value) name = value,
-  CUDA_CONSTANTS(CUDA_CONSTANT)
+  CUDA_CONSTANTS(CUDA_CONSTANT) CUDA_NEWER_CONSTANTS(CUDA_CONSTANT)
 #undef CUDA_CONSTANT
 };
 #endif

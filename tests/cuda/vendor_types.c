@@ -20,6 +20,9 @@ CUDA_TYPES(CUDA_TYPE)
 
 #define CUDA_CONSTANT(name, value) _Static_assert((int)name == (value), #name ": another value");
 CUDA_CONSTANTS(CUDA_CONSTANT)
+#if CUDA_VERSION >= 13000
+CUDA_NEWER_CONSTANTS(CUDA_CONSTANT)
+#endif
 #undef CUDA_CONSTANT
 
 int main(void)

@@ -29,7 +29,7 @@ static uint64_t calls, works, launches;
 static uint64_t seed = 1, random_state = 1;
 static int violations, left_behind;
 static char last_violation[512];
-static CUresult context_fault;
+static CUresult context_fault[EMULATOR_MAX_DEVICES];
 
 /* ---- Randomness: SplitMix64 (Steele, Lea and Flood 2014) ---- */
 
@@ -139,18 +139,18 @@ void emulator_violation(const char *format, ...)
 
 void emulator_fault(CUresult code)
 {
-  if (context_fault == CUDA_SUCCESS)
-    context_fault = code;
+  if (context_fault[context_device()] == CUDA_SUCCESS)
+    context_fault[context_device()] = code;
 }
 
 CUresult emulator_fault_code(void)
 {
-  return context_fault;
+  return context_fault[context_device()];
 }
 
 void emulator_fault_clear(void)
 {
-  context_fault = CUDA_SUCCESS;
+  context_fault[context_device()] = CUDA_SUCCESS;
 }
 
 /* ---- Objects ---- */
@@ -176,6 +176,7 @@ static const char *const kind_names[OBJECT_KINDS] = {
 typedef struct {
   object_kind kind;
   bool alive;
+  int device;
   void *memory;
 } object;
 static object *objects;
@@ -195,7 +196,8 @@ void *object_create(object_kind kind, size_t bytes, void **memory)
   void *new_memory = calloc(1, bytes == 0 ? 1 : bytes);
   if (objects == NULL || new_memory == NULL)
     abort();
-  objects[object_slots] = (object){.kind = kind, .alive = true, .memory = new_memory};
+  objects[object_slots] =
+      (object){.kind = kind, .alive = true, .device = context_device(), .memory = new_memory};
   if (memory != NULL)
     *memory = new_memory;
   return handle_of(object_slots++);
@@ -213,6 +215,11 @@ static object *slot_of(object_kind kind, const void *handle)
   if (found->kind != kind || !found->alive) {
     emulator_violation("%p is a %s%s, not a live %s", handle, found->alive ? "" : "destroyed ",
                        kind_names[found->kind], kind_names[kind]);
+    return NULL;
+  }
+  if (kind != OBJECT_CONTEXT && kind != OBJECT_PROGRAM && context_is_other(found->device)) {
+    emulator_violation("the %s %p belongs to device %d, and device %d is current", kind_names[kind],
+                       handle, found->device, context_device());
     return NULL;
   }
   return found;
@@ -235,6 +242,9 @@ void object_destroy(object_kind kind, const void *handle)
 
 void object_forget_all(void)
 {
+  for (size_t i = 0; i < object_slots; i++)
+    if (objects[i].alive)
+      return;
   given_before += object_slots;
   object_slots = 0;
 }
@@ -251,7 +261,7 @@ void *object_next(object_kind kind, size_t *place, const void **handle)
 {
   while (*place < object_slots) {
     const size_t i = (*place)++;
-    if (objects[i].alive && objects[i].kind == kind) {
+    if (objects[i].alive && objects[i].kind == kind && !context_is_other(objects[i].device)) {
       if (handle != NULL)
         *handle = handle_of(i);
       return objects[i].memory;

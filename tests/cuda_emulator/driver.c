@@ -20,6 +20,8 @@ CUresult cuInit(unsigned int flags)
   ENTER_OR(CUDA_ERROR_NO_DEVICE);
   if (flags != 0)
     return CUDA_ERROR_INVALID_VALUE;
+  if (setting_devices() == 0)
+    return CUDA_ERROR_NO_DEVICE;
   context_initialize();
   return CUDA_SUCCESS;
 }
@@ -36,10 +38,9 @@ static const struct {
   const char *name;
 } error_names[] = {
 #define CUDA_CONSTANT(name, value) {value, #name},
-    CUDA_CONSTANTS(CUDA_CONSTANT)
+    CUDA_CONSTANTS(CUDA_CONSTANT) CUDA_NEWER_CONSTANTS(CUDA_CONSTANT)
 #undef CUDA_CONSTANT
-        {ERROR_CONTEXT_IS_DESTROYED, "CUDA_ERROR_CONTEXT_IS_DESTROYED"},
-    {ERROR_ILLEGAL_STATE, "CUDA_ERROR_ILLEGAL_STATE"},
+        {ERROR_ILLEGAL_STATE, "CUDA_ERROR_ILLEGAL_STATE"},
     {ERROR_CAPTURED_EVENT, "CUDA_ERROR_CAPTURED_EVENT"},
     {ERROR_CAPTURE_WRONG_THREAD, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD"},
 };
@@ -65,13 +66,13 @@ CUresult cuGetErrorName(CUresult code, const char **name)
 static CUresult check_device(CUdevice device)
 {
   CHECK(context_check_initialized());
-  return device != 0 ? CUDA_ERROR_INVALID_DEVICE : CUDA_SUCCESS;
+  return device < 0 || device >= setting_devices() ? CUDA_ERROR_INVALID_DEVICE : CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGetCount(int *count)
 {
   ENTER_OR(CUDA_ERROR_UNKNOWN);
-  *count = 1;
+  *count = setting_devices();
   return check_device(0);
 }
 
@@ -87,7 +88,10 @@ CUresult cuDeviceGetName(char *name, int bytes, CUdevice device)
   ENTER_OR(CUDA_ERROR_UNKNOWN);
   if (bytes <= 0)
     return CUDA_ERROR_INVALID_VALUE;
-  snprintf(name, (size_t)bytes, "%s", device_name);
+  if (device == 0)
+    snprintf(name, (size_t)bytes, "%s", device_name);
+  else
+    snprintf(name, (size_t)bytes, "%s, number %d", device_name, device);
   return check_device(device);
 }
 
@@ -101,6 +105,9 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice
     break;
   case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR:
     *value = ITEMS_OF_MULTIPROCESSOR;
+    break;
+  case CU_DEVICE_ATTRIBUTE_COMPUTE_MODE:
+    *value = setting_compute_mode();
     break;
   case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
     *value = setting_capability() / 10;
@@ -119,7 +126,9 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *retained, CUdevice device)
 {
   ENTER_OR(CUDA_ERROR_OUT_OF_MEMORY);
   CHECK(check_device(device));
-  *retained = context_retain();
+  if (setting_compute_mode() == CU_COMPUTEMODE_PROHIBITED)
+    return CUDA_ERROR_DEVICE_UNAVAILABLE;
+  *retained = context_retain(device);
   return CUDA_SUCCESS;
 }
 
@@ -127,7 +136,7 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device)
 {
   ENTER();
   CHECK(check_device(device));
-  CHECK(context_release());
+  CHECK(context_release(device));
   return this_call.fails ? CUDA_ERROR_UNKNOWN : CUDA_SUCCESS;
 }
 
@@ -282,8 +291,8 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int groups_x, unsigned int
                        groups_y, groups_z);
     return CUDA_ERROR_INVALID_VALUE;
   }
-  if (items_x != (unsigned)kernel_group_size(found->kernel) || items_y != 1 || items_z != 1 || shared_bytes != 0 ||
-      parameters == NULL || extra != NULL) {
+  if (items_x != (unsigned)kernel_group_size(found->kernel) || items_y != 1 || items_z != 1 ||
+      shared_bytes != 0 || parameters == NULL || extra != NULL) {
     emulator_violation("cuLaunchKernel: %s by %u x %u x %u work-items with %u bytes",
                        found->kernel->name, items_x, items_y, items_z, shared_bytes);
     return CUDA_ERROR_INVALID_VALUE;

@@ -21,12 +21,7 @@
 enum { EMULATOR_MAX_DEVICES = 4 };
 
 /* Codes of the driver that the backend has no name for. */
-enum {
-  ERROR_CONTEXT_IS_DESTROYED = 709,
-  ERROR_ILLEGAL_STATE = 401,
-  ERROR_CAPTURED_EVENT = 907,
-  ERROR_CAPTURE_WRONG_THREAD = 908
-};
+enum { ERROR_ILLEGAL_STATE = 401, ERROR_CAPTURED_EVENT = 907, ERROR_CAPTURE_WRONG_THREAD = 908 };
 
 #define EMULATOR_EXPORT __attribute__((visibility("default")))
 #define EMULATOR_PRINTF(text, arguments) __attribute__((format(printf, text, arguments)))
@@ -82,7 +77,8 @@ uint64_t emulator_random(void);
 
 /* ---- The device, as the environment describes it ---- */
 
-int setting_driver(void), setting_capability(void), setting_devices(void);
+int setting_driver(void), setting_capability(void), setting_devices(void),
+    setting_compute_mode(void);
 /* What the emulated NVRTC's results begin with. */
 extern const char emulated_image[];
 /* The driver's answer to an image. */
@@ -94,8 +90,14 @@ void context_initialize(void);
 CUresult context_check_initialized(void);
 /* What every call that works with a context answers first. */
 CUresult context_check(void);
-CUcontext context_retain(void);
-CUresult context_release(void);
+CUcontext context_retain(int device);
+CUresult context_release(int device);
+/* The device whose work runs, or of the current context; 0 without one. */
+int context_device(void);
+/* Whether that is known and another one than `device`. */
+bool context_is_other(int device);
+/* From now on that is `device`, whatever context is current; -1: no longer. The one before. */
+int context_act_as(int device);
 CUresult context_push(CUcontext pushed);
 CUresult context_pop(CUcontext *popped);
 
@@ -124,20 +126,20 @@ void *object_create(object_kind kind, size_t bytes, void **memory);
 /* NULL, and a violation, where `handle` is none of this kind or was destroyed. */
 void *object_find(object_kind kind, const void *handle);
 void object_destroy(object_kind kind, const void *handle);
-/* Forgets destroyed objects, where all are. */
+/* Forgets destroyed objects, if all are. */
 void object_forget_all(void);
 /* Objects or allocations that were alive when their context ended. */
 void emulator_left_behind(int count);
 /* Live objects of a kind. */
 int object_count(object_kind kind);
-/* The live objects of a kind one after the other: NULL at the end. `place` starts as 0. */
+/* The live objects of a kind on this device, one after the other: NULL at the end. `place` starts as 0. */
 void *object_next(object_kind kind, size_t *place, const void **handle);
 
 /* ---- Memory ---- */
 
 CUresult memory_allocate(size_t bytes, uintptr_t *address);
 CUresult memory_free(uintptr_t address);
-size_t memory_used(void), memory_total(void);
+size_t memory_used(void), memory_total(void); /* of this device */
 /* The host's view of device memory [address, address + bytes), for work that runs; NULL, and a
  * violation that names `what`, where that is not inside one live allocation. */
 void *memory_view(uintptr_t address, size_t bytes, const char *what);
@@ -148,7 +150,7 @@ typedef enum { PINNED_NONE, PINNED_SOME, PINNED_ALL } pinned_kind;
 pinned_kind pinned_find(const void *memory, size_t bytes);
 /* Live allocations of both kinds. */
 int memory_count(void);
-/* Frees everything of the context; the number of allocations that were left. */
+/* Frees everything of this device's context; the number of allocations that were left. */
 int memory_release_all(void);
 
 /* ---- Work ---- */
@@ -185,7 +187,7 @@ CUresult stream_destroy(CUstream handle);
 void stream_drain(stream *target);
 /* Lets a little of some stream's work run. */
 void stream_stir(void);
-/* Drops all work and every stream; the number of live streams. */
+/* Drops all work and every stream of this device; the number of live streams. */
 int stream_release_all(void);
 
 CUresult capture_begin(stream *target);

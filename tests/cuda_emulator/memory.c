@@ -19,6 +19,7 @@ static const size_t address_gap = (size_t)1 << 20;
 /* Sorted by address: addresses only grow. */
 typedef struct {
   uintptr_t address;
+  int device;
   size_t bytes, mapped;
   char *pages; /* a guard page, the memory up to the end of a page, a guard page; NULL when freed */
   char *memory;
@@ -27,7 +28,8 @@ typedef struct {
 static uintptr_t range_start, next_address;
 static size_t range_bytes;
 static block *blocks;
-static size_t block_count, block_capacity, live_blocks, used_bytes;
+static size_t block_count, block_capacity, live_blocks;
+static size_t used_bytes[EMULATOR_MAX_DEVICES];
 
 static size_t round_up(size_t bytes, size_t unit)
 {
@@ -36,7 +38,7 @@ static size_t round_up(size_t bytes, size_t unit)
 
 size_t memory_used(void)
 {
-  return used_bytes;
+  return used_bytes[context_device()];
 }
 
 size_t memory_total(void)
@@ -147,17 +149,17 @@ CUresult memory_allocate(size_t bytes, uintptr_t *address)
   if (bytes == 0)
     return CUDA_ERROR_INVALID_VALUE;
   recycle_range();
-  if (bytes > memory_total() - used_bytes || !reserve_range() || !grow_blocks())
+  if (bytes > memory_total() - memory_used() || !reserve_range() || !grow_blocks())
     return CUDA_ERROR_OUT_OF_MEMORY;
   if (next_address + bytes + 2 * address_gap > range_start + range_bytes)
     return CUDA_ERROR_OUT_OF_MEMORY;
-  block made = {.address = next_address, .bytes = bytes};
+  block made = {.address = next_address, .device = context_device(), .bytes = bytes};
   if (!map_pages(&made))
     return CUDA_ERROR_OUT_OF_MEMORY;
   next_address = round_up(next_address + bytes + address_gap, address_gap);
   blocks[block_count++] = made;
   live_blocks++;
-  used_bytes += bytes;
+  used_bytes[made.device] += bytes;
   *address = made.address;
   return CUDA_SUCCESS;
 }
@@ -181,7 +183,7 @@ static void unmap(block *freed)
   munmap(freed->pages, freed->mapped);
   freed->pages = freed->memory = NULL;
   live_blocks--;
-  used_bytes -= freed->bytes;
+  used_bytes[freed->device] -= freed->bytes;
 }
 
 CUresult memory_free(uintptr_t address)
@@ -192,6 +194,9 @@ CUresult memory_free(uintptr_t address)
                        (unsigned long)address);
     return CUDA_ERROR_INVALID_VALUE;
   }
+  if (context_is_other(found->device))
+    emulator_violation("cuMemFree: %#lx is memory of device %d, and device %d is current",
+                       (unsigned long)address, found->device, context_device());
   unmap(found);
   return CUDA_SUCCESS;
 }
@@ -200,7 +205,7 @@ CUresult memory_free(uintptr_t address)
 static void *peek(uintptr_t address, size_t bytes)
 {
   const block *found = block_below(address);
-  if (found == NULL || found->pages == NULL)
+  if (found == NULL || found->pages == NULL || context_is_other(found->device))
     return NULL;
   const size_t offset = address - found->address;
   if (offset > found->bytes || bytes > found->bytes - offset)
@@ -216,6 +221,9 @@ void *memory_view(uintptr_t address, size_t bytes, const char *what)
   const block *found = block_below(address);
   if (found == NULL || address - found->address > found->bytes)
     emulator_violation("%s: %#lx is no device memory", what, (unsigned long)address);
+  else if (context_is_other(found->device))
+    emulator_violation("%s: %#lx is memory of device %d, not of device %d", what,
+                       (unsigned long)address, found->device, context_device());
   else
     emulator_violation("%s: %zu bytes at offset %zu of %s %zu bytes", what, bytes,
                        (size_t)(address - found->address),
@@ -230,6 +238,7 @@ struct pinned {
   pinned *next;
   char *pages, *memory; /* a guard page on either side */
   size_t bytes, mapped;
+  int device;
 };
 static pinned *pinned_list;
 
@@ -242,6 +251,7 @@ CUresult pinned_allocate(size_t bytes, void **memory)
   if (made == NULL)
     return CUDA_ERROR_OUT_OF_MEMORY;
   made->bytes = bytes;
+  made->device = context_device();
   made->mapped = round_up(bytes, PAGE) + 2 * PAGE;
   made->pages = map_guarded(made->mapped - 2 * PAGE);
   if (made->pages == NULL) {
@@ -299,12 +309,19 @@ int memory_count(void)
 
 int memory_release_all(void)
 {
-  const int count = memory_count();
+  int count = 0;
   for (size_t i = 0; i < block_count; i++)
-    if (blocks[i].pages != NULL)
+    if (blocks[i].pages != NULL && !context_is_other(blocks[i].device)) {
       unmap(&blocks[i]);
-  while (pinned_list != NULL)
-    pinned_unlink(&pinned_list);
+      count++;
+    }
+  for (pinned **place = &pinned_list; *place != NULL;)
+    if (context_is_other((*place)->device))
+      place = &(*place)->next;
+    else {
+      pinned_unlink(place);
+      count++;
+    }
   return count;
 }
 

@@ -24,6 +24,11 @@ int setting_capability(void)
   return setting("CUDA_EMULATOR_CAPABILITY", DEFAULT_CAPABILITY);
 }
 
+int setting_compute_mode(void)
+{
+  return setting("CUDA_EMULATOR_MODE", 0);
+}
+
 int setting_devices(void)
 {
   const int count = setting("CUDA_EMULATOR_DEVICES", DEFAULT_DEVICES);

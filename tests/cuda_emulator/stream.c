@@ -17,6 +17,7 @@ typedef enum { CAPTURE_NONE, CAPTURE_ACTIVE, CAPTURE_INVALID } capture_state;
 
 struct stream {
   stream *next;
+  int device;         /* -1: that of the current context */
   const void *handle; /* NULL: destroyed, with work left, or the default stream */
   work *first, **end;
   capture_state capture;
@@ -38,7 +39,7 @@ struct event {
 };
 
 static stream *streams;
-static stream default_stream = {.end = &default_stream.first};
+static stream default_stream = {.device = -1, .end = &default_stream.first};
 
 /* ---- Work ---- */
 
@@ -74,8 +75,11 @@ static void run_first(stream *target)
   target->first = item->next;
   if (target->first == NULL)
     target->end = &target->first;
+  const int before = target->device >= 0 ? context_act_as(target->device) : -1;
   run_item(item);
   work_destroy(item);
+  if (target->device >= 0)
+    context_act_as(before);
 }
 
 /* ---- Streams ---- */
@@ -95,7 +99,8 @@ CUresult stream_create(CUstream *handle)
     abort();
   void *object = object_create(OBJECT_STREAM, sizeof made, (void **)&slot);
   *slot = made;
-  *made = (stream){.next = streams, .handle = object, .end = &made->first};
+  *made =
+      (stream){.next = streams, .device = context_device(), .handle = object, .end = &made->first};
   streams = made;
   *handle = object;
   return CUDA_SUCCESS;
@@ -159,12 +164,15 @@ void stream_stir(void)
 int stream_release_all(void)
 {
   int alive = 0;
-  while (streams != NULL) {
-    if (streams->handle != NULL) {
-      object_destroy(OBJECT_STREAM, streams->handle);
+  for (stream *each = streams, *next; each != NULL; each = next) {
+    next = each->next;
+    if (context_is_other(each->device))
+      continue;
+    if (each->handle != NULL) {
+      object_destroy(OBJECT_STREAM, each->handle);
       alive++;
     }
-    free_stream(streams);
+    free_stream(each);
   }
   while (default_stream.first != NULL) {
     work *item = default_stream.first;
