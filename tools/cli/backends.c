@@ -14,7 +14,7 @@
 
 typedef struct {
   bool why, as_json;
-  json_t *list, *folders;
+  json_t *list, *folders, *log;
   size_t usable;
 } listing;
 
@@ -114,40 +114,62 @@ static void on_folder(void *user, const char *folder, const char *reason)
            reason == NULL ? "" : ": ", base_visible(reason).text);
 }
 
+/* What the backends took, and from where: libraries, kernels. */
+static void on_line(void *user, const char *line)
+{
+  listing *l = user;
+  base_json_append(&l->log, base_json_string_of(line));
+}
+
+static void print_log(const listing *l)
+{
+  size_t i;
+  json_t *line;
+  json_array_foreach(l->log, i, line)
+      printf("%-12s%s\n", "log", base_visible(json_string_value(line)).text);
+}
+
 static cdl_status run(void *command, console_notices *notices)
 {
-  (void)notices;
   listing *l = command;
   const machine m = describe_machine();
   if (!l->as_json)
     print_machine(&m);
   l->list = json_array();
   l->folders = json_array();
+  l->log = json_array();
+  if (l->why) {
+    notices->debug_user = l;
+    notices->debug = on_line;
+  }
   cdl_status status = cdl_backend_list(on_backend, l);
   if (status == CDL_STATUS_OK && l->why) {
     if (!l->as_json)
       printf("\n");
     status = cdl_backend_folders(on_folder, l);
   }
+  if (!l->as_json)
+    print_log(l);
   if (status != CDL_STATUS_OK || !l->as_json) {
     json_decref(l->list);
     json_decref(l->folders);
+    json_decref(l->log);
     return status;
   }
   return console_stdout_json(
-      json_pack("{ss ss s{ss sI sI} sf sf so so}", "condlora", cdl_version(), "system", m.system,
+      json_pack("{ss ss s{ss sI sI} sf sf so so so}", "condlora", cdl_version(), "system", m.system,
                 "processor", "name", m.processor, "cores", (json_int_t)m.cores, "usable_cores",
                 (json_int_t)m.usable_cores, "memory_gb", m.memory_gb, "usable_memory_gb",
-                m.usable_memory_gb, "backends", l->list, "searched", l->folders));
+                m.usable_memory_gb, "backends", l->list, "searched", l->folders, "log", l->log));
 }
 
 cdl_status cli_backends(int count, char **arguments)
 {
   listing l = {0};
-  const base_option options[] = {
-      BASE_OPTION(FLAG, "why", &l.why, NULL,
-                  "also list absent backends, each with its reason, and the searched folders"),
-      BASE_OPTION(FLAG, "json", &l.as_json, NULL, "print JSON")};
+  const base_option options[] = {BASE_OPTION(FLAG, "why", &l.why, NULL,
+                                             "also list absent backends, each with its reason, the "
+                                             "searched folders, and what was opened"),
+                                 BASE_OPTION(FLAG, "json", &l.as_json, NULL, "print JSON")};
   const base_command_line line = {
       .usage = "condlora backends [--why] [--json]",
       .summary = "Lists the backends that this machine can use, with what a bug report needs.",

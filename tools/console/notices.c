@@ -43,8 +43,11 @@ static bool is_known(const console_notices *n, const char *line)
 static void take(void *user, cdl_log_level level, const char *text)
 {
   console_notices *n = user;
-  if (level == CDL_LOG_DEBUG)
+  if (level == CDL_LOG_DEBUG) {
+    if (n->debug != NULL)
+      n->debug(n->debug_user, text);
     return;
+  }
   char *line = NULL;
   if (asprintf(&line, "%s: %s", level == CDL_LOG_WARNING ? "warning" : "note", text) < 0)
     return;

@@ -14,6 +14,8 @@ typedef struct {
   bool released;
   void (*before_line)(void *user); /* makes room on the terminal; may be NULL */
   void *user;
+  void (*debug)(void *user, const char *line); /* takes debug lines; NULL: nobody does */
+  void *debug_user;
 } console_notices;
 
 /* Receives the library's log from now on. `notices` must not move until console_notices_end. */
