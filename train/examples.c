@@ -36,10 +36,15 @@ cdl_status train_check_ids(const inference_model *model, const cdl_dataset *data
   return CDL_STATUS_OK;
 }
 
+cdl_status train_split_tokens(const inference_model *model, cdl_dataset *dataset)
+{
+  return cdl_dataset_tokenize(dataset, model->tokenizer, model->max_length,
+                              base_process_processors());
+}
+
 cdl_status train_tokenize(const inference_model *model, cdl_dataset *dataset)
 {
-  CDL_TRY(cdl_dataset_tokenize(dataset, model->tokenizer, model->max_length,
-                               base_process_processors()));
+  CDL_TRY(train_split_tokens(model, dataset));
   return train_check_ids(model, dataset);
 }
 

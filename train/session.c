@@ -9,6 +9,7 @@
 #include "base/process.h"
 #include "condlora/log.h"
 #include "model/adapter/io.h"
+#include "model/encoder/packing.h"
 #include "model/files/checkpoint.h"
 #include "model/inference/adapted.h"
 #include "model/inference/inference.h"
@@ -146,6 +147,25 @@ static encoder_load_options load_options(const train_session *session, const tra
   return options;
 }
 
+/* Gives the largest batch of training if the backward pass is known to reach every block: with the
+ * usual targets in all layers. */
+static cdl_status find_batches(const train_session *session, const train_settings *s,
+                               encoder_batch_limits *limits)
+{
+  const cdl_tokens tokens = cdl_dataset_tokens(session->train);
+  encoder_batch_bound bound;
+  *limits = (encoder_batch_limits){0};
+  if (strcmp(train_method_name(s), "none") == 0 || s->targets != NULL ||
+      s->layers_to_transform != NULL || s->exclude_modules != NULL)
+    return CDL_STATUS_OK;
+  CDL_TRY(encoder_batch_bound_of(&tokens, session->split.train, session->split.train_count,
+                                 (size_t)s->batch_size, &bound));
+  *limits = (encoder_batch_limits){.tokens = (int32_t)bound.tokens,
+                                   .sequences = (int32_t)bound.examples,
+                                   .longest = (int32_t)bound.longest};
+  return CDL_STATUS_OK;
+}
+
 /* Opens data, tokenizer, backend and model. */
 static cdl_status open_base(train_session *session, const train_settings *s)
 {
@@ -165,13 +185,20 @@ static cdl_status open_base(train_session *session, const train_settings *s)
   CDL_TRY(read_data(session, s, s->init_adapter != NULL ? &session->initial.labels : NULL));
   CDL_TRY(inference_open_backend(&session->model, s->backend, (cdl_precision)s->precision,
                                  s->threads, s->no_fallback));
-  const encoder_load_options options = load_options(session, s, &config);
+  encoder_load_options options = load_options(session, s, &config);
+  CDL_TRY(inference_open_tokenizer(&session->model, s->model,
+                                   options.vocabulary > 0 ? options.vocabulary
+                                                          : config.vocabulary_size));
+  CDL_TRY(train_split_tokens(&session->model, session->train));
+  if (session->dev != NULL)
+    CDL_TRY(train_split_tokens(&session->model, session->dev));
+  /* The texts first, so that a device that is too small is found before a weight is read. */
+  CDL_TRY(find_batches(session, s, &options.training));
   CDL_TRY(encoder_load(session->model.queue, s->model, &options, &session->model.encoder,
                        &session->model.loaded));
-  CDL_TRY(inference_open_tokenizer(&session->model, s->model));
-  CDL_TRY(train_tokenize(&session->model, session->train));
+  CDL_TRY(train_check_ids(&session->model, session->train));
   if (session->dev != NULL)
-    CDL_TRY(train_tokenize(&session->model, session->dev));
+    CDL_TRY(train_check_ids(&session->model, session->dev));
   data_census_count_truncated(&session->census, session->train, session->dev);
   return s->init_adapter != NULL
              ? inference_check_base(&session->model, s->init_adapter, &session->initial)

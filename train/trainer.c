@@ -93,6 +93,8 @@ static cdl_status plan_memory(train_trainer *t, train_plan *plan)
   plan->batch_tokens = bound.tokens;
   plan->activation_bytes =
       encoder_activation_bytes(session->model.encoder, t->training_limits, true);
+  CDL_TRY(
+      encoder_check_room(session->model.encoder, plan->activation_bytes, t->training_limits, true));
   cdl_memory_info memory = {.size = sizeof memory};
   CDL_TRY(cdl_backend_memory(session->model.backend, &memory));
   plan->model_bytes = memory.used_bytes;

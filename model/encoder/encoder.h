@@ -107,6 +107,9 @@ typedef struct {
   int64_t vocabulary;
   uint64_t seed; /* for drawn tensors */
   encoder_load_part part;
+  /* Batches that are to fit beside the weights: checked before a weight is read. 0 tokens: none.
+   * For `training` every block counts as reached by the backward pass. */
+  encoder_batch_limits training, evaluation;
 } encoder_load_options;
 
 typedef struct {
@@ -150,6 +153,11 @@ void encoder_weights_changed(model_encoder *encoder, cdl_queue *queue, bool trai
  * reads), or for evaluation. */
 size_t encoder_activation_bytes(const model_encoder *encoder, encoder_batch_limits limits,
                                 bool training);
+/* Fails with MEMORY if the device has too little free memory for `bytes` of activations of such
+ * batches; the message names both, and what needs less. A device that does not say how much it has
+ * passes. */
+CDL_MUST_USE cdl_status encoder_check_room(const model_encoder *encoder, size_t bytes,
+                                           encoder_batch_limits limits, bool training);
 /* Allocates the arena for the larger of the two plans; a plan of 0 tokens is not needed. Call it
  * after modules and parameters say what is trained. Later calls do not allocate. */
 CDL_MUST_USE cdl_status encoder_plan(model_encoder *encoder, cdl_queue *queue,

@@ -114,6 +114,17 @@ static encoder_load_report report_of(const model_checkpoint *checkpoint,
       .fingerprint = model_checkpoint_fingerprint(checkpoint)};
 }
 
+static cdl_status check_room(const model_encoder *e, const encoder_load_options *options)
+{
+  const encoder_batch_limits training = options->training, evaluation = options->evaluation;
+  if (training.tokens > 0)
+    CDL_TRY(encoder_check_room(e, encoder_reached_bytes(e, training), training, true));
+  return evaluation.tokens > 0
+             ? encoder_check_room(e, encoder_activation_bytes(e, evaluation, false), evaluation,
+                                  false)
+             : CDL_STATUS_OK;
+}
+
 static cdl_status load(const model_checkpoint *checkpoint, cdl_queue *q, const char *folder,
                        const encoder_load_options *options, model_encoder **encoder,
                        encoder_load_report *report)
@@ -133,8 +144,9 @@ static cdl_status load(const model_checkpoint *checkpoint, cdl_queue *q, const c
   CDL_TRY(encoder_create(q, &config, labels, encoder));
   (*encoder)->fresh_head = report->fresh_head;
   (*encoder)->fresh_pooler = report->fresh_pooler;
-  const cdl_status status =
-      fill_parameters(checkpoint, *encoder, q, options->seed, report, options->part);
+  cdl_status status = check_room(*encoder, options);
+  if (status == CDL_STATUS_OK)
+    status = fill_parameters(checkpoint, *encoder, q, options->seed, report, options->part);
   if (status != CDL_STATUS_OK) {
     encoder_destroy(*encoder);
     *encoder = NULL;

@@ -421,6 +421,34 @@ size_t encoder_activation_bytes(const model_encoder *encoder, encoder_batch_limi
   return encoder_lay_out(alone, &limits, training, false) * sizeof(float);
 }
 
+size_t encoder_reached_bytes(const model_encoder *encoder, encoder_batch_limits limits)
+{
+  model_encoder copy = *encoder, *const member = &copy;
+  const encoder_members alone = {&member, 1};
+  encoder_find_reach(alone);
+  for (int l = 0; l < copy.config.layers; l++)
+    copy.blocks[l].reached = true; /* shared with the original, and found anew by each plan */
+  copy.body_reached = true;
+  return encoder_lay_out(alone, &limits, true, false) * sizeof(float);
+}
+
+cdl_status encoder_check_room(const model_encoder *encoder, size_t bytes,
+                              encoder_batch_limits limits, bool training)
+{
+  cdl_memory_info memory = {.size = sizeof memory};
+  CDL_TRY(cdl_backend_memory(encoder->backend, &memory));
+  if (memory.total_bytes == 0 || bytes <= memory.free_bytes)
+    return CDL_STATUS_OK;
+  return cdl_fail(
+      CDL_STATUS_MEMORY,
+      "the device is too small: the activations of a batch of %d tokens need %zu bytes, "
+      "and %zu of its %zu are free beside the model's %zu; %s or another device",
+      limits.tokens, bytes, memory.free_bytes, memory.total_bytes, memory.used_bytes,
+      training ? "take a smaller --batch-size (with --accumulate), a smaller "
+                 "--max-length"
+               : "take a smaller --max-length");
+}
+
 static size_t larger_size(size_t a, size_t b)
 {
   return a > b ? a : b;

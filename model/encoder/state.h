@@ -217,6 +217,9 @@ cdl_dtype encoder_activation_type(encoder_members members);
  * number of elements. Without `assign` it only counts. */
 size_t encoder_lay_out(encoder_members members, const encoder_batch_limits *batches, bool training,
                        bool assign);
+/* Returns the bytes of activations for training with every block reached by the backward pass, as
+ * long as no adapter says which are. */
+size_t encoder_reached_bytes(const model_encoder *encoder, encoder_batch_limits limits);
 /* Sets the flags of the first member from what the backward pass of these members reaches. */
 void encoder_find_reach(encoder_members members);
 bool encoder_paired(const model_encoder *encoder);

@@ -272,7 +272,11 @@ static cdl_status build(model_encoder *e, cdl_queue *q)
 {
   int64_t elements;
   CDL_TRY(list_parts(e, &elements));
-  CDL_TRY(cdl_buffer_create(e->backend, (size_t)elements * sizeof(float), &e->weight_buffer));
+  const cdl_status room =
+      cdl_buffer_create(e->backend, (size_t)elements * sizeof(float), &e->weight_buffer);
+  if (room == CDL_STATUS_MEMORY)
+    return cdl_context(room, "the model's weights do not fit the device");
+  CDL_TRY(room);
   for (size_t i = 0; i < e->parameter_count; i++)
     e->parameters[i].value.buffer = e->weight_buffer;
   CDL_TRY(finish_body(e, q, NULL));

@@ -8,6 +8,7 @@
 #include "condlora/log.h"
 #include "model/inference/adapted.h"
 #include "model/inference/columns.h"
+#include "model/inference/evaluation.h"
 
 /* ---- Parts ---- */
 
@@ -56,11 +57,10 @@ cdl_status inference_open_backend(inference_model *model, const char *name, cdl_
   return cdl_queue_create(model->backend, &model->queue);
 }
 
-cdl_status inference_open_tokenizer(inference_model *model, const char *base)
+cdl_status inference_open_tokenizer(inference_model *model, const char *base, int64_t vocabulary)
 {
   base = model->tokenizer_folder != NULL ? model->tokenizer_folder : base;
   CDL_TRY(cdl_tokenizer_open(base, &model->tokenizer));
-  const int64_t vocabulary = encoder_config(model->encoder)->vocabulary_size;
   if (cdl_tokenizer_vocabulary_size(model->tokenizer) > vocabulary)
     cdl_log(CDL_LOG_WARNING,
             "%s: the tokenizer has ids up to %d, the model's embeddings end at %" PRId64, base,
@@ -68,10 +68,19 @@ cdl_status inference_open_tokenizer(inference_model *model, const char *base)
   return CDL_STATUS_OK;
 }
 
-static cdl_status load_encoder(inference_model *model, const char *folder,
+/* Batches of texts up to `max_length` must fit beside the weights. */
+static cdl_status load_encoder(inference_model *model, const char *folder, int64_t max_length,
                                const encoder_load_options *options)
 {
-  return encoder_load(model->queue, folder, options, &model->encoder, &model->loaded);
+  encoder_load_options with_room = *options;
+  model_config config;
+  size_t longest = 0;
+  CDL_TRY(model_config_read(folder, &config));
+  const cdl_status status = inference_example_length(&config, max_length, &longest);
+  model_config_release(&config);
+  CDL_TRY(status);
+  with_room.evaluation = inference_evaluation_most(longest);
+  return encoder_load(model->queue, folder, &with_room, &model->encoder, &model->loaded);
 }
 
 /* ---- Labels ---- */
@@ -142,7 +151,7 @@ static cdl_status load_for_adapter(inference_model *model, const inference_setti
 {
   const bool whole = s->part == INFERENCE_OPEN_MODEL || s->part == INFERENCE_OPEN_BESIDE;
   options.part = whole ? ENCODER_LOAD_ALL : ENCODER_LOAD_HEAD;
-  const cdl_status loaded = load_encoder(model, s->model, &options);
+  const cdl_status loaded = load_encoder(model, s->model, s->max_length, &options);
   if (loaded == CDL_STATUS_DATA && options.labels == 0) /* of a head that neither has, say */
     return cdl_context(loaded, "%s", s->adapter);
   return loaded;
@@ -184,7 +193,7 @@ static cdl_status load_beside(inference_model *model, const inference_settings *
   CDL_TRY(inference_brings_tokenizer(s->adapter, c, tensors, &own_tokenizer));
   if (own_tokenizer)
     model->tokenizer_folder = s->adapter;
-  return inference_open_tokenizer(model, s->model);
+  return inference_open_tokenizer(model, s->model, encoder_config(model->encoder)->vocabulary_size);
 }
 
 static cdl_status open_stored(inference_model *model, const inference_settings *s,
@@ -217,8 +226,9 @@ static cdl_status open_whole_model(inference_model *model, const inference_setti
 {
   if (s->rank != 0)
     return cdl_fail(CDL_STATUS_USAGE, "--rank goes with --adapter");
-  CDL_TRY(load_encoder(model, s->model, &(encoder_load_options){0}));
-  CDL_TRY(inference_open_tokenizer(model, s->model));
+  CDL_TRY(load_encoder(model, s->model, s->max_length, &(encoder_load_options){0}));
+  CDL_TRY(
+      inference_open_tokenizer(model, s->model, encoder_config(model->encoder)->vocabulary_size));
   if (model->loaded.fresh_pooler)
     return cdl_fail(CDL_STATUS_DATA, "%s: the model has a classification head but no pooler",
                     s->model);
@@ -235,7 +245,8 @@ static cdl_status open_whole_model(inference_model *model, const inference_setti
 static cdl_status open_model(inference_model *model, const inference_settings *s)
 {
   if (s->part == INFERENCE_OPEN_BODY)
-    return load_encoder(model, s->model, &(encoder_load_options){.labels = 1, .fresh_head = true});
+    return load_encoder(model, s->model, s->max_length,
+                        &(encoder_load_options){.labels = 1, .fresh_head = true});
   return s->adapter != NULL ? inference_open_with_adapter(model, s) : open_whole_model(model, s);
 }
 

@@ -14,7 +14,8 @@ CDL_MUST_USE cdl_status inference_open_backend(inference_model *model, const cha
                                                cdl_precision precision, int64_t threads,
                                                bool no_fallback);
 /* Of the folder `base`, or of the adapter where it brings words of its own. */
-CDL_MUST_USE cdl_status inference_open_tokenizer(inference_model *model, const char *base);
+CDL_MUST_USE cdl_status inference_open_tokenizer(inference_model *model, const char *base,
+                                                 int64_t vocabulary);
 /* Sets `max_length` and `first_position`. */
 CDL_MUST_USE cdl_status inference_find_length(inference_model *model, const model_config *config,
                                               int64_t wanted);

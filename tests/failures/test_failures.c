@@ -166,6 +166,7 @@ static void make_model(void)
 static char unrecorded[MESSAGE_BYTES]; /* the notice that steps are not recorded */
 static int notices;                    /* of this kind */
 static bool no_record;                 /* the setting */
+static const char *batch_size = "3";
 
 static void listen(void *user, cdl_log_level level, const char *line)
 {
@@ -193,7 +194,7 @@ static cdl_status train(bool resume, char message[MESSAGE_BYTES])
   set(&settings, "dev_fraction", "0");
   set(&settings, "eval_every", "0");
   set(&settings, "rank", "2");
-  set(&settings, "batch_size", "3");
+  set(&settings, "batch_size", batch_size);
   set(&settings, "max_steps", "3");
   set(&settings, "checkpoint_every", "2");
   set(&settings, "output", path_of("out"));
@@ -446,6 +447,46 @@ static void forbid_recording(void)
   emulator.fail_at("*", 0);
 }
 
+/* ---- A device that is too small ---- */
+
+enum { SMALL_EXAMPLES = 4000, SMALL_MEMORY = 48 << 20 };
+
+static void write_many_examples(void)
+{
+  FILE *file = fopen(path_of("train.tsv"), "w");
+  if (file == NULL || fputs("sentence\tlabel\n", file) < 0)
+    die("train.tsv", "cannot be written");
+  for (int i = 0; i < SMALL_EXAMPLES; i++)
+    fprintf(file, "the old owl sings .\t%s\n", i % 2 == 0 ? "yes" : "no");
+  if (fclose(file) != 0)
+    die("train.tsv", "cannot be written");
+}
+
+/* Weights that fit and a batch that does not: an error with both numbers and what needs less, before
+ * a weight is sent to the device. */
+static void meet_a_small_device(void)
+{
+  static const char *const parts[] = {"the device is too small", "28000 tokens", "of its 50331648",
+                                      "--batch-size", "--max-length"};
+  char message[MESSAGE_BYTES], bytes[16];
+  write_many_examples();
+  remove_folder(path_of("out"));
+  snprintf(bytes, sizeof bytes, "%d", SMALL_MEMORY);
+  setenv("CUDA_EMULATOR_MEMORY", bytes, 1);
+  batch_size = "4000";
+  emulator.fail_at("cuMemcpyHtoDAsync_v2", 1);
+  const cdl_status status = train(false, message);
+  unsetenv("CUDA_EMULATOR_MEMORY");
+  if (status != CDL_STATUS_MEMORY || emulator.failed_call() != NULL)
+    complain("a small device", 1, "not found before it was used", message);
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+    if (strstr(message, parts[i]) == NULL)
+      complain("a small device", 1, parts[i], message);
+  if (emulator.leaks() != 0)
+    die("a small device", "objects are left on the device");
+  emulator.fail_at("*", 0);
+}
+
 /* One call in some is enough where every entry of the plug-in makes the same one. */
 static uint64_t next_of(const char *what, uint64_t k)
 {
@@ -486,6 +527,7 @@ int main(int argc, char **argv)
   }
   refuse_recordings();
   forbid_recording();
+  meet_a_small_device();
   free(expected.bytes);
   remove_folder(folder);
   printf("%d runs, %d of them resumed, %d failures\n", runs, resumed, failures);

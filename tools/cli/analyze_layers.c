@@ -184,7 +184,8 @@ static bool wants_examples(const layers_options *o)
 /* Reads the first --examples examples and tokenizes them with the base's tokenizer. */
 static cdl_status read_examples(const layers_options *o, inference_model *model, study_examples *e)
 {
-  CDL_TRY(inference_open_tokenizer(model, o->common.settings.model));
+  CDL_TRY(inference_open_tokenizer(model, o->common.settings.model,
+                                   encoder_config(model->encoder)->vocabulary_size));
   CDL_TRY(study_examples_read(&o->source, STUDY_LABELS_IGNORED, NULL, e));
   const cdl_status status = train_tokenize(model, e->dataset);
   if (status != CDL_STATUS_OK)
