@@ -20,14 +20,14 @@ static double tiles(const row_tiling *tiling)
   return (double)tiling->tiles;
 }
 
-/* Counted in the machine code of `unary`. */
-static double activation_instructions(int function)
+/* Counted in the machine code of `unary`, and of `unary_bf16` if fast. */
+static double activation_instructions(int function, bool fast)
 {
   switch (function) {
   case FUNCTION_NONE:
     return 0;
   case FUNCTION_GELU:
-    return 62;
+    return fast ? 26 : 62;
   case FUNCTION_RELU:
   case FUNCTION_ABSOLUTE:
   case FUNCTION_SQUARE:
@@ -62,7 +62,8 @@ cdl_status bench_cost_of_kernel(const bench_kernel_work *work, const void *param
 #define HAS(buffer) ((work->present >> (buffer)&1u) != 0)
 #define PAIRS(queries, keys) pairs(sequences, queries, keys, INT64_MAX)
 #define SHORT_PAIRS(queries, keys, longest) pairs(sequences, queries, keys, longest)
-#define ACTIVATION(function) activation_instructions(function)
+#define ACTIVATION(function) activation_instructions(function, false)
+#define FAST_ACTIVATION(function) activation_instructions(function, true)
 #define EACH(name, read, written, count)                                                        \
   case KERNEL_##name: {                                                                         \
     const parameters_of_##name *p = parameters;                                                 \

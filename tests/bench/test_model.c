@@ -130,9 +130,8 @@ END_TEST
 
 /* ---- Costs ---- */
 
-static bench_kernel_cost cost_of_last(kernel_id id)
+static bench_kernel_cost cost_of_last(kernel_id id, const bench_sequences *sequences)
 {
-  const bench_sequences none = {0};
   bench_kernel_cost cost;
   const bench_work *works;
   size_t count;
@@ -140,7 +139,7 @@ static bench_kernel_cost cost_of_last(kernel_id id)
   for (size_t i = count; i-- > 0;)
     if (works[i].kind == BENCH_WORK_KERNEL && works[i].kernel.id == id) {
       const bench_kernel_work *work = &works[i].kernel;
-      ck_assert_int_eq(bench_cost_of_kernel(work, bench_driver_parameters(work), &none, &cost),
+      ck_assert_int_eq(bench_cost_of_kernel(work, bench_driver_parameters(work), sequences, &cost),
                        CDL_STATUS_OK);
       return cost;
     }
@@ -160,14 +159,58 @@ START_TEST(costs_follow_the_arguments)
   const cdl_tensor x = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, ROWS, COLUMNS);
   const cdl_tensor y = cdl_tensor_2d(buffer, CDL_DTYPE_F32, ROWS * COLUMNS, ROWS, COLUMNS);
   cdl_copy(queue, CDL_ARGS(copy, .out = y, .x = x));
-  bench_kernel_cost cost = cost_of_last(KERNEL_copy_u32);
+  bench_kernel_cost cost = cost_of_last(KERNEL_copy_u32, NULL);
   ck_assert_double_eq(cost.read_bytes, 4.0 * ROWS * COLUMNS);
   ck_assert_double_eq(cost.written_bytes, 4.0 * ROWS * COLUMNS);
   cdl_axpby(queue, CDL_ARGS(axpby, .out = y, .x = x, .alpha = 1, .beta = 1));
-  cost = cost_of_last(KERNEL_axpby);
+  cost = cost_of_last(KERNEL_axpby, NULL);
   ck_assert_double_eq(cost.read_bytes, 8.0 * ROWS * COLUMNS);
   cdl_buffer_destroy(buffer);
   ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
+  cdl_queue_destroy(queue);
+  bench_driver_close(backend);
+}
+END_TEST
+
+/* Two sequences of 5 and 70 tokens: rows come in 16, and the other side in tiles of 64. */
+START_TEST(attention_by_its_tiles)
+{
+  enum { HEADS = 2, DEPTH = 64, LENGTHS = 5 + 70 };
+  static const int32_t offsets[] = {0, 5, 75};
+  cdl_backend *backend;
+  cdl_queue *queue;
+  cdl_buffer *buffer;
+  ck_assert_int_eq(bench_driver_open(&small_device, CDL_PRECISION_BF16, true, &backend),
+                   CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, 1 << 20, &buffer), CDL_STATUS_OK);
+  const int64_t width = HEADS * DEPTH, place = (int64_t)LENGTHS * width;
+#define AT(number, columns) \
+  cdl_tensor_2d(buffer, CDL_DTYPE_BF16, (number)*place, LENGTHS, (columns)*width)
+  const cdl_packing packing = {.offsets = cdl_tensor_1d(buffer, CDL_DTYPE_I32, 0, 3),
+                               .host_offsets = offsets,
+                               .sequences = 2,
+                               .tokens = LENGTHS,
+                               .longest = 70};
+  const cdl_tensor log_sum = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 6 * place, HEADS, LENGTHS);
+  cdl_attention(queue, CDL_ARGS(attention, .out = AT(1, 1), .qkv = AT(2, 3), .log_sum = log_sum,
+                                .packing = &packing, .heads = HEADS, .scale = 1));
+  cdl_attention_grad(queue, CDL_ARGS(attention_grad, .d_qkv = AT(5, 3), .d_out = AT(8, 1),
+                                     .qkv = AT(2, 3), .log_sum = log_sum, .packing = &packing,
+                                     .heads = HEADS, .scale = 1, .out = AT(1, 1)));
+#undef AT
+  ck_assert_msg(cdl_queue_sync(queue) == CDL_STATUS_OK, "%s", cdl_error_message());
+  const bench_sequences both = {offsets, 2};
+  const double of_short = 16 * 64, of_long = 80 * 128, product = 2.0 * HEADS * DEPTH;
+  bench_kernel_cost cost = cost_of_last(KERNEL_attention_bf16_64, &both);
+  ck_assert_double_eq(cost.tensor_flop, 2 * product * (of_short + of_long));
+  ck_assert_double_eq(cost.read_bytes, 3.0 * 2 * (double)place);
+  ck_assert_double_eq(cost.written_bytes, 2.0 * (double)place);
+  cost = cost_of_last(KERNEL_attention_grad_queries_bf16_64, &both);
+  ck_assert_double_eq(cost.tensor_flop, 3 * product * of_long);
+  cost = cost_of_last(KERNEL_attention_grad_keys_bf16_64, &both);
+  ck_assert_double_eq(cost.tensor_flop, product * (5 * of_short + 4 * of_long));
+  cdl_buffer_destroy(buffer);
   cdl_queue_destroy(queue);
   bench_driver_close(backend);
 }
@@ -274,6 +317,7 @@ int main(void)
   tcase_set_timeout(c, 300);
   tcase_add_test(c, launches_are_the_emulators);
   tcase_add_test(c, costs_follow_the_arguments);
+  tcase_add_test(c, attention_by_its_tiles);
   tcase_add_test(c, each_kernel_has_a_cost);
   tcase_add_test(c, products_by_hand);
   tcase_add_test(c, assumptions_change);
