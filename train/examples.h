@@ -10,8 +10,8 @@
 CDL_MUST_USE cdl_status train_tokenize(const inference_model *model, cdl_dataset *dataset);
 /* The first half of it, for a model whose encoder is not there yet. */
 CDL_MUST_USE cdl_status train_split_tokens(const inference_model *model, cdl_dataset *dataset);
-/* The second half: checks the ids of all examples before anything runs: a tokenizer can have more tokens than the
- * model in its folder. Errors: DATA, as above. */
+/* The second half: checks the ids of all examples before anything runs: a tokenizer can have more
+ * tokens than the model in its folder. Errors: DATA, as above. */
 CDL_MUST_USE cdl_status train_check_ids(const inference_model *model, const cdl_dataset *dataset);
 /* Returns 0, 1, …, count - 1; the caller frees it. NULL if memory is out. */
 uint32_t *train_all_rows(size_t count);

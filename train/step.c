@@ -39,9 +39,9 @@ void train_step_release(train_step *step)
 
 typedef void step_work(train_step *step);
 
-/* Records `work`. Whatever a driver or its libraries answer to a recording, nothing of it has run, so
- * one that fails is given up, with those to come. If the device itself is at fault, the work says so
- * when it runs. */
+/* Records `work`. Whatever a driver or its libraries answer to a recording, nothing of it has run,
+ * so one that fails is given up, with those to come. If the device itself is at fault, the work
+ * says so when it runs. */
 static void record(train_step *step, cdl_graph **graph, step_work *work)
 {
   cdl_queue *q = step->session->model.queue;

@@ -17,8 +17,8 @@ typedef struct {
 
 /* Gives the kernels for a device of this compute capability under a driver of this version: machine
  * code if NVRTC knows the device, else PTX of the newest that it knows. They are kept in the cache;
- * `again` compiles them even if they are there. `why` says why the images of the build do not serve;
- * the notice before compiling and every error begin with it. Errors: ABSENT without NVRTC,
+ * `again` compiles them even if they are there. `why` says why the images of the build do not
+ * serve; the notice before compiling and every error begin with it. Errors: ABSENT without NVRTC,
  * UNSUPPORTED, DEVICE with the compiler's log, MEMORY. */
 CDL_MUST_USE cdl_status cuda_compile(int version, int capability, const char *why, bool again,
                                      cuda_compiled *compiled);

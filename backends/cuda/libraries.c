@@ -100,8 +100,8 @@ static bool open_need(search *s, const char *folder, const char *between, const 
   return opened != NULL;
 }
 
-/* The loader takes what is open already for what a library needs. pip puts each library into a folder
- * of its own, beside the others. */
+/* The loader takes what is open already for what a library needs. pip puts each library into a
+ * folder of its own, beside the others. */
 static void open_needs(search *s, const char *folder)
 {
   enum { NEEDS = sizeof s->library->needs / sizeof s->library->needs[0] };

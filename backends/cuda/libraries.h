@@ -3,7 +3,7 @@
  *   2. on the loader's path;
  *   3. in lib64 of CUDA_HOME, of CUDA_PATH, of /usr/local/cuda and of /usr/local/cuda-*, the newest
  *      first;
- *   4. where pip and conda put them: below VIRTUAL_ENV, CONDA_PREFIX, ~/.local, /usr/local and /usr.
+ *   4. where pip and conda put them, below VIRTUAL_ENV, CONDA_PREFIX, ~/.local, /usr/local, /usr.
  * A file is opened only if it is trusted (base/trust.h). The loader's own path is the system's
  * responsibility. */
 #ifndef CONDLORA_BACKENDS_CUDA_LIBRARIES_H
@@ -23,8 +23,8 @@ typedef struct {
       *needs[4]; /* stems of libraries that it needs itself, each after its own; NULL: no more */
 } cuda_library;
 
-/* Opens the library, in the first place that has it. Otherwise returns NULL, and `looked` says where
- * it was looked for, and why a file that is there was not taken. */
+/* Opens the library, in the first place that has it. Otherwise returns NULL, and `looked` says
+ * where it was looked for, and why a file that is there was not taken. */
 void *cuda_library_open(const cdl_host *host, const cuda_library *library,
                         char looked[CUDA_LIBRARY_LOOKED_BYTES]);
 /* Gives the path of a library that is open; "" if it is unknown. */

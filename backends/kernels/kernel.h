@@ -69,7 +69,8 @@ typedef struct {
   int64_t m, n, k, batch;
   bool transpose_a, transpose_b;
   double alpha, beta;
-  /* [n] of out's type, BF16, which is added to each row; NULL: none. Only where takes_bias says so. */
+  /* [n] of out's type, BF16, which is added to each row; NULL: none. Only where takes_bias says so.
+   */
   const cdl_buffer *bias;
   int64_t bias_offset;
 } kernel_product;

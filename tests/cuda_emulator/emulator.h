@@ -132,7 +132,8 @@ void object_forget_all(void);
 void emulator_left_behind(int count);
 /* Live objects of a kind. */
 int object_count(object_kind kind);
-/* The live objects of a kind on this device, one after the other: NULL at the end. `place` starts as 0. */
+/* The live objects of a kind on this device, one after the other: NULL at the end. `place` starts
+ * as 0. */
 void *object_next(object_kind kind, size_t *place, const void **handle);
 
 /* ---- Memory ---- */

@@ -462,8 +462,8 @@ static void write_many_examples(void)
     die("train.tsv", "cannot be written");
 }
 
-/* Weights that fit and a batch that does not: an error with both numbers and what needs less, before
- * a weight is sent to the device. */
+/* Weights that fit and a batch that does not: an error with both numbers and what needs less,
+ * before a weight is sent to the device. */
 static void meet_a_small_device(void)
 {
   static const char *const parts[] = {"the device is too small", "28000 tokens", "of its 50331648",
