@@ -27,7 +27,7 @@ static double activation_instructions(int function, bool fast)
   case FUNCTION_NONE:
     return 0;
   case FUNCTION_GELU:
-    return fast ? 26 : 62;
+    return fast ? 27 : 62;
   case FUNCTION_RELU:
   case FUNCTION_ABSOLUTE:
   case FUNCTION_SQUARE:
