@@ -121,8 +121,8 @@ KERNEL(linear_finish_bf16)
     EACH_EIGHT(s, p.tiling)                         \
     {                                               \
       const int count = eight_count(j, s.end);      \
-      const eight added = load_float(b + j, count); \
       eight e = load_u16(from + j, count);          \
+      const eight added = load_float(b + j, count); \
       EACH_OF_EIGHT e.v[k] += added.v[k];           \
       if (pre != 0)                                 \
         store_u16(from + j, e, count);              \
