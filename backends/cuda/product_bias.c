@@ -10,7 +10,7 @@ enum { CHOICES = 128, MOST_ALIGNMENT = 256 };
 typedef struct {
   int m, n, k, ldb, lda, ldc;
   int transpose_b, transpose_a, operands, result, compute;
-  uint32_t b_alignment, a_alignment, out_alignment;
+  uint32_t b_alignment, a_alignment, out_alignment, bias_alignment;
 } shape;
 
 typedef struct {
@@ -113,10 +113,11 @@ static shape shape_of(const cuda_product *c)
                  .compute = c->compute,
                  .b_alignment = alignment_of(c->b),
                  .a_alignment = alignment_of(c->a),
-                 .out_alignment = alignment_of(c->out)};
+                 .out_alignment = alignment_of(c->out),
+                 .bias_alignment = alignment_of((const void *)(uintptr_t)c->bias)};
 }
 
-_Static_assert(sizeof(shape) == 14 * sizeof(int), "no padding: shapes are compared as bytes");
+_Static_assert(sizeof(shape) == 15 * sizeof(int), "no padding: shapes are compared as bytes");
 
 /* FNV-1a. */
 static size_t place_of(const shape *s)
@@ -141,8 +142,10 @@ static cdl_status fill_preference(const cuda_queue *queue, const shape *s,
   const uint64_t workspace = queue->device->workspace_bytes;
   CDL_TRY(
       prefer(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace));
-  const uint32_t alignments[] = {s->b_alignment, s->a_alignment, s->out_alignment,
-                                 s->out_alignment};
+  /* There is none for the bias, which the epilogue reads beside D as it writes D. */
+  const uint32_t epilogue =
+      s->bias_alignment < s->out_alignment ? s->bias_alignment : s->out_alignment;
+  const uint32_t alignments[] = {s->b_alignment, s->a_alignment, s->out_alignment, epilogue};
   for (int i = 0; i < 4; i++)
     CDL_TRY(prefer(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES + i, &alignments[i],
                    sizeof alignments[i]));

@@ -296,10 +296,11 @@ static const char *broken_promise(const described *from, const product *p,
     return "the algorithm was chosen for another shape";
   if (workspace_bytes < algorithm->data[WORD_WORKSPACE] || workspace % WORKSPACE_ALIGNMENT != 0)
     return "the workspace is smaller than the algorithm's, or not aligned";
-  const uintptr_t addresses[] = {p->a.address, p->b.address, p->c.address, p->c.address};
+  /* A bias is read as D is written. */
+  const uintptr_t addresses[] = {p->a.address, p->b.address, p->c.address, p->c.address | p->bias};
   for (int i = 0; i < 4; i++)
     if (addresses[i] % (algorithm->data[WORD_ALIGNMENT] >> 16 * i & 0xffffu) != 0)
-      return "a matrix is not aligned as the algorithm was promised";
+      return "a matrix or the bias is not aligned as the algorithm was promised";
   return NULL;
 }
 

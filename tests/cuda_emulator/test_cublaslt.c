@@ -103,6 +103,11 @@ START_TEST(promises_are_kept)
   expect_violation("the workspace is smaller");
   ck_assert_int_eq(multiply(at(D + 16), d, WORKSPACE), CUBLAS_STATUS_INVALID_VALUE);
   expect_violation("not aligned as");
+  const void *beside = at(BIAS + 2), *there = at(BIAS);
+  set_operation(CUBLASLT_MATMUL_DESC_BIAS_POINTER, &beside, sizeof beside);
+  ck_assert_int_eq(multiply(at(D), d, WORKSPACE), CUBLAS_STATUS_INVALID_VALUE);
+  expect_violation("not aligned as");
+  set_operation(CUBLASLT_MATMUL_DESC_BIAS_POINTER, &there, sizeof there);
   cublasLtMatrixLayout_t wider;
   ck_assert_int_eq(cublasLtMatrixLayoutCreate(&wider, CUDA_R_16BF, M, N, M + 8),
                    CUBLAS_STATUS_SUCCESS);
@@ -140,7 +145,7 @@ END_TEST
 /* The bias is read when the work runs. */
 START_TEST(a_bias_must_be_there)
 {
-  const void *far = at(BYTES - M);
+  const void *far = at(BYTES);
   ck_assert_int_eq(set_operation(CUBLASLT_MATMUL_DESC_BIAS_POINTER, &far, sizeof far),
                    CUBLAS_STATUS_SUCCESS);
   ck_assert_int_eq(multiply(at(D), d, WORKSPACE), CUBLAS_STATUS_SUCCESS);
