@@ -354,7 +354,7 @@ def check_model():
     for wrong in (["gemm"], ["tune"], ["--backend", "cpu"], ["--devices", "b200"], ["--devices", ""], ["--assume", "x=1"],
                   ["--assume", "node_us"], ["--task", "RTE", "--data", "x", "--model", MODEL], ["--plot", "x.svg"]):
         run("model", *wrong, status=2)
-    for alone in (["--devices", "a100"], ["--assume", "node_us=1"], ["--unrecorded"]):
+    for alone in (["--devices", "a100"], ["--assume", "node_us=1"]):
         run("svd", *alone, status=2)
 
 

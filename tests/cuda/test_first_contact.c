@@ -454,6 +454,7 @@ START_TEST(libraries_have_the_drivers_major_version)
   (void)emulated_count("emulator_leaks");
   snprintf(folder, sizeof folder, "%s", scratch_folder);
   ck_assert_ptr_nonnull(realpath(folder, root));
+  copy_emulated("libcublasLt.so.12", "libcublasLt.so.12"); /* cuBLAS needs it, from beside it */
   copy_emulated("libcublas.so.12", "libcublas.so.13");
   copy_emulated("libcublas.so.12", "libcublas.so.12");
   copy_emulated("libcusolver.so.11", "libcusolver.so.12");

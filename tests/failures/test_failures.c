@@ -394,9 +394,10 @@ static const struct {
     {"recorded cuLaunchKernel", 900},
     {"recorded cuLaunchKernel", 905},
     {"recorded cuLaunchKernel", 906},
-    {"recorded cublasGemmStridedBatchedEx", 13}, /* EXECUTION_FAILED */
-    {"recorded cublasGemmStridedBatchedEx", 14}, /* INTERNAL_ERROR */
-    {"recorded cublasGemmStridedBatchedEx", 15}, /* NOT_SUPPORTED */
+    {"recorded cublasGemmEx", 13}, /* EXECUTION_FAILED */
+    {"recorded cublasGemmEx", 14}, /* INTERNAL_ERROR */
+    {"recorded cublasGemmEx", 15}, /* NOT_SUPPORTED */
+    {"recorded cublasGemmStridedBatchedEx", 13},
 };
 
 /* Every call of a kind is refused from the K-th on: one notice that names the answer, and the same
