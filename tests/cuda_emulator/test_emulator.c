@@ -415,6 +415,30 @@ START_TEST(the_order_is_another_with_each_seed)
 }
 END_TEST
 
+/* What belongs to one device is of no use to another. */
+START_TEST(devices_are_apart)
+{
+  CUcontext other;
+  size_t free_bytes[2], total;
+  setenv("CUDA_EMULATOR_DEVICES", "2", 1);
+  const CUdeviceptr memory = device_memory(4096);
+  ck_assert_int_eq(cuMemGetInfo_v2(&free_bytes[0], &total), CUDA_SUCCESS);
+  ck_assert_uint_eq(free_bytes[0], total - 4096);
+  ck_assert_int_eq(cuDevicePrimaryCtxRetain(&other, 1), CUDA_SUCCESS);
+  ck_assert_int_eq(cuCtxPushCurrent_v2(other), CUDA_SUCCESS);
+  ck_assert_int_eq(cuMemGetInfo_v2(&free_bytes[1], &total), CUDA_SUCCESS);
+  ck_assert_uint_eq(free_bytes[1], total);
+  ck_assert_int_eq(cuStreamSynchronize(queue), CUDA_ERROR_INVALID_HANDLE);
+  expect_violation("belongs to device 0, and device 1 is current");
+  ck_assert_int_ne(cuMemcpyHtoDAsync_v2(memory, "x", 1, NULL), CUDA_SUCCESS);
+  expect_violation("is memory of device 0, not of device 1");
+  ck_assert_int_eq(cuCtxPopCurrent_v2(NULL), CUDA_SUCCESS);
+  ck_assert_int_eq(cuDevicePrimaryCtxRelease_v2(1), CUDA_SUCCESS); /* and leaves the first alone */
+  ck_assert_int_eq(cuStreamSynchronize(queue), CUDA_SUCCESS);
+  ck_assert_int_eq(cuMemFree_v2(memory), CUDA_SUCCESS);
+}
+END_TEST
+
 START_TEST(launches_are_checked)
 {
   CUmodule module;
@@ -749,7 +773,8 @@ int main(void)
   ADD(suite, "handles", wrong_handles_are_refused, wrong_enumerations_are_refused,
       calls_need_a_current_context, leaks_are_counted);
   ADD(suite, "kernels", divergence_at_a_barrier_is_caught, a_plain_kernel_has_no_barrier,
-      barriers_hold_all_back, the_order_is_another_with_each_seed, launches_are_checked);
+      barriers_hold_all_back, the_order_is_another_with_each_seed, devices_are_apart,
+      launches_are_checked);
   ADD(suite, "capture", a_capture_allows_no_allocation, a_capture_allows_no_waiting,
       a_capture_allows_no_pageable_copies, a_graph_runs_when_launched, a_graph_needs_its_memory);
   ADD(suite, "cuBLAS", a_capture_needs_a_workspace_and_set_stream_drops_it,
