@@ -100,13 +100,16 @@ static void run_item(int item)
 /* Until none of the warp's work-items can go on before a barrier. */
 static void run_warp(int first)
 {
-  while (!launched.faulted && count_of(ITEM_READY, first, EMULATOR_WARP) > 0) {
+  for (bool goes_on = true; goes_on && !launched.faulted;) {
+    goes_on = false;
     const uint64_t drawn = emulator_random();
     const unsigned step = (unsigned)drawn | 1, from = (unsigned)(drawn >> 32);
     for (unsigned i = 0; i < EMULATOR_WARP && !launched.faulted; i++) {
       const int item = first + (int)((i * step + from) % EMULATOR_WARP);
-      if (launched.state[item] == ITEM_READY)
+      if (launched.state[item] == ITEM_READY) {
         run_item(item);
+        goes_on = true;
+      }
     }
   }
   const int waiting = count_of(ITEM_IN_WARP, first, EMULATOR_WARP);

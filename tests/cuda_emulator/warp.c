@@ -1,18 +1,8 @@
 /* The collectives of source/tensor/warp.h: the 32 fibers of a warp meet in each, and the last to
  * arrive computes the results of all from the arguments that lie on their stacks. */
-#include <stdint.h>
+#include "tests/cuda_emulator/warp.h"
+
 #include <string.h>
-
-#include "tests/cuda_emulator/kernel_list.h"
-
-/* What kernels call. */
-void *dialect_warp_memory(int bytes);
-void dialect_mma(float *d, const uint32_t *a, const uint32_t *b);
-void dialect_ldmatrix(uint32_t *r, const void *row, int transposed);
-void dialect_copy_async(void *local, const void *global, int bytes);
-void dialect_copy_commit(void);
-void dialect_copy_wait(int groups);
-uint32_t dialect_warp_from(uint32_t x, int lane);
 
 /* ---- Local memory ---- */
 
@@ -37,14 +27,15 @@ static bool is_local(const void *x, size_t bytes)
 
 /* ---- Meeting ---- */
 
-typedef enum { MMA, LOAD, LOAD_TRANSPOSED, FROM } collective;
+typedef enum { MMA, MMA_TRANSPOSED, LOAD, LOAD_TRANSPOSED, FROM } collective;
 
-static const char *const names[] = {"mma", "ldmatrix", "ldmatrix.trans", "shfl"};
+static const char *const names[] = {"mma", "mma of ldmatrix.trans", "ldmatrix", "ldmatrix.trans",
+                                    "shfl"};
 
 /* The arguments of one lane. */
 typedef struct {
-  float *d;
-  const uint32_t *a, *b;
+  float (*d)[4];
+  const uint32_t *a;
   uint32_t *r;
   const unsigned char *row;
   uint32_t x;
@@ -57,7 +48,7 @@ static struct {
   arguments *of[EMULATOR_WARP];
 } warps[EMULATOR_MAX_GROUP / EMULATOR_WARP];
 
-static void multiply_accumulate(arguments **of);
+static void multiply_accumulate(arguments **of, bool transposed);
 static void load(arguments **of, bool transposed);
 static void exchange(arguments **of);
 
@@ -78,7 +69,8 @@ static void meet(collective kind, arguments *mine)
   warps[warp].arrived = 0;
   switch (kind) {
   case MMA:
-    multiply_accumulate(warps[warp].of);
+  case MMA_TRANSPOSED:
+    multiply_accumulate(warps[warp].of, kind == MMA_TRANSPOSED);
     break;
   case LOAD:
   case LOAD_TRANSPOSED:
@@ -91,81 +83,94 @@ static void meet(collective kind, arguments *mine)
   launch_wake(warp);
 }
 
-/* ---- Products ---- */
-
-static float low(uint32_t pair)
-{
-  const uint32_t bits = pair << 16;
-  float x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
-static float high(uint32_t pair)
-{
-  return low(pair >> 16);
-}
-
-/* m16n8k16: d [16, 8] += a [16, 16] b [16, 8]. Products of BF16 are exact in float32; they are
- * added one by one. */
-static void multiply_accumulate(arguments **of)
-{
-  float a[16][16], b[16][8], d[16][8];
-  for (int lane = 0; lane < EMULATOR_WARP; lane++) {
-    const arguments *x = of[lane];
-    const int g = lane / 4, t = lane % 4 * 2;
-    for (int i = 0; i < 4; i++) {
-      a[g + i % 2 * 8][t + i / 2 * 8] = low(x->a[i]);
-      a[g + i % 2 * 8][t + i / 2 * 8 + 1] = high(x->a[i]);
-      d[g + i / 2 * 8][t + i % 2] = x->d[i];
-    }
-    for (int i = 0; i < 2; i++) {
-      b[t + i * 8][g] = low(x->b[i]);
-      b[t + i * 8 + 1][g] = high(x->b[i]);
-    }
-  }
-  for (int i = 0; i < 16; i++)
-    for (int k = 0; k < 16; k++)
-      for (int j = 0; j < 8; j++)
-        d[i][j] += a[i][k] * b[k][j];
-  for (int lane = 0; lane < EMULATOR_WARP; lane++)
-    for (int i = 0; i < 4; i++)
-      of[lane]->d[i] = d[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2];
-}
-
-void dialect_mma(float *d, const uint32_t *a, const uint32_t *b)
-{
-  arguments mine = {.d = d, .a = a, .b = b};
-  meet(MMA, &mine);
-}
-
 /* ---- Matrices from local memory ---- */
+
+/* Reads matrix m of the four, whose rows lanes 8 m to 8 m + 7 name. */
+static bool read_matrix(arguments **of, int m, uint16_t matrix[8][8])
+{
+  for (int i = 0; i < 8; i++) {
+    const unsigned char *row = of[8 * m + i]->row;
+    if (!is_local(row, sizeof matrix[i])) {
+      launch_fault("ldmatrix: a row is not 16 aligned bytes of local memory");
+      return false;
+    }
+    memcpy(matrix[i], row, sizeof matrix[i]);
+  }
+  return true;
+}
 
 static void load(arguments **of, bool transposed)
 {
   uint16_t matrix[8][8];
-  for (int m = 0; m < 4; m++) {
-    for (int i = 0; i < 8; i++) {
-      const unsigned char *row = of[8 * m + i]->row;
-      if (!is_local(row, sizeof matrix[i])) {
-        launch_fault("ldmatrix: a row is not 16 aligned bytes of local memory");
-        return;
-      }
-      memcpy(matrix[i], row, sizeof matrix[i]);
-    }
+  for (int m = 0; m < 4 && read_matrix(of, m, matrix); m++)
     for (int lane = 0; lane < EMULATOR_WARP; lane++) {
       const int g = lane / 4, t = lane % 4 * 2;
       const uint32_t first = transposed ? matrix[t][g] : matrix[g][t];
       const uint32_t second = transposed ? matrix[t + 1][g] : matrix[g][t + 1];
       of[lane]->r[m] = first | second << 16;
     }
-  }
 }
 
 void dialect_ldmatrix(uint32_t *r, const void *row, int transposed)
 {
   arguments mine = {.r = r, .row = row};
   meet(transposed ? LOAD_TRANSPOSED : LOAD, &mine);
+}
+
+/* ---- Products ---- */
+
+typedef float sixteen_floats __attribute__((vector_size(64), aligned(4), may_alias));
+
+static float of_bf16(uint32_t half)
+{
+  const uint32_t bits = half << 16;
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+/* Twice m16n8k16: d [16, 16] += a [16, 16] b [16, 16]. As ldmatrix gives them, matrices 0 and 1 are
+ * the upper and the lower half of b's left eight columns, 2 and 3 of the right ones; without
+ * transposition their rows are b's columns. Products of BF16 are exact in float32; they are added
+ * one by one. */
+static void multiply_accumulate(arguments **of, bool transposed)
+{
+  float a[16][16], b[16][16], d[16][16];
+  for (int m = 0; m < 4; m++) {
+    uint16_t matrix[8][8];
+    if (!read_matrix(of, m, matrix))
+      return;
+    for (int k = 0; k < 8; k++)
+      for (int j = 0; j < 8; j++)
+        b[m % 2 * 8 + k][m / 2 * 8 + j] = of_bf16(transposed ? matrix[k][j] : matrix[j][k]);
+  }
+  for (int lane = 0; lane < EMULATOR_WARP; lane++) {
+    const arguments *x = of[lane];
+    const int g = lane / 4, t = lane % 4 * 2;
+    for (int i = 0; i < 4; i++) {
+      a[g + i % 2 * 8][t + i / 2 * 8] = of_bf16(x->a[i] & 0xffff);
+      a[g + i % 2 * 8][t + i / 2 * 8 + 1] = of_bf16(x->a[i] >> 16);
+      d[g + i / 2 * 8][t + i % 2] = x->d[0][i];
+      d[g + i / 2 * 8][8 + t + i % 2] = x->d[1][i];
+    }
+  }
+  for (int i = 0; i < 16; i++) {
+    sixteen_floats sum = *(sixteen_floats *)d[i];
+    for (int k = 0; k < 16; k++)
+      sum += a[i][k] * *(sixteen_floats *)b[k];
+    *(sixteen_floats *)d[i] = sum;
+  }
+  for (int lane = 0; lane < EMULATOR_WARP; lane++)
+    for (int i = 0; i < 4; i++) {
+      of[lane]->d[0][i] = d[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2];
+      of[lane]->d[1][i] = d[lane / 4 + i / 2 * 8][8 + lane % 4 * 2 + i % 2];
+    }
+}
+
+void dialect_mma(float (*d)[4], const uint32_t *a, const void *row, int transposed)
+{
+  arguments mine = {.d = d, .a = a, .row = row};
+  meet(transposed ? MMA_TRANSPOSED : MMA, &mine);
 }
 
 /* ---- Exchanges ---- */

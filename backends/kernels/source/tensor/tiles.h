@@ -96,10 +96,8 @@ FUNCTION void multiply_by_rows(float (*d)[4], u32 (*a)[4], const u16 *b, int row
   for (int k = 0; k < width / 16; k++)
     UNROLL
     for (int n = 0; n < rows / 8; n += 2) {
-      u32 two[4];
-      ldmatrix_x4(two, columns_first(b + 8 * n * TILE_PITCH(width) + 16 * k, TILE_PITCH(width)));
-      mma_m16n8k16_bf16(d[n], a[k], two);
-      mma_m16n8k16_bf16(d[n + 1], a[k], two + 2);
+      const u16 *rows_of_b = b + 8 * n * TILE_PITCH(width) + 16 * k;
+      mma_m16n16k16_bf16(d + n, a[k], columns_first(rows_of_b, TILE_PITCH(width)));
     }
 }
 
@@ -108,14 +106,12 @@ FUNCTION void multiply_rows(float (*d)[4], const u16 *a, int row, const u16 *b, 
 {
   UNROLL
   for (int k = 0; k < width / 16; k++) {
-    u32 left[1][4];
-    ldmatrix_x4(left[0], rows_first(a + row * TILE_PITCH(width) + 16 * k, TILE_PITCH(width)));
+    u32 left[4];
+    ldmatrix_x4(left, rows_first(a + row * TILE_PITCH(width) + 16 * k, TILE_PITCH(width)));
     UNROLL
     for (int n = 0; n < rows / 8; n += 2) {
-      u32 two[4];
-      ldmatrix_x4(two, columns_first(b + 8 * n * TILE_PITCH(width) + 16 * k, TILE_PITCH(width)));
-      mma_m16n8k16_bf16(d[n], left[0], two);
-      mma_m16n8k16_bf16(d[n + 1], left[0], two + 2);
+      const u16 *rows_of_b = b + 8 * n * TILE_PITCH(width) + 16 * k;
+      mma_m16n16k16_bf16(d + n, left, columns_first(rows_of_b, TILE_PITCH(width)));
     }
   }
 }
@@ -128,11 +124,8 @@ FUNCTION void multiply_by_columns(float (*d)[4], u32 (*a)[4], const u16 *b, int 
   for (int k = 0; k < rows / 16; k++)
     UNROLL
     for (int n = 0; n < columns / 8; n += 2) {
-      u32 two[4];
-      ldmatrix_x4_trans(
-          two, rows_first(b + 16 * k * TILE_PITCH(width) + first + 8 * n, TILE_PITCH(width)));
-      mma_m16n8k16_bf16(d[n], a[k], two);
-      mma_m16n8k16_bf16(d[n + 1], a[k], two + 2);
+      const u16 *rows_of_b = b + 16 * k * TILE_PITCH(width) + first + 8 * n;
+      mma_m16n16k16_bf16_trans(d + n, a[k], rows_first(rows_of_b, TILE_PITCH(width)));
     }
 }
 

@@ -34,7 +34,7 @@
   extern "C" __global__ void __launch_bounds__(WARP_GROUP, resident) name
 #define WARP_MEMORY(name, bytes) __shared__ __align__(16) u8 name[bytes]
 
-/* d += a b, with sums in float32. */
+/* d += a b, with sums in float32. Kernels call mma_m16n16k16_bf16. */
 FUNCTION void mma_m16n8k16_bf16(float *d, const u32 *a, const u32 *b)
 {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
@@ -64,6 +64,24 @@ FUNCTION void ldmatrix_x4_trans(u32 *r, const void *row)
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(local_address(row))
                : "memory");
+}
+
+/* Two products side by side, d[0] and d[1] += a [b0 b1], with b from local memory as ldmatrix reads
+ * it. In the emulator it is one meeting instead of three. */
+FUNCTION void mma_m16n16k16_bf16(float (*d)[4], const u32 *a, const void *row)
+{
+  u32 b[4];
+  ldmatrix_x4(b, row);
+  mma_m16n8k16_bf16(d[0], a, b);
+  mma_m16n8k16_bf16(d[1], a, b + 2);
+}
+
+FUNCTION void mma_m16n16k16_bf16_trans(float (*d)[4], const u32 *a, const void *row)
+{
+  u32 b[4];
+  ldmatrix_x4_trans(b, row);
+  mma_m16n8k16_bf16(d[0], a, b);
+  mma_m16n8k16_bf16(d[1], a, b + 2);
 }
 
 /* Copies 16 bytes, both sides aligned to as many, to local memory; where `bytes` is 0 it writes
@@ -107,7 +125,7 @@ FUNCTION u32 warp_from(u32 x, int lane)
 #else /* DIALECT_HOST */
 
 void *dialect_warp_memory(int bytes);
-void dialect_mma(float *d, const u32 *a, const u32 *b);
+void dialect_mma(float (*d)[4], const u32 *a, const void *row, int transposed);
 void dialect_ldmatrix(u32 *r, const void *row, int transposed);
 void dialect_copy_async(void *local, const void *global, int bytes);
 void dialect_copy_commit(void);
@@ -117,7 +135,8 @@ u32 dialect_warp_from(u32 x, int lane);
 #define ROLLED
 #define WARP_KERNEL(name, resident) static void name
 #define WARP_MEMORY(name, bytes) u8 *const name = dialect_warp_memory(bytes)
-#define mma_m16n8k16_bf16 dialect_mma
+#define mma_m16n16k16_bf16(d, a, row) dialect_mma(d, a, row, 0)
+#define mma_m16n16k16_bf16_trans(d, a, row) dialect_mma(d, a, row, 1)
 #define ldmatrix_x4(r, row) dialect_ldmatrix(r, row, 0)
 #define ldmatrix_x4_trans(r, row) dialect_ldmatrix(r, row, 1)
 #define copy_async_16 dialect_copy_async
