@@ -10,7 +10,7 @@ project_packages=(build-essential meson ninja-build pkg-config check
 # What only tests need: devices that are no GPUs, tools that watch, and a cache for what is compiled more than once. Debian 13
 # does not have what is marked by `?`; the tests that want it are skipped by name.
 # shellcheck disable=SC2034
-test_packages=(ccache pocl-opencl-icd ocl-icd-libopencl1 libclblast1 oclgrind? valgrind mkdocs)
+test_packages=(ccache pocl-opencl-icd ocl-icd-libopencl1 libclblast1 oclgrind? valgrind mkdocs python3-pip)
 
 # What --fuzz needs: libFuzzer comes with clang's run-time library.
 # shellcheck disable=SC2034

@@ -374,12 +374,54 @@ EMULATOR_EXPORT void emulator_seed(uint64_t new_seed)
   pthread_mutex_unlock(&lock);
 }
 
+/* ---- Counted launches ---- */
+
+static struct {
+  bool on;
+  emulator_launch_counts *list;
+  size_t count, capacity;
+} counted;
+
+EMULATOR_EXPORT void emulator_count_launches(bool count)
+{
+  pthread_mutex_lock(&lock);
+  counted.on = count;
+  counted.count = 0;
+  pthread_mutex_unlock(&lock);
+}
+
+EMULATOR_EXPORT bool emulator_launch_count(uint64_t i, emulator_launch_counts *counts)
+{
+  pthread_mutex_lock(&lock);
+  const bool found = i < counted.count;
+  if (found)
+    *counts = counted.list[i];
+  pthread_mutex_unlock(&lock);
+  return found;
+}
+
+emulator_launch_counts *emulator_new_count(emulator_launch_counts *unread, bool *all)
+{
+  *all = counted.on;
+  if (!counted.on)
+    return unread;
+  if (counted.count == counted.capacity) {
+    counted.capacity = counted.capacity == 0 ? 256 : 2 * counted.capacity;
+    counted.list = realloc(counted.list, counted.capacity * sizeof *counted.list);
+    if (counted.list == NULL)
+      abort();
+  }
+  return &counted.list[counted.count++];
+}
+
 static __attribute__((destructor)) void report_at_unload(void)
 {
   const int leaks = count_leaks(true);
   if (violations > 0 || leaks > 0)
     fprintf(stderr, "CUDA emulator: %d violations, %d leaks (seed %llu)\n", violations, leaks,
             (unsigned long long)seed);
+  free(counted.list);
+  counted.list = NULL;
   for (size_t i = 0; i < object_slots; i++)
     free(objects[i].memory);
   free(objects);

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "backends/cuda/types.h"
+#include "tests/cuda_emulator/control.h"
 #include "tests/cuda_emulator/kernel_list.h"
 
 enum { EMULATOR_MAX_DEVICES = 4 };
@@ -67,6 +68,9 @@ void emulator_note_launch(void);
 
 uint64_t emulator_random(void);
 
+/* Where the next launch is counted: `unread` where nobody asked; `all` says whether somebody did. */
+emulator_launch_counts *emulator_new_count(emulator_launch_counts *unread, bool *all);
+
 /* Returns the code of an expression that is no success. */
 #define CHECK(expression)               \
   do {                                  \
@@ -79,6 +83,9 @@ uint64_t emulator_random(void);
 
 int setting_driver(void), setting_capability(void), setting_devices(void),
     setting_compute_mode(void);
+int setting_multiprocessors(void), setting_items(void); /* work-items: of a multiprocessor */
+/* Whether kernels are PTX that the executor runs, and not those compiled for the CPU. */
+bool setting_runs_ptx(void);
 /* What the emulated NVRTC's results begin with. */
 extern const char emulated_image[];
 /* The driver's answer to an image. */
@@ -144,6 +151,14 @@ size_t memory_used(void), memory_total(void); /* of this device */
 /* The host's view of device memory [address, address + bytes), for work that runs; NULL, and a
  * violation that names `what`, where that is not inside one live allocation. */
 void *memory_view(uintptr_t address, size_t bytes, const char *what);
+/* The live allocation that begins last at or before `address`, which may lie a little past its end:
+ * false where there is none. */
+typedef struct {
+  uintptr_t start;
+  size_t bytes;
+  char *memory; /* the host's view */
+} memory_span;
+bool memory_find(uintptr_t address, memory_span *span);
 CUresult pinned_allocate(size_t bytes, void **memory);
 CUresult pinned_free(void *memory);
 /* Whether all, some or nothing of a range of host memory is pinned. */

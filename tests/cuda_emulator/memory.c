@@ -213,6 +213,16 @@ static void *peek(uintptr_t address, size_t bytes)
   return found->memory + offset;
 }
 
+bool memory_find(uintptr_t address, memory_span *span)
+{
+  const block *found = block_below(address);
+  if (found == NULL || found->pages == NULL ||
+      address - found->address >= found->bytes + address_gap)
+    return false;
+  *span = (memory_span){found->address, found->bytes, found->memory};
+  return true;
+}
+
 void *memory_view(uintptr_t address, size_t bytes, const char *what)
 {
   void *view = peek(address, bytes);

@@ -6,7 +6,19 @@
 
 #include "tests/cuda_emulator/emulator.h"
 
-enum { DEFAULT_DRIVER = 12000, DEFAULT_CAPABILITY = 80, DEFAULT_DEVICES = 1 };
+enum { DEFAULT_DRIVER = 12000, DEFAULT_DEVICES = 1 };
+
+/* A small device where kernels are compiled for the CPU; where they are PTX, one that they are made
+ * for. */
+typedef struct {
+  const char *name;
+  int capability, multiprocessors, items;
+} geometry;
+static const geometry geometries[] = {
+    {"small", 80, 4, 64},
+    {"h200", 90, 132, 2048},
+    {"a100", 80, 108, 2048},
+};
 
 static int setting(const char *name, int value)
 {
@@ -19,9 +31,36 @@ int setting_driver(void)
   return setting("CUDA_EMULATOR_DRIVER", DEFAULT_DRIVER);
 }
 
+bool setting_runs_ptx(void)
+{
+  const char *kernels = getenv("CUDA_EMULATOR_KERNELS");
+  return kernels != NULL && strcmp(kernels, "ptx") == 0;
+}
+
+static const geometry *device_geometry(void)
+{
+  const char *name = getenv("CUDA_EMULATOR_DEVICE");
+  if (!setting_runs_ptx())
+    return &geometries[0];
+  for (size_t i = 1; name != NULL && i < sizeof geometries / sizeof geometries[0]; i++)
+    if (strcmp(geometries[i].name, name) == 0)
+      return &geometries[i];
+  return &geometries[1];
+}
+
 int setting_capability(void)
 {
-  return setting("CUDA_EMULATOR_CAPABILITY", DEFAULT_CAPABILITY);
+  return setting("CUDA_EMULATOR_CAPABILITY", device_geometry()->capability);
+}
+
+int setting_multiprocessors(void)
+{
+  return device_geometry()->multiprocessors;
+}
+
+int setting_items(void)
+{
+  return device_geometry()->items;
 }
 
 int setting_compute_mode(void)
