@@ -69,7 +69,8 @@ CUresult cuModuleLoadData(CUmodule *module, const void *image)
   return CUDA_SUCCESS;
 }
 
-/* One of the two is NULL; with PTX, `kernel` is the host's entry of the same name, if it has one. */
+/* Without PTX, `ptx` is NULL; with it, `kernel` is the host's entry of the same name, if there is
+ * one. */
 typedef struct {
   CUmodule module;
   const emulated_kernel *kernel;

@@ -1,6 +1,6 @@
-/* make-ptx FOLDER SOURCE OUT OPTION...: compiles CUDA C to PTX with NVIDIA's NVRTC, which it looks for
- * on the loader's path, in CUDA_HOME and /usr/local/cuda, and in FOLDER as pip unpacks it. Exit status
- * 77: there is none. */
+/* make-ptx FOLDER SOURCE OUT OPTION...: compiles CUDA C to PTX with NVIDIA's NVRTC, which it looks
+ * for on the loader's path, in FOLDER as pip unpacks it, in CUDA_HOME and in /usr/local/cuda. Exit
+ * status 77: there is none. */
 #include <dlfcn.h>
 #include <glob.h>
 #include <stdbool.h>

@@ -23,7 +23,8 @@ typedef struct {
   size_t out_bytes;
 } trial;
 
-/* In the body %out and %in are the parameters, %t the thread; %r, %rd, %f, %p and %h<64> are free. */
+/* In the body %out and %in are the parameters, %t is the thread; %r, %rd, %f, %p and %h<64> are
+ * free. */
 CUresult trial_run(const trial *t);
 
 /* ---- Programs ---- */

@@ -58,8 +58,8 @@ static const char *find_source(ptx_warp *warp, const ptx_instruction *in, int la
              : NULL;
 }
 
-/* Operands: the place in shared memory, that in global memory with its offset in `target`, the bytes
- * that are read of in->bytes. */
+/* Operands: the place in shared memory, that in global memory with its offset in `target`, the
+ * bytes that are read of in->bytes. */
 ptx_step ptx_run_copy_async(ptx_warp *warp, const ptx_instruction *in)
 {
   const lane_u64 *from = ptx_lanes(warp, in->operands[1]);

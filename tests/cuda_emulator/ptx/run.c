@@ -80,8 +80,8 @@ static bool is_ready(const ptx_warp *warp)
   return false;
 }
 
-/* The group that is furthest behind, so that others meet again where the branches join; now and then
- * any. `limit` is where another group waits to be joined. */
+/* The group that is furthest behind, so that others meet again where the branches join; now and
+ * then any. `limit` is where another group waits to be joined. */
 static void choose_group(ptx_warp *warp, uint32_t *limit)
 {
   join_groups(warp);
@@ -395,7 +395,8 @@ static void *take(size_t *used, size_t bytes)
   return taken;
 }
 
-/* Everything of a block but its copies, one after the other in the arena; the bytes that this needs. */
+/* Everything of a block but its copies, one after the other in the arena. Returns the bytes that
+ * this needs. */
 static size_t lay_out(ptx_block *block, char **files, uint32_t **predicates)
 {
   const ptx_kernel *kernel = block->kernel;

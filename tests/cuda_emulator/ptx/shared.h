@@ -32,15 +32,15 @@ enum {
  * is a power of two, which the address must be a multiple of. */
 char *ptx_shared_find(ptx_warp *warp, const ptx_instruction *in, int lane, uint64_t address,
                       size_t bytes);
-/* Checks and notes an access of a lane to [place, place + bytes). What is wrong is reported, and the
- * launch goes on; what has not arrived is NaN, as is what nobody wrote. */
+/* Checks and notes an access of a lane to [place, place + bytes). What is wrong is reported, and
+ * the launch goes on; what has not arrived is NaN, as is what nobody wrote. */
 void ptx_shared_read(ptx_warp *warp, const ptx_instruction *in, int lane, const char *place,
                      size_t bytes);
 void ptx_shared_write(ptx_warp *warp, const ptx_instruction *in, int lane, char *place,
                       size_t bytes, int kind);
-/* The most frequent access, in one: each lane reads a word of one array, where shadows are of words and
- * the address is a register of 32 bits. False where anything is unusual: then the access is to be
- * made step by step. */
+/* The most frequent access, in one: each lane reads a word of one array, where shadows are of words
+ * and the address is a register of 32 bits. False where anything is unusual: then the access is to
+ * be made step by step. */
 bool ptx_shared_load_words(ptx_warp *warp, const ptx_instruction *in, lane_u32 *d);
 /* Bytes of the lane have arrived: they are written now. */
 void ptx_shared_arrive(ptx_warp *warp, int lane, const char *place, size_t bytes);

@@ -93,8 +93,8 @@ PRODUCT(tf32_4, gather_tf32, 4, 3)
 
 /* ---- Matrices of 8 x 8 halfwords ---- */
 
-/* Lane i's pair of a matrix whose rows are `rows`: row i / 4, columns 2 (i % 4) and the next; or the
- * same of its transpose. */
+/* Lane i's pair of a matrix whose rows are `rows`: row i / 4, columns 2 (i % 4) and the next; or
+ * the same of its transpose. */
 static uint32_t pair_of(uint16_t (*rows)[8], int lane, bool transposed)
 {
   const int row = lane / 4, column = 2 * (lane % 4);
