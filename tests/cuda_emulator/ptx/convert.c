@@ -50,10 +50,11 @@ TO_ALL(u64, u64)
 TO_ALL(s64, u64)
 /* A source of 32 bits may lie in a register of 64. */
 #define FROM_WIDE(d, lanes, s) CONVERSION(cvt_##d##_wide_##s, lanes, u64, CUT_##d((s)a))
-#define FROM_WIDE_ALL(s)                                                                     \
-  FROM_WIDE(u8, u32, s)                                                                      \
-  FROM_WIDE(s8, u32, s) FROM_WIDE(u16, u32, s) FROM_WIDE(s16, u32, s) FROM_WIDE(u32, u32, s) \
-      FROM_WIDE(s32, u32, s) FROM_WIDE(u64, u64, s) FROM_WIDE(s64, u64, s)
+#define FROM_WIDE_ALL(s)                                                                      \
+  FROM_WIDE(u8, u32, s)                                                                       \
+  FROM_WIDE(s8, u32, s)                                                                       \
+  FROM_WIDE(u16, u32, s) FROM_WIDE(s16, u32, s) FROM_WIDE(u32, u32, s) FROM_WIDE(s32, u32, s) \
+      FROM_WIDE(u64, u64, s) FROM_WIDE(s64, u64, s)
 FROM_WIDE_ALL(u8)
 FROM_WIDE_ALL(s8)
 FROM_WIDE_ALL(u16)
