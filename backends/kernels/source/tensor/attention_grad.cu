@@ -1,5 +1,5 @@
-/* The gradient of attention on tensor cores, in BF16 with sums in float32. For queries i, keys j, with
- * S = scale Q Kᵀ + bias, P = exp(S − log_sum), M dropout's factors and D_i = Σ dO_i ∘ O_i:
+/* The gradient of attention on tensor cores, in BF16 with sums in float32. For queries i and keys j,
+ * with S = scale Q Kᵀ + bias, P = exp(S − log_sum), M dropout's factors and D_i = Σ dO_i ∘ O_i:
  *
  *   dV = (P ∘ M)ᵀ dO,  dS = P ∘ (M ∘ dO Vᵀ − D),  dK = scale dSᵀ Q,  dQ = scale dS K
  *
@@ -13,7 +13,7 @@
  *                    keys: dK, dV                             4
  *
  * A product is 2 L² width operations for a head and L tokens, rounded up to tiles. The other way to
- * five, each key tile's part of dQ in float32 and a sum over tiles, would write and read L / 16
+ * five, each key tile's part of dQ in float32 and a sum over tiles, would write and read L / 8
  * bytes for each element of dQ. At 512 tokens of width 64 that is 2 MB a head, against 67 million
  * operations of the two products that it saves: by 4.3 TB/s and 400 TFLOP/s of an H200, three times
  * as long. Device memory sees Q, K, V, O, dO once each and dQ, dK, dV: 16 L width bytes; what
