@@ -95,6 +95,7 @@ static cdl_status plan_memory(train_trainer *t, train_plan *plan)
       encoder_activation_bytes(session->model.encoder, t->training_limits, true);
   CDL_TRY(
       encoder_check_room(session->model.encoder, plan->activation_bytes, t->training_limits, true));
+  plan->activation_type = encoder_activation_dtype(session->model.encoder);
   cdl_memory_info memory = {.size = sizeof memory};
   CDL_TRY(cdl_backend_memory(session->model.backend, &memory));
   plan->model_bytes = memory.used_bytes;

@@ -16,7 +16,8 @@ typedef struct {
   int64_t steps, steps_per_epoch, first_step; /* first_step > 0: the run is resumed */
   size_t longest_tokens, batch_tokens; /* tokens of the longest example; most tokens of a batch */
   size_t activation_bytes, model_bytes;
-  bool finished; /* the run had finished before */
+  cdl_dtype activation_type; /* between the ops of the encoder's body: F32 or BF16 */
+  bool finished;             /* the run had finished before */
   /* Evaluations before this call, as in metrics.json. Borrowed. */
   const json_t *evaluations;
 } train_plan;

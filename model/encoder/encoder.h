@@ -158,6 +158,9 @@ size_t encoder_activation_bytes(const model_encoder *encoder, encoder_batch_limi
  * passes. */
 CDL_MUST_USE cdl_status encoder_check_room(const model_encoder *encoder, size_t bytes,
                                            encoder_batch_limits limits, bool training);
+/* Returns the type of these activations of the body, F32 or BF16. It depends on the backend, its
+ * precision, and what is trained. */
+cdl_dtype encoder_activation_dtype(const model_encoder *encoder);
 /* Allocates the arena for the larger of the two plans; a plan of 0 tokens is not needed. Call it
  * after modules and parameters say what is trained. Later calls do not allocate. */
 CDL_MUST_USE cdl_status encoder_plan(model_encoder *encoder, cdl_queue *queue,

@@ -449,6 +449,12 @@ cdl_status encoder_check_room(const model_encoder *encoder, size_t bytes,
                : "take a smaller --max-length");
 }
 
+cdl_dtype encoder_activation_dtype(const model_encoder *encoder)
+{
+  model_encoder copy = *encoder, *const member = &copy;
+  return encoder_activation_type((encoder_members){&member, 1});
+}
+
 static size_t larger_size(size_t a, size_t b)
 {
   return a > b ? a : b;

@@ -132,7 +132,7 @@ START_TEST(a_dry_run_prints_a_plan_and_writes_nothing)
   /* 40 rows, 4 of them held out: 36 in batches of 5 are 8 steps an epoch. */
   ck_assert_ptr_nonnull(strstr(o.out, "56, 8 an epoch"));
   ck_assert_ptr_nonnull(strstr(o.out, "36 train, 4 valid"));
-  ck_assert_ptr_nonnull(strstr(o.out, "memory"));
+  ck_assert_ptr_nonnull(strstr(o.out, "activations in float32\n"));
   ck_assert(!exists(scratch("out")));
 }
 END_TEST

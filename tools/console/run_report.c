@@ -203,8 +203,9 @@ void console_report_plan(FILE *to, const train_settings *s, const train_plan *p)
   row(to, "steps", "%" PRId64 ", %" PRId64 " an epoch, %" PRId64 " examples each", p->steps,
       p->steps_per_epoch, s->batch_size * s->accumulate);
   row(to, "largest batch", "%zu tokens, longest example %zu", p->batch_tokens, p->longest_tokens);
-  row(to, "memory", "%s model, %s activations", describe_bytes(p->model_bytes).text,
-      describe_bytes(p->activation_bytes).text);
+  row(to, "memory", "%s model, %s activations in %s", describe_bytes(p->model_bytes).text,
+      describe_bytes(p->activation_bytes).text,
+      p->activation_type == CDL_DTYPE_BF16 ? "bf16" : "float32");
   row(to, "backend", "%s", p->backend);
 }
 
