@@ -13,10 +13,12 @@
 
 enum { STEPS = 20, RUNS_MOST = 16, FIELDS_MOST = 12 };
 
-static const char *cases_folder, *backend;
+static const char *cases_folder, *backend, *precision = "fp32";
 static char scratch[4096];
 static double limit_factor = 1; /* other devices than the CPU sum in another order */
-static double worst;            /* difference / bound */
+/* Of a loss and of a norm, both relative above 1. */
+static double loss_bound = 1e-5, norm_bound = 2e-4;
+static double worst; /* difference / bound */
 static int failures;
 
 /* "field=value" each, further than what all runs have. */
@@ -89,6 +91,8 @@ static cdl_status make_settings(const mix *m, const wanted_run *run, const char 
   snprintf(text, sizeof text, "output=%s/%s-%zu", scratch, name, index);
   CDL_TRY(set(s, text));
   snprintf(text, sizeof text, "backend=%s", backend);
+  CDL_TRY(set(s, text));
+  snprintf(text, sizeof text, "precision=%s", precision);
   CDL_TRY(set(s, text));
   CDL_TRY(set_all(s, m->base));
   if (run != NULL)
@@ -217,7 +221,7 @@ static void compare(const char *name, size_t run, const char *what, int64_t step
   fail_test(name, run, text);
 }
 
-/* Every step's loss within 1e-5 of a run of its own, and nothing is allocated on the way. */
+/* Every step's loss is near that of a run of its own, and nothing is allocated on the way. */
 static void test_mix(const mix *m, const char *name)
 {
   char alone[64];
@@ -235,8 +239,8 @@ static void test_mix(const mix *m, const char *name)
     if (own.steps != STEPS || s.records[i].steps != STEPS)
       fail_test(name, i, "not all steps were reported");
     for (int64_t k = 0; k < STEPS; k++) {
-      compare(name, i, "the loss", k + 1, own.loss[k], s.records[i].loss[k], 1e-5);
-      compare(name, i, "the gradient's norm", k + 1, own.norm[k], s.records[i].norm[k], 2e-4);
+      compare(name, i, "the loss", k + 1, own.loss[k], s.records[i].loss[k], loss_bound);
+      compare(name, i, "the gradient's norm", k + 1, own.norm[k], s.records[i].norm[k], norm_bound);
     }
   }
   /* The first run ends before any other: until then all memory stays where it is. */
@@ -274,7 +278,7 @@ static void test_early_ends(void)
   if (s.records[0].steps != 4 || s.records[1].steps != STEPS)
     fail_test(name, 1, "steps are missing");
   for (int64_t k = 0; k < STEPS; k++)
-    compare(name, 1, "the loss", k + 1, own.loss[k], s.records[1].loss[k], 1e-5);
+    compare(name, 1, "the loss", k + 1, own.loss[k], s.records[1].loss[k], loss_bound);
   close_runs(name, &s);
 }
 
@@ -301,7 +305,7 @@ static void test_evaluations(void)
     if (s.runs[i].summary.best_step != summary.best_step || !s.runs[i].summary.has_valid)
       fail_test(name, i, "another step is the best");
     compare(name, i, "the loss on valid", summary.best_step, summary.valid.loss,
-            s.runs[i].summary.valid.loss, 1e-5);
+            s.runs[i].summary.valid.loss, loss_bound);
     if (access(s.runs[i].summary.adapter_path, R_OK) != 0)
       fail_test(name, i, "no adapter was written");
   }
@@ -443,7 +447,7 @@ static void report(const char *name, int failed_before)
   worst = 0;
 }
 
-/* test-joint BACKEND CASES */
+/* test-joint BACKEND CASES [fp32|bf16] */
 int main(int argc, char **argv)
 {
   static const struct {
@@ -461,16 +465,22 @@ int main(int argc, char **argv)
                {test_evaluations, "evaluations"},
                {test_single, "single"},
                {test_refusals, "refusals"}};
-  if (argc != 3) {
-    fprintf(stderr, "usage: test-joint BACKEND CASES\n");
+  if (argc != 3 && argc != 4) {
+    fprintf(stderr, "usage: test-joint BACKEND CASES [fp32|bf16]\n");
     return 2;
   }
+  if (argc == 4)
+    precision = argv[3];
   backend = argv[1];
   cases_folder = argv[2];
   const int stop = without_backend();
   if (stop >= 0)
     return stop;
   limit_factor = strcmp(backend, "cpu") == 0 ? 1 : 4;
+  if (strcmp(precision, "bf16") == 0) {
+    loss_bound = 0x1p-22 * 0x1p15; /* README.md's for BF16 */
+    norm_bound = 0x1p-20 * 0x1p15;
+  }
   snprintf(scratch, sizeof scratch, "%s/condlora-joint-XXXXXX",
            getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
   if (mkdtemp(scratch) == NULL)
