@@ -15,12 +15,21 @@ static cdl_tensor telling_tensor(const cdl_observation *seen)
                                           : ((const cdl_copy_args *)seen->args)->out;
 }
 
+/* Returns how many terms of one input a call has. */
+static int terms_of(const cdl_observation *seen)
+{
+  return seen->op == CDL_OP_low_rank        ? cdl_low_rank_terms(seen->args)
+         : seen->op == CDL_OP_low_rank_grad ? cdl_low_rank_grad_terms(seen->args)
+                                            : 1;
+}
+
 void bench_op_label(const cdl_observation *seen, int32_t sequences,
                     char label[BENCH_OP_LABEL_BYTES])
 {
   const char *name = cdl_op_name(seen->op);
   const cdl_tensor t = telling_tensor(seen);
   const char *rows = t.size[2] == sequences ? ", first tokens" : "";
+  const int terms = terms_of(seen);
   const cdl_weight *weight =
       seen->op == CDL_OP_linear        ? ((const cdl_linear_args *)seen->args)->weight
       : seen->op == CDL_OP_linear_grad ? ((const cdl_linear_grad_args *)seen->args)->weight
@@ -31,6 +40,9 @@ void bench_op_label(const cdl_observation *seen, int32_t sequences,
   else if (seen->op == CDL_OP_gemm)
     snprintf(label, BENCH_OP_LABEL_BYTES, "%s %lldx%lld", name, (long long)t.size[2],
              (long long)t.size[3]);
+  else if (terms > 1)
+    snprintf(label, BENCH_OP_LABEL_BYTES, "%s %lld, %d terms%s", name, (long long)t.size[3], terms,
+             rows);
   else
     snprintf(label, BENCH_OP_LABEL_BYTES, "%s %lld%s", name, (long long)t.size[3], rows);
 }

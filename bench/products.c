@@ -51,7 +51,7 @@ static void add_linear_grad(bench_product_list *list, const cdl_linear_grad_args
           .weight = a->weight});
 }
 
-static void add_low_rank(bench_product_list *list, const cdl_low_rank_args *a)
+static void add_low_rank_term(bench_product_list *list, const cdl_low_rank_args *a)
 {
   add(list, CDL_OP_low_rank,
       (bench_product){
@@ -65,7 +65,15 @@ static void add_low_rank(bench_product_list *list, const cdl_low_rank_args *a)
                                .beta = 1}});
 }
 
-static void add_low_rank_grad(bench_product_list *list, const cdl_low_rank_grad_args *a)
+static void add_low_rank(bench_product_list *list, const cdl_low_rank_args *a)
+{
+  for (int i = 0; i < cdl_low_rank_terms(a); i++) {
+    const cdl_low_rank_args one = cdl_low_rank_alone(a, i);
+    add_low_rank_term(list, &one);
+  }
+}
+
+static void add_low_rank_grad_term(bench_product_list *list, const cdl_low_rank_grad_args *a)
 {
   const cdl_op op = CDL_OP_low_rank_grad;
   const cdl_tensor du = scratch(list, 1, a->d_out.size[2], a->b.size[3]);
@@ -90,6 +98,14 @@ static void add_low_rank_grad(bench_product_list *list, const cdl_low_rank_grad_
     add(list, op,
         (bench_product){.args = {.out = a->d_x, .a = du, .b = a->a, .alpha = 1, .beta = 1},
                         .scratch_a = true});
+}
+
+static void add_low_rank_grad(bench_product_list *list, const cdl_low_rank_grad_args *a)
+{
+  for (int i = 0; i < cdl_low_rank_grad_terms(a); i++) {
+    const cdl_low_rank_grad_args one = cdl_low_rank_grad_alone(a, i);
+    add_low_rank_grad_term(list, &one);
+  }
 }
 
 /* Returns the heads of a sequence's rows as a batch of matrices: columns [part · heads · d, …) of

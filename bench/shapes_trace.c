@@ -121,6 +121,12 @@ static cdl_status read_events(reading *r, const json_t *events)
       CDL_TRY(add_attention(r, args));
     else
       CDL_TRY(add_to_family(r, name, args));
+    size_t k;
+    const json_t *term;
+    json_array_foreach(json_object_get(args, "more"), k, term)
+    {
+      CDL_TRY(add_to_family(r, name, term));
+    }
   }
   return CDL_STATUS_OK;
 }

@@ -10,7 +10,7 @@
 
 #include "backends/core/backend.h"
 
-enum { CORE_MAX_OPERANDS = 12, CORE_LETTERS = 26 };
+enum { CORE_MAX_OPERANDS = 20, CORE_LETTERS = 26 };
 
 enum {
   F32 = 1 << CDL_DTYPE_F32,

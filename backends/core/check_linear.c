@@ -84,20 +84,71 @@ static cdl_status finish_linear_grad(core_call *call)
 
 CORE_SPEC(linear_grad, prepare_linear_grad, finish_linear_grad);
 
+/* ---- Low-rank updates ---- */
+
+/* The further terms. In the list of operands each is a series that begins with the tensor whose
+ * absence makes the term absent; the tensors after the first four may be absent from a term. */
+typedef struct {
+  int first, count; /* of a term's operands */
+  float scale[2];
+} terms;
+
+enum { TERM_NEEDS = 4 };
+
+static cdl_status check_term(const core_call *call, int first, int count)
+{
+  const char *leads = call->operands[first]->name;
+  const bool given = cdl_tensor_present(*call->tensors[first]);
+  for (int k = first + 1; k < first + count; k++) {
+    const bool present = cdl_tensor_present(*call->tensors[k]);
+    if (present && !given)
+      return core_refuse(call, "%s is given but %s is absent", call->operands[k]->name, leads);
+    if (given && !present && k < first + TERM_NEEDS)
+      return core_refuse(call, "%s is absent but %s is given", call->operands[k]->name, leads);
+  }
+  return CDL_STATUS_OK;
+}
+
+static cdl_status want_whole_terms(const core_call *call, terms t)
+{
+  static const char *const scale_names[] = {"more[0].scale", "more[1].scale"};
+  for (int i = 0; i < 2; i++) {
+    const int first = t.first + i * t.count;
+    CDL_TRY(check_term(call, first, t.count));
+    CDL_TRY(core_want_finite(call, scale_names[i], (double)t.scale[i]));
+  }
+  const int first = t.first, second = t.first + t.count;
+  return cdl_tensor_present(*call->tensors[second]) && !cdl_tensor_present(*call->tensors[first])
+             ? core_refuse(call, "%s is given but %s is absent", call->operands[second]->name,
+                           call->operands[first]->name)
+             : CDL_STATUS_OK;
+}
+
 static const core_operand low_rank_operands[] = {
     CORE_OPERAND(low_rank, out, "no", F32 | BF16, OUT | ACTIVATION, 0),
     CORE_OPERAND(low_rank, x, "ni", F32 | BF16, ACTIVATION, 0),
     CORE_OPERAND(low_rank, a, "ri", F32, IN, 0),
     CORE_OPERAND(low_rank, b, "or", F32, IN, 0),
     CORE_OPERAND(low_rank, hidden, "nr", F32, OUT, 0),
+    CORE_OPERAND(low_rank, more[0].out, "np", F32 | BF16, OUT | OPTIONAL | ACTIVATION, 0),
+    CORE_OPERAND(low_rank, more[0].a, "si", F32, OPTIONAL, 0),
+    CORE_OPERAND(low_rank, more[0].b, "ps", F32, OPTIONAL, 0),
+    CORE_OPERAND(low_rank, more[0].hidden, "ns", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(low_rank, more[1].out, "nq", F32 | BF16, OUT | OPTIONAL | ACTIVATION, 0),
+    CORE_OPERAND(low_rank, more[1].a, "ti", F32, OPTIONAL, 0),
+    CORE_OPERAND(low_rank, more[1].b, "qt", F32, OPTIONAL, 0),
+    CORE_OPERAND(low_rank, more[1].hidden, "nt", F32, OUT | OPTIONAL, 0),
 };
+static const core_addition low_rank_additions[] = {{offsetof(cdl_low_rank_args, more), 4, false}};
 
 static cdl_status prepare_low_rank(core_call *call)
 {
-  return core_want_finite(call, "scale", (double)((const cdl_low_rank_args *)call->args)->scale);
+  const cdl_low_rank_args *args = call->args;
+  CDL_TRY(core_want_finite(call, "scale", (double)args->scale));
+  return want_whole_terms(call, (terms){5, 4, {args->more[0].scale, args->more[1].scale}});
 }
 
-CORE_SPEC(low_rank, prepare_low_rank, core_want_same_activations);
+CORE_GROWN_SPEC(low_rank, prepare_low_rank, core_want_same_activations, low_rank_additions, 1);
 
 static const core_operand low_rank_grad_operands[] = {
     CORE_OPERAND(low_rank_grad, d_out, "no", F32 | BF16, ACTIVATION, 0),
@@ -108,12 +159,28 @@ static const core_operand low_rank_grad_operands[] = {
     CORE_OPERAND(low_rank_grad, d_x, "ni", F32 | BF16, OUT | OPTIONAL | ACTIVATION, 0),
     CORE_OPERAND(low_rank_grad, d_a, "ri", F32, OUT | OPTIONAL, 0),
     CORE_OPERAND(low_rank_grad, d_b, "or", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, more[0].d_out, "np", F32 | BF16, OPTIONAL | ACTIVATION, 0),
+    CORE_OPERAND(low_rank_grad, more[0].a, "si", F32, OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, more[0].b, "ps", F32, OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, more[0].hidden, "ns", F32, OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, more[0].d_a, "si", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, more[0].d_b, "ps", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, more[1].d_out, "nq", F32 | BF16, OPTIONAL | ACTIVATION, 0),
+    CORE_OPERAND(low_rank_grad, more[1].a, "ti", F32, OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, more[1].b, "qt", F32, OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, more[1].hidden, "nt", F32, OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, more[1].d_a, "ti", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, more[1].d_b, "qt", F32, OUT | OPTIONAL, 0),
 };
+static const core_addition low_rank_grad_additions[] = {
+    {offsetof(cdl_low_rank_grad_args, more), 4, false}};
 
 static cdl_status prepare_low_rank_grad(core_call *call)
 {
-  return core_want_finite(call, "scale",
-                          (double)((const cdl_low_rank_grad_args *)call->args)->scale);
+  const cdl_low_rank_grad_args *args = call->args;
+  CDL_TRY(core_want_finite(call, "scale", (double)args->scale));
+  return want_whole_terms(call, (terms){8, 6, {args->more[0].scale, args->more[1].scale}});
 }
 
-CORE_SPEC(low_rank_grad, prepare_low_rank_grad, core_want_same_activations);
+CORE_GROWN_SPEC(low_rank_grad, prepare_low_rank_grad, core_want_same_activations,
+                low_rank_grad_additions, 1);

@@ -63,7 +63,7 @@ static cdl_status linear_grad(cdl_queue *queue, const cdl_linear_grad_args *args
                               .activation = args->activation));
 }
 
-static cdl_status low_rank(cdl_queue *queue, const cdl_low_rank_args *args)
+static cdl_status low_rank_term(cdl_queue *queue, const cdl_low_rank_args *args)
 {
   CDL_TRY(gemm(queue, CDL_ARGS(gemm, .out = args->hidden, .a = args->x, .b = args->a,
                                .transpose_b = true, .alpha = 1)));
@@ -71,7 +71,20 @@ static cdl_status low_rank(cdl_queue *queue, const cdl_low_rank_args *args)
                               .transpose_b = true, .alpha = args->scale, .beta = 1));
 }
 
-static cdl_status low_rank_grad(cdl_queue *queue, const cdl_low_rank_grad_args *args)
+/* A backend that is older than calls of several terms has them one by one. */
+static cdl_status low_rank(cdl_queue *queue, const cdl_low_rank_args *args)
+{
+  for (int i = 0; i < cdl_low_rank_terms(args); i++) {
+    const cdl_low_rank_args one = cdl_low_rank_alone(args, i);
+    if (cdl_op_path(queue->backend, CDL_OP_low_rank, &one) == CDL_PATH_NATIVE)
+      CDL_TRY(queue->backend->table->low_rank(queue->handle, &one));
+    else
+      CDL_TRY(low_rank_term(queue, &one));
+  }
+  return CDL_STATUS_OK;
+}
+
+static cdl_status low_rank_grad_term(cdl_queue *queue, const cdl_low_rank_grad_args *args)
 {
   if (cdl_tensor_present(args->d_b))
     CDL_TRY(gemm(queue, CDL_ARGS(gemm, .out = args->d_b, .a = args->d_out, .b = args->hidden,
@@ -90,6 +103,18 @@ static cdl_status low_rank_grad(cdl_queue *queue, const cdl_low_rank_grad_args *
   if (cdl_tensor_present(args->d_x))
     CDL_TRY(gemm(queue, CDL_ARGS(gemm, .out = args->d_x, .a = d_hidden, .b = args->a, .alpha = 1,
                                  .beta = 1)));
+  return CDL_STATUS_OK;
+}
+
+static cdl_status low_rank_grad(cdl_queue *queue, const cdl_low_rank_grad_args *args)
+{
+  for (int i = 0; i < cdl_low_rank_grad_terms(args); i++) {
+    const cdl_low_rank_grad_args one = cdl_low_rank_grad_alone(args, i);
+    if (cdl_op_path(queue->backend, CDL_OP_low_rank_grad, &one) == CDL_PATH_NATIVE)
+      CDL_TRY(queue->backend->table->low_rank_grad(queue->handle, &one));
+    else
+      CDL_TRY(low_rank_grad_term(queue, &one));
+  }
   return CDL_STATUS_OK;
 }
 

@@ -42,9 +42,8 @@ static void low_rank_tile(const void *context, int64_t tile, void *scratch)
             job->b_columns, out_columns, 1.0f, out.data, out.stride);
 }
 
-cdl_status cpu_low_rank(void *queue, const cdl_low_rank_args *g)
+static cdl_status run_term(cpu_device *device, const cdl_low_rank_args *g)
 {
-  cpu_device *device = cpu_device_of(queue);
   const int64_t rank = g->a.size[2], in = g->x.size[3], out = g->out.size[3], rows = g->out.size[2];
   if (rows == 0 || rank == 0)
     return CDL_STATUS_OK;
@@ -61,6 +60,15 @@ cdl_status cpu_low_rank(void *queue, const cdl_low_rank_args *g)
   job.b_columns = b_columns;
   cpu_pool_for(device->pool, job.parts, low_rank_tile, &job);
   cpu_pool_leave(device->pool);
+  return CDL_STATUS_OK;
+}
+
+cdl_status cpu_low_rank(void *queue, const cdl_low_rank_args *args)
+{
+  for (int i = 0; i < cdl_low_rank_terms(args); i++) {
+    const cdl_low_rank_args one = cdl_low_rank_alone(args, i);
+    CDL_TRY(run_term(cpu_device_of(queue), &one));
+  }
   return CDL_STATUS_OK;
 }
 
@@ -126,9 +134,8 @@ static void add_parts_tile(const void *context, int64_t tile, void *scratch)
                                     sums + part * block + i * columns, columns);
 }
 
-cdl_status cpu_low_rank_grad(void *queue, const cdl_low_rank_grad_args *g)
+static cdl_status run_grad_term(cpu_device *device, const cdl_low_rank_grad_args *g)
 {
-  cpu_device *device = cpu_device_of(queue);
   const int64_t rank = g->a.size[2], in = g->x.size[3], out = g->d_out.size[3],
                 rows = g->d_out.size[2];
   if (rows == 0 || rank == 0)
@@ -146,5 +153,14 @@ cdl_status cpu_low_rank_grad(void *queue, const cdl_low_rank_grad_args *g)
   cpu_pool_for(device->pool, job.parts, low_rank_grad_tile, &job);
   cpu_pool_for(device->pool, rank + cpu_divide_up(out, 64), add_parts_tile, &job);
   cpu_pool_leave(device->pool);
+  return CDL_STATUS_OK;
+}
+
+cdl_status cpu_low_rank_grad(void *queue, const cdl_low_rank_grad_args *args)
+{
+  for (int i = 0; i < cdl_low_rank_grad_terms(args); i++) {
+    const cdl_low_rank_grad_args one = cdl_low_rank_grad_alone(args, i);
+    CDL_TRY(run_grad_term(cpu_device_of(queue), &one));
+  }
   return CDL_STATUS_OK;
 }

@@ -66,7 +66,7 @@ static cdl_status add_outer(kernel_queue *q, factor w, cdl_tensor hidden, cdl_te
                 w.matrix.buffer, hidden.buffer, x.buffer);
 }
 
-cdl_status kernel_op_low_rank(void *queue, const cdl_low_rank_args *g)
+static cdl_status run_term(kernel_queue *queue, const cdl_low_rank_args *g)
 {
   if (cdl_tensor_elements(g->hidden) == 0)
     return CDL_STATUS_OK;
@@ -76,9 +76,17 @@ cdl_status kernel_op_low_rank(void *queue, const cdl_low_rank_args *g)
   return expand(queue, g->out, g->hidden, (factor){g->b, false}, g->scale);
 }
 
-cdl_status kernel_op_low_rank_grad(void *queue, const cdl_low_rank_grad_args *g)
+cdl_status kernel_op_low_rank(void *queue, const cdl_low_rank_args *args)
 {
-  kernel_queue *q = queue;
+  for (int i = 0; i < cdl_low_rank_terms(args); i++) {
+    const cdl_low_rank_args one = cdl_low_rank_alone(args, i);
+    CDL_TRY(run_term(queue, &one));
+  }
+  return CDL_STATUS_OK;
+}
+
+static cdl_status run_grad_term(kernel_queue *q, const cdl_low_rank_grad_args *g)
+{
   const int64_t rows = g->d_out.size[2], rank = g->a.size[2];
   if (rows == 0 || rank == 0)
     return CDL_STATUS_OK;
@@ -96,4 +104,13 @@ cdl_status kernel_op_low_rank_grad(void *queue, const cdl_low_rank_grad_args *g)
     CDL_TRY(add_outer(q, (factor){g->d_a, true}, du, g->x, 1.0f));
   return cdl_tensor_present(g->d_x) ? expand(q, g->d_x, du, (factor){g->a, true}, 1.0f)
                                     : CDL_STATUS_OK;
+}
+
+cdl_status kernel_op_low_rank_grad(void *queue, const cdl_low_rank_grad_args *args)
+{
+  for (int i = 0; i < cdl_low_rank_grad_terms(args); i++) {
+    const cdl_low_rank_grad_args one = cdl_low_rank_grad_alone(args, i);
+    CDL_TRY(run_grad_term(queue, &one));
+  }
+  return CDL_STATUS_OK;
 }

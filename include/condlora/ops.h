@@ -22,6 +22,8 @@
 #ifndef CONDLORA_OPS_H
 #define CONDLORA_OPS_H
 
+#include <string.h>
+
 #include "condlora/tensor.h"
 
 /* Makes an argument struct with its size: cdl_gemm(queue, CDL_ARGS(gemm, .out = c, .a = a, .b = b,
@@ -348,29 +350,97 @@ typedef struct {
   bool accumulate;
 } cdl_linear_grad_args;
 
-/* hidden = x Aᵀ;  out += scale · hidden Bᵀ.
+/* A further term of low_rank, of the same x. */
+typedef struct {
+  cdl_tensor out, hidden, a, b;
+  float scale;
+} cdl_low_rank_term;
+
+/* hidden = x Aᵀ;  out += scale · hidden Bᵀ, for up to three terms of one x.
  *   out     [n, out]    an activation
  *   hidden  [n, rank]   an output, for low_rank_grad
  *   x       [n, in]     an activation
  *   a       [rank, in]
- *   b       [out, rank] */
+ *   b       [out, rank]
+ *   more    optional, since 1.4: further terms, each with its own out and rank. A term is absent
+ *           where its `out` is; it has all its tensors or none, and more[1] only goes with more[0].
+ *           The outputs lie apart; they may be columns of one matrix. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, hidden, x, a, b;
   float scale;
+  cdl_low_rank_term more[2];
 } cdl_low_rank_args;
 
-/* du = scale · d_out B;  d_a += duᵀ x;  d_b += scale · d_outᵀ hidden;  d_x += du A.
+/* A further term of low_rank_grad, of the same x and d_x. */
+typedef struct {
+  cdl_tensor d_a, d_b, d_out, hidden, a, b;
+  float scale;
+} cdl_low_rank_grad_term;
+
+/* du = scale · d_out B;  d_a += duᵀ x;  d_b += scale · d_outᵀ hidden;  d_x += du A, for up to three
+ * terms of one x.
  *   d_x     [n, in]     an activation, optional; added to
  *   d_a     [rank, in]  optional; added to
  *   d_b     [out, rank] optional; added to
  *   d_out   [n, out]    an activation
+ *   more    optional, since 1.4: as in low_rank. A term is absent where its `d_out` is; its d_a and
+ *           d_b are optional. A BF16 d_x may be rounded after each term.
  *   others as in low_rank */
 typedef struct {
   uint32_t size;
   cdl_tensor d_x, d_a, d_b, d_out, hidden, x, a, b;
   float scale;
+  cdl_low_rank_grad_term more[2];
 } cdl_low_rank_grad_args;
+
+/* Returns how many terms a call has, 1 to 3. */
+static inline int cdl_low_rank_terms(const cdl_low_rank_args *args)
+{
+  return !cdl_tensor_present(args->more[0].out) ? 1 : cdl_tensor_present(args->more[1].out) ? 3 : 2;
+}
+
+/* Returns a call of term i alone, 0 <= i < cdl_low_rank_terms. */
+static inline cdl_low_rank_args cdl_low_rank_alone(const cdl_low_rank_args *args, int i)
+{
+  cdl_low_rank_args one = *args;
+  if (i > 0) {
+    const cdl_low_rank_term *t = &args->more[i - 1];
+    one.out = t->out;
+    one.hidden = t->hidden;
+    one.a = t->a;
+    one.b = t->b;
+    one.scale = t->scale;
+  }
+  memset(one.more, 0, sizeof one.more);
+  return one;
+}
+
+/* Likewise for low_rank_grad. */
+static inline int cdl_low_rank_grad_terms(const cdl_low_rank_grad_args *args)
+{
+  return !cdl_tensor_present(args->more[0].d_out)  ? 1
+         : cdl_tensor_present(args->more[1].d_out) ? 3
+                                                   : 2;
+}
+
+static inline cdl_low_rank_grad_args cdl_low_rank_grad_alone(const cdl_low_rank_grad_args *args,
+                                                             int i)
+{
+  cdl_low_rank_grad_args one = *args;
+  if (i > 0) {
+    const cdl_low_rank_grad_term *t = &args->more[i - 1];
+    one.d_a = t->d_a;
+    one.d_b = t->d_b;
+    one.d_out = t->d_out;
+    one.hidden = t->hidden;
+    one.a = t->a;
+    one.b = t->b;
+    one.scale = t->scale;
+  }
+  memset(one.more, 0, sizeof one.more);
+  return one;
+}
 
 /* sum = x + residual;  out = LN(sum). sum may be x or residual in place. out may be sum if the sum
  * is not needed later. out may be the same view as x or residual only if sum is too.

@@ -3,7 +3,7 @@
  * to start from.
  *
  * Minor versions: 1.1 added precisions and compile_nanoseconds, 1.2 auto_priority, 1.3 attention's
- * bias, 1.4 BF16 activations and attention_grad's `out`.
+ * bias, 1.4 BF16 activations, attention_grad's `out` and low_rank's further terms.
  *
  * The core checks every argument before it calls the table. It also counts and logs paths, keeps
  * each queue's first error, and calls nothing on a failed queue. So the functions of a table only

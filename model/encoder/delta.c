@@ -27,7 +27,16 @@ static cdl_tensor dropped_input(const encoder_module_pass *m, cdl_queue *q, cdl_
                           mask_of(m), m->rows);
 }
 
-void encoder_delta_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
+/* Whether the module's low-rank term may wait for others of the same input: the input is x, not
+ * scratch memory, and the module adds nothing after it. */
+static bool may_wait(const encoder_module_pass *m, cdl_tensor input, cdl_tensor x)
+{
+  return input.buffer == x.buffer && input.offset == x.offset &&
+         !cdl_tensor_present(m->module->delta.pair.value);
+}
+
+void encoder_delta_forward(const encoder_module_pass *m, cdl_queue *q,
+                           encoder_low_rank_terms *terms, cdl_tensor y, cdl_tensor x)
 {
   const encoder_delta *d = &m->module->delta;
   const cdl_tensor input = dropped_input(m, q, x);
@@ -36,7 +45,9 @@ void encoder_delta_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tenso
   if (!m->member->merged && cdl_tensor_present(d->gain.value))
     encoder_gain_forward(m, q, y, input);
   else if (!m->member->merged)
-    encoder_low_rank_forward(m, q, y, input);
+    encoder_low_rank_add(terms, m, q, y, input);
+  if (!may_wait(m, input, x))
+    encoder_low_rank_flush(terms, q);
   if (cdl_tensor_present(d->pair.value))
     encoder_pair_forward(m, q, y, input);
 }
@@ -57,7 +68,7 @@ static void dropped_base_backward(const encoder_module_pass *m, cdl_queue *q, cd
 
 /* If there is dropout, this part of d_x passes the mask before it is added. */
 void encoder_delta_backward(const encoder_module_pass *m, cdl_queue *q,
-                            const encoder_delta_gradients *g)
+                            encoder_low_rank_grad_terms *terms, const encoder_delta_gradients *g)
 {
   const encoder_delta *d = &m->module->delta;
   const cdl_tensor input = dropped_input(m, q, g->x);
@@ -68,7 +79,9 @@ void encoder_delta_backward(const encoder_module_pass *m, cdl_queue *q,
     cdl_fill(q, CDL_ARGS(fill, .out = d_input));
   if (cdl_tensor_present(d->gain.value))
     encoder_gain_backward(m, q, g->d_y);
-  encoder_low_rank_backward(m, q, d_input, g->d_v, input);
+  encoder_low_rank_add_grad(terms, m, q, d_input, g->d_v, input);
+  if (!may_wait(m, input, g->x))
+    encoder_low_rank_flush_grad(terms, q);
   if (cdl_tensor_present(d->pair.value))
     encoder_pair_backward(m, q, d_input, g->d_y, input);
   if (!dropped)

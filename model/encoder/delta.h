@@ -21,9 +21,21 @@ typedef struct {
 encoder_module_pass encoder_adapted_module(encoder_members members, size_t member,
                                            const projection *p, int i, encoder_rows rows);
 
-/* Adds the delta of x [rows, in] to y [rows, out], which holds x Wᵀ + b. */
-void encoder_delta_forward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor y,
-                           cdl_tensor x);
+/* Low-rank terms of one input, which become one call. */
+typedef struct {
+  cdl_low_rank_args args;
+  int count;
+} encoder_low_rank_terms;
+
+typedef struct {
+  cdl_low_rank_grad_args args;
+  int count;
+} encoder_low_rank_grad_terms;
+
+/* Adds the delta of x [rows, in] to y [rows, out], which holds x Wᵀ + b. A low-rank term that reads
+ * x itself, and after which nothing is added to y, is left in `terms`. */
+void encoder_delta_forward(const encoder_module_pass *m, cdl_queue *queue,
+                           encoder_low_rank_terms *terms, cdl_tensor y, cdl_tensor x);
 
 typedef struct {
   cdl_tensor d_x; /* [rows, in], added to; absent: not computed */
@@ -32,16 +44,23 @@ typedef struct {
   cdl_tensor x;   /* [rows, in] */
 } encoder_delta_gradients;
 
+/* Likewise leaves a low-rank term in `terms`. */
 void encoder_delta_backward(const encoder_module_pass *m, cdl_queue *queue,
-                            const encoder_delta_gradients *g);
+                            encoder_low_rank_grad_terms *terms, const encoder_delta_gradients *g);
 
 /* ---- low_rank.c: y += scale (x Aᵀ) Bᵀ ---- */
 
 void encoder_low_rank_forward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor y,
                               cdl_tensor x);
-/* Adds to d_A, d_B and d_x, each if it is present. */
-void encoder_low_rank_backward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor d_x,
-                               cdl_tensor d_y, cdl_tensor x);
+/* Adds the module's term to `terms`, whose call is made first if it is full or of another x. */
+void encoder_low_rank_add(encoder_low_rank_terms *terms, const encoder_module_pass *m,
+                          cdl_queue *queue, cdl_tensor y, cdl_tensor x);
+/* Makes the call of the terms, if there are any, and empties them. */
+void encoder_low_rank_flush(encoder_low_rank_terms *terms, cdl_queue *queue);
+/* The gradient, which adds to d_A, d_B and d_x, each if it is present. */
+void encoder_low_rank_add_grad(encoder_low_rank_grad_terms *terms, const encoder_module_pass *m,
+                               cdl_queue *queue, cdl_tensor d_x, cdl_tensor d_y, cdl_tensor x);
+void encoder_low_rank_flush_grad(encoder_low_rank_grad_terms *terms, cdl_queue *queue);
 void encoder_low_rank_merge(const encoder_module *module, cdl_queue *queue);
 
 /* ---- gain.c: y = g ∘ (x Wᵀ + scale (x Aᵀ) Bᵀ) + b ---- */

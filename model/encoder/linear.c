@@ -47,13 +47,16 @@ void encoder_linear_forward(cdl_queue *q, const encoder_linear_pass *f)
   for (size_t k = 0; k < members.count; k++) {
     const model_encoder *member = members.encoder[k];
     const int64_t count = encoder_row_count(member, f->rows);
+    encoder_low_rank_terms terms = {0};
     for (int i = 0; i < p->module_count; i++) {
       if (!adds_to(member, encoder_member_module(members.encoder[0], member, p, i)))
         continue;
       const encoder_module_pass m = encoder_adapted_module(members, k, p, i, f->rows);
-      encoder_delta_forward(&m, q, encoder_own_columns(p, cdl_tensor_rows(y, first, count), i),
+      encoder_delta_forward(&m, q, &terms,
+                            encoder_own_columns(p, cdl_tensor_rows(y, first, count), i),
                             cdl_tensor_rows(f->x, first, count));
     }
+    encoder_low_rank_flush(&terms, q);
     first += count;
   }
   if (f->activation != CDL_ACTIVATION_NONE)
@@ -149,6 +152,7 @@ static void deltas_backward(cdl_queue *q, const encoder_linear_gradients *g, cdl
   for (size_t k = 0; k < members.count; k++) {
     const model_encoder *member = members.encoder[k];
     const int64_t count = encoder_row_count(member, g->rows);
+    encoder_low_rank_grad_terms terms = {0};
     for (int i = 0; i < p->module_count; i++) {
       if (!module_adapted(encoder_member_module(members.encoder[0], member, p, i)))
         continue;
@@ -159,8 +163,9 @@ static void deltas_backward(cdl_queue *q, const encoder_linear_gradients *g, cdl
           .d_y = encoder_own_columns(p, cdl_tensor_rows(g->d_out, first, count), i),
           .d_v = encoder_own_columns(p, cdl_tensor_rows(d_v, first, count), i),
           .x = cdl_tensor_rows(g->x, first, count)};
-      encoder_delta_backward(&m, q, &own);
+      encoder_delta_backward(&m, q, &terms, &own);
     }
+    encoder_low_rank_flush_grad(&terms, q);
     first += count;
   }
 }

@@ -143,20 +143,25 @@ def check_shapes(folder):
     path = folder / "trace.json"
     events = [event("linear", m=tokens, n=24, k=8) for tokens in (11, 13, 10)]
     events += [event("linear", m=2, n=24, k=8), event("linear_grad", m=11, n=8, k=24), event("fill", rows=1, columns=5)]
-    events += [event("low_rank_grad", m=11, n=8, k=16, rank=2), event("gemm", m=3, n=4, k=5, batch=2, transpose="TN")]
+    events += [event("low_rank_grad", m=11, n=8, k=16, rank=2, more=[{"m": 11, "n": 8, "k": 16, "rank": 3}])]
+    events += [event("gemm", m=3, n=4, k=5, batch=2, transpose="TN")]
     events += [event("attention", heads=2, width=4, lengths=lengths) for lengths in ([5, 6], [5, 6])]
     events += [event("attention", heads=2, width=4, distances=7, lengths=[4, 9]), event("attention", heads=2, width=4, lengths=[3, 2])]
     path.write_text(json.dumps({"traceEvents": events}))
     report = json.loads(run("--quick", "--backend", "cpu", "--shapes", str(path), "--format", "json", "gemm", "attention", "elementwise"))
-    shapes = {row["name"]: row["shape"] for row in rows_of(report, "gemm")}
+    shapes = {(row["name"], row["shape"]) for row in rows_of(report, "gemm")}
     assert shapes == {
-        "linear": "11x24x8 NT",  # the middle of 2, 10, 11 and 13 tokens, the upper one
-        "linear_grad": "11x8x24 NN",
-        "low_rank_grad: d_out B": "11x2x8 NN",
-        "low_rank_grad: d_outᵀ u": "8x2x11 TN",
-        "low_rank_grad: duᵀ x": "2x16x11 TN",
-        "low_rank_grad: du A": "11x16x2 NN",
-        "gemm": "3x4x5 TN 2 times",
+        ("linear", "11x24x8 NT"),  # the middle of 2, 10, 11 and 13 tokens, the upper one
+        ("linear_grad", "11x8x24 NN"),
+        ("low_rank_grad: d_out B", "11x2x8 NN"),
+        ("low_rank_grad: d_outᵀ u", "8x2x11 TN"),
+        ("low_rank_grad: duᵀ x", "2x16x11 TN"),
+        ("low_rank_grad: du A", "11x16x2 NN"),
+        ("low_rank_grad: d_out B", "11x3x8 NN"),  # of the further term
+        ("low_rank_grad: d_outᵀ u", "8x3x11 TN"),
+        ("low_rank_grad: duᵀ x", "3x16x11 TN"),
+        ("low_rank_grad: du A", "11x16x3 NN"),
+        ("gemm", "3x4x5 TN 2 times"),
     }, shapes
     chosen = {row["name"] for row in rows_of(report, "attention")}
     assert chosen == {"middle batch: 2 sequences, 11 tokens", "largest batch: 2 sequences, 13 tokens, bias"}, chosen

@@ -129,11 +129,21 @@ SAMPLE(linear, .out = result(t, "out", 3, 5), .pre = result(t, "pre", 3, 5),
 SAMPLE(linear_grad, .d_x = result(t, "d_x", 3, 6), .d_out = matrix(t, "d_out", 3, 5),
        .pre = matrix(t, "pre", 3, 6), .weight = weight(t), .activation = CDL_ACTIVATION_GELU)
 SAMPLE(low_rank, .out = result(t, "out", 3, 5), .hidden = plain_result(t, "hidden", 3, 2),
-       .x = matrix(t, "x", 3, 6), .a = plain(t, "a", 2, 6), .b = plain(t, "b", 5, 2), .scale = 1)
+       .x = matrix(t, "x", 3, 6), .a = plain(t, "a", 2, 6), .b = plain(t, "b", 5, 2), .scale = 1,
+       .more = {{result(t, "more[0].out", 3, 4), plain_result(t, "more[0].hidden", 3, 4),
+                 plain(t, "more[0].a", 4, 6), plain(t, "more[0].b", 4, 4), 1},
+                {result(t, "more[1].out", 3, 5), plain_result(t, "more[1].hidden", 3, 3),
+                 plain(t, "more[1].a", 3, 6), plain(t, "more[1].b", 5, 3), 2}})
 SAMPLE(low_rank_grad, .d_x = result(t, "d_x", 3, 6), .d_a = plain_result(t, "d_a", 2, 6),
        .d_b = plain_result(t, "d_b", 5, 2), .d_out = matrix(t, "d_out", 3, 5),
        .hidden = plain(t, "hidden", 3, 2), .x = matrix(t, "x", 3, 6), .a = plain(t, "a", 2, 6),
-       .b = plain(t, "b", 5, 2), .scale = 1)
+       .b = plain(t, "b", 5, 2), .scale = 1,
+       .more = {{plain_result(t, "more[0].d_a", 4, 6), plain_result(t, "more[0].d_b", 4, 4),
+                 matrix(t, "more[0].d_out", 3, 4), plain(t, "more[0].hidden", 3, 4),
+                 plain(t, "more[0].a", 4, 6), plain(t, "more[0].b", 4, 4), 1},
+                {plain_result(t, "more[1].d_a", 3, 6), plain_result(t, "more[1].d_b", 5, 3),
+                 matrix(t, "more[1].d_out", 3, 5), plain(t, "more[1].hidden", 3, 3),
+                 plain(t, "more[1].a", 3, 6), plain(t, "more[1].b", 5, 3), 2}})
 SAMPLE(add_layer_norm, .out = result(t, "out", 5, 6), .sum = result(t, "sum", 5, 6),
        .x = matrix(t, "x", 5, 6), .residual = matrix(t, "residual", 5, 6),
        .gain = plain(t, "gain", 1, 6), .bias = plain(t, "bias", 1, 6),

@@ -89,10 +89,10 @@ typedef struct {
 #define CDL_OP(name, tier) cdl_##name##_args name;
 #include "condlora/ops.def"
 #undef CDL_OP
-    char space[1024];
+    char space[2048];
   } args;
   cdl_packing packing;
-  part parts[12];
+  part parts[20];
   int count;
 } sample;
 
@@ -321,7 +321,17 @@ static inline void make_low_rank(sample *s)
   PART(low_rank, x, take_matrix(5, 4), INPUT);
   PART(low_rank, a, take_matrix(2, 4), INPUT);
   PART(low_rank, b, take_matrix(6, 2), INPUT);
+  PART(low_rank, more[0].out, take_matrix(5, 3), WRITTEN);
+  PART(low_rank, more[0].hidden, take_matrix(5, 4), WRITTEN);
+  PART(low_rank, more[0].a, take_matrix(4, 4), INPUT);
+  PART(low_rank, more[0].b, take_matrix(3, 4), INPUT);
+  PART(low_rank, more[1].out, take_matrix(5, 7), WRITTEN);
+  PART(low_rank, more[1].hidden, take_matrix(5, 3), WRITTEN);
+  PART(low_rank, more[1].a, take_matrix(3, 4), INPUT);
+  PART(low_rank, more[1].b, take_matrix(7, 3), INPUT);
   SET(low_rank, scale, 2);
+  SET(low_rank, more[0].scale, 1);
+  SET(low_rank, more[1].scale, -1);
 }
 
 static inline void make_low_rank_grad(sample *s)
@@ -334,7 +344,21 @@ static inline void make_low_rank_grad(sample *s)
   PART(low_rank_grad, x, take_matrix(5, 4), INPUT);
   PART(low_rank_grad, a, take_matrix(2, 4), INPUT);
   PART(low_rank_grad, b, take_matrix(6, 2), INPUT);
+  PART(low_rank_grad, more[0].d_a, take_matrix(4, 4), WRITTEN | MAY_LACK);
+  PART(low_rank_grad, more[0].d_b, take_matrix(3, 4), WRITTEN | MAY_LACK);
+  PART(low_rank_grad, more[0].d_out, take_matrix(5, 3), INPUT);
+  PART(low_rank_grad, more[0].hidden, take_matrix(5, 4), INPUT);
+  PART(low_rank_grad, more[0].a, take_matrix(4, 4), INPUT);
+  PART(low_rank_grad, more[0].b, take_matrix(3, 4), INPUT);
+  PART(low_rank_grad, more[1].d_a, take_matrix(3, 4), WRITTEN | MAY_LACK);
+  PART(low_rank_grad, more[1].d_b, take_matrix(7, 3), WRITTEN | MAY_LACK);
+  PART(low_rank_grad, more[1].d_out, take_matrix(5, 7), INPUT);
+  PART(low_rank_grad, more[1].hidden, take_matrix(5, 3), INPUT);
+  PART(low_rank_grad, more[1].a, take_matrix(3, 4), INPUT);
+  PART(low_rank_grad, more[1].b, take_matrix(7, 3), INPUT);
   SET(low_rank_grad, scale, 2);
+  SET(low_rank_grad, more[0].scale, 1);
+  SET(low_rank_grad, more[1].scale, -1);
 }
 
 static inline void make_add_layer_norm(sample *s)

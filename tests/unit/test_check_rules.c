@@ -58,6 +58,8 @@ START_TEST(numbers_are_checked)
   REFUSED(cross_entropy, "label_smoothing is nan", a->label_smoothing = NAN)
   REFUSED(low_rank, "scale is nan", a->scale = NAN)
   REFUSED(low_rank_grad, "scale is nan", a->scale = NAN)
+  REFUSED(low_rank, "more[0].scale is nan", a->more[0].scale = NAN)
+  REFUSED(low_rank_grad, "more[1].scale is inf", a->more[1].scale = INFINITY)
   REFUSED(clip_norm, "max_norm is -1", a->max_norm = -1)
   REFUSED(attention, "scale is nan", a->scale = NAN)
   REFUSED(fill, "value 3e+09 does not fit out's I32", a->out.dtype = CDL_DTYPE_I32; a->value = 3e9)
@@ -144,6 +146,30 @@ START_TEST(messages_say_what_was_expected)
 }
 END_TEST
 
+START_TEST(terms_are_whole)
+{
+  const cdl_low_rank_term none = {0};
+  const cdl_low_rank_grad_term no_grad = {0};
+  TAKEN(low_rank, a->more[1] = none)
+  TAKEN(low_rank, a->more[0] = a->more[1] = none)
+  TAKEN(low_rank_grad, a->more[1] = no_grad)
+  TAKEN(low_rank_grad, a->more[0] = a->more[1] = no_grad)
+  TAKEN(low_rank_grad, a->more[0].d_a.buffer = a->more[0].d_b.buffer = NULL)
+  REFUSED(low_rank, "more[1].out is given but more[0].out is absent", a->more[0] = none)
+  REFUSED(low_rank, "more[0].hidden is absent but more[0].out is given",
+          a->more[0].hidden.buffer = NULL)
+  REFUSED(low_rank, "more[1].a is given but more[1].out is absent", a->more[1].out.buffer = NULL)
+  REFUSED(low_rank, "more[1].b is [7, 2] but more[1].a [3, 4] wants [7, 3]",
+          a->more[1].b.size[3] = 2)
+  REFUSED(low_rank, "out [5, 6] overlaps more[0].out [5, 3]: they must lie apart",
+          a->more[0].out.offset = a->out.offset)
+  REFUSED(low_rank_grad, "more[1].d_out is given but more[0].d_out is absent", a->more[0] = no_grad)
+  REFUSED(low_rank_grad, "more[1].d_a is given but more[1].d_out is absent", a->more[1] = no_grad;
+          a->more[1].d_a = a->d_a)
+  REFUSED(low_rank_grad, "more[0].a is [4, 3] but x [5, 4] wants [s, 4]", a->more[0].a.size[3] = 3)
+}
+END_TEST
+
 /* Changes a tensor of the sample into BF16, at the same place. */
 static void narrow(cdl_tensor *t)
 {
@@ -188,6 +214,8 @@ START_TEST(bf16_is_never_composed)
   ck_assert_int_eq(cdl_op_path(backend, CDL_OP_low_rank, &s.args), CDL_PATH_COMPOSED);
   narrow(&s.args.low_rank.out);
   narrow(&s.args.low_rank.x);
+  narrow(&s.args.low_rank.more[0].out);
+  narrow(&s.args.low_rank.more[1].out);
   ck_assert_int_eq(cdl_op_path(backend, CDL_OP_low_rank, &s.args), CDL_PATH_NONE);
   ck_assert_int_eq(call(CDL_OP_low_rank, &s.args), CDL_STATUS_UNSUPPORTED);
   seen->refuse_op = -1;
@@ -511,6 +539,7 @@ int main(void)
       numbers_are_checked,
       choices_are_checked,
       messages_say_what_was_expected,
+      terms_are_whole,
       activations_may_be_bf16_together,
       bf16_is_never_composed,
       packings_are_checked,

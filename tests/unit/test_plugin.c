@@ -224,6 +224,44 @@ START_TEST(what_an_older_version_lacks_is_composed)
 }
 END_TEST
 
+/* Nor does it know several terms, so it gets them one by one. */
+START_TEST(an_older_version_gets_terms_one_by_one)
+{
+  cdl_backend *backend;
+  cdl_queue *queue;
+  cdl_buffer *buffer;
+  ck_assert_int_eq(cdl_backend_open(plugin_path("version-1-0"), NULL, &backend), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, 4096, &buffer), CDL_STATUS_OK);
+  const cdl_tensor x = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, 3, 4),
+                   a = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 16, 2, 4),
+                   b = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 32, 4, 2);
+  cdl_low_rank_args args = {.size = sizeof args,
+                            .out = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 48, 3, 4),
+                            .hidden = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 64, 3, 2),
+                            .x = x,
+                            .a = a,
+                            .b = b,
+                            .scale = 1,
+                            .more = {{.out = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 80, 3, 4),
+                                      .hidden = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 96, 3, 2),
+                                      .a = a,
+                                      .b = b,
+                                      .scale = 1}}};
+  recording *recorded = plugin_variable("version-1-0", "recorded");
+  ck_assert_int_eq(cdl_op_path(backend, CDL_OP_low_rank, &args), CDL_PATH_COMPOSED);
+  cdl_low_rank(queue, &args);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
+  ck_assert_int_eq(recorded->calls[CDL_OP_low_rank], 2);
+  ck_assert_int_eq(recorded->calls[CDL_OP_gemm], 0);
+  args.size = offsetof(cdl_low_rank_args, more);
+  ck_assert_int_eq(cdl_op_path(backend, CDL_OP_low_rank, &args), CDL_PATH_NATIVE);
+  cdl_buffer_destroy(buffer);
+  cdl_queue_destroy(queue);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
+}
+END_TEST
+
 START_TEST(a_newer_minor_version_is_taken)
 {
   cdl_backend *backend;
@@ -415,6 +453,7 @@ int main(void)
   tcase_add_test(tests, an_older_table_lacks_its_tail);
   tcase_add_test(tests, version_1_0_is_taken);
   tcase_add_test(tests, what_an_older_version_lacks_is_composed);
+  tcase_add_test(tests, an_older_version_gets_terms_one_by_one);
   tcase_add_test(tests, a_newer_minor_version_is_taken);
   tcase_add_test(tests, auto_takes_a_plugin_that_asks_for_it);
   tcase_add_test(tests, unsound_plugins_are_refused_with_a_reason);

@@ -30,13 +30,40 @@ static void write_gemm(base_output *f, const cdl_gemm_args *a)
                      a->transpose_b ? 'T' : 'N');
 }
 
+/* Writes the sizes of low_rank and its gradient: the first term's, and further ones in "more". */
+static void write_term(base_output *f, int i, cdl_tensor x, cdl_tensor a, cdl_tensor b)
+{
+  if (i > 0)
+    base_output_printf(f, i == 1 ? ", \"more\": [{" : ", {");
+  write_product(f, x.size[2], b.size[2], a.size[3]);
+  base_output_printf(f, ", \"rank\": %lld%s", (long long)a.size[2], i > 0 ? "}" : "");
+}
+
+static void write_low_rank(base_output *f, const cdl_low_rank_args *args)
+{
+  const int terms = cdl_low_rank_terms(args);
+  for (int i = 0; i < terms; i++) {
+    const cdl_low_rank_args one = cdl_low_rank_alone(args, i);
+    write_term(f, i, one.x, one.a, one.b);
+  }
+  base_output_printf(f, terms > 1 ? "]" : "");
+}
+
+static void write_low_rank_grad(base_output *f, const cdl_low_rank_grad_args *args)
+{
+  const int terms = cdl_low_rank_grad_terms(args);
+  for (int i = 0; i < terms; i++) {
+    const cdl_low_rank_grad_args one = cdl_low_rank_grad_alone(args, i);
+    write_term(f, i, one.x, one.a, one.b);
+  }
+  base_output_printf(f, terms > 1 ? "]" : "");
+}
+
 /* Writes the sizes of a call. */
 static void write_sizes(base_output *f, cdl_op op, const void *args)
 {
   const cdl_linear_args *linear = args;
   const cdl_linear_grad_args *linear_grad = args;
-  const cdl_low_rank_args *low_rank = args;
-  const cdl_low_rank_grad_args *low_rank_grad = args;
   const cdl_attention_args *attention = args;
   const cdl_attention_grad_args *attention_grad = args;
   const cdl_svd_args *svd = args;
@@ -53,13 +80,10 @@ static void write_sizes(base_output *f, cdl_op op, const void *args)
                   cdl_weight_rows(linear_grad->weight));
     break;
   case CDL_OP_low_rank:
-    write_product(f, low_rank->x.size[2], low_rank->b.size[2], low_rank->a.size[3]);
-    base_output_printf(f, ", \"rank\": %lld", (long long)low_rank->a.size[2]);
+    write_low_rank(f, args);
     break;
   case CDL_OP_low_rank_grad:
-    write_product(f, low_rank_grad->d_out.size[2], low_rank_grad->b.size[2],
-                  low_rank_grad->a.size[3]);
-    base_output_printf(f, ", \"rank\": %lld", (long long)low_rank_grad->a.size[2]);
+    write_low_rank_grad(f, args);
     break;
   case CDL_OP_attention:
     write_attention(f, attention->packing, attention->out.size[3], attention->heads,
