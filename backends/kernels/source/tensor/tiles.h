@@ -25,23 +25,38 @@ typedef struct {
   int depth, wide;
 } row_layout;
 
+/* A work-item copies the same 16 bytes of every TILE_STEP-th row, so that its addresses only advance.
+ * At width 96 eight of the work-items are left over. */
+#define TILE_CHUNKS(width) ((width) / 8)
+#define TILE_STEP(width) (WARP_GROUP / TILE_CHUNKS(width))
+
 /* Begins to copy `rows` rows into a tile of tile_rows, zeros behind them. They are there after
  * copy_commit, COPY_WAIT and a barrier. */
 FUNCTION void tile_load(u16 *tile, const u16 *x, row_layout from, int rows, int tile_rows,
                         int width)
 {
-  const int chunks = width / 8;
-  UNROLL
-  for (int e = ITEM_ID; e < tile_rows * chunks; e += WARP_GROUP) {
-    const int i = e / chunks, j = e % chunks * 8;
-    u16 *to = tile + i * TILE_PITCH(width) + j;
-    if (from.wide) {
-      const int there = i < rows && j < from.depth;
-      copy_async_16(to, x + (there ? i * from.stride + j : 0), there ? 16 : 0);
-    } else {
+  const int step = TILE_STEP(width), first = ITEM_ID / TILE_CHUNKS(width);
+  const int column = ITEM_ID % TILE_CHUNKS(width) * 8;
+  if (first >= step)
+    return;
+  u16 *to = tile + first * TILE_PITCH(width) + column;
+  const u16 *at = x + first * from.stride + column;
+  if (!from.wide) {
+    for (int i = first; i < tile_rows; i += step) {
       for (int c = 0; c < 8; c++)
-        to[c] = i < rows && j + c < from.depth ? x[i * from.stride + j + c] : 0;
+        to[c] = i < rows && column + c < from.depth ? at[c] : 0;
+      to += step * TILE_PITCH(width);
+      at += step * from.stride;
     }
+    return;
+  }
+  const int end = column < from.depth ? rows : 0;
+  UNROLL
+  for (int n = 0; n * step < tile_rows; n++) {
+    const int i = first + n * step;
+    if (tile_rows % step == 0 || i < tile_rows)
+      copy_async_16(to + n * step * TILE_PITCH(width), i < end ? at : x, i < end ? 16 : 0);
+    at += step * from.stride;
   }
 }
 
