@@ -6,7 +6,7 @@
 #include "backends/kernels/parameters.h"
 #include "condlora/plugin.h"
 
-enum { KERNEL_BUFFERS = 11 };     /* the most that one kernel takes */
+enum { KERNEL_BUFFERS = 13 };     /* the most that one kernel takes */
 enum { KERNEL_WARP_GROUP = 128 }; /* work-items of a group with warps' collectives */
 
 typedef enum {

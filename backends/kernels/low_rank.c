@@ -78,6 +78,8 @@ static cdl_status run_term(kernel_queue *queue, const cdl_low_rank_args *g)
 
 cdl_status kernel_op_low_rank(void *queue, const cdl_low_rank_args *args)
 {
+  if (low_rank_fits_tensor(args))
+    return low_rank_tensor(queue, args);
   for (int i = 0; i < cdl_low_rank_terms(args); i++) {
     const cdl_low_rank_args one = cdl_low_rank_alone(args, i);
     CDL_TRY(run_term(queue, &one));
@@ -108,6 +110,8 @@ static cdl_status run_grad_term(kernel_queue *q, const cdl_low_rank_grad_args *g
 
 cdl_status kernel_op_low_rank_grad(void *queue, const cdl_low_rank_grad_args *args)
 {
+  if (low_rank_grad_fits_tensor(args))
+    return low_rank_grad_tensor(queue, args);
   for (int i = 0; i < cdl_low_rank_grad_terms(args); i++) {
     const cdl_low_rank_grad_args one = cdl_low_rank_grad_alone(args, i);
     CDL_TRY(run_grad_term(queue, &one));

@@ -275,6 +275,56 @@ typedef struct {
 /* The tiles of low_rank_add: columns, and rows for each 32 work-items of a group. */
 enum { LOW_RANK_TILE_COLUMNS = 256, LOW_RANK_TILE_LANES = 32, LOW_RANK_ITEM_ROWS = 8 };
 
+/* ---- low_rank on tensor cores ---- */
+
+/* The most terms, ranks of a term, rows of a group; rows of a tile, columns of a group and elements
+ * of its result in the sums of d_A and d_B. */
+enum {
+  LOW_RANK_TERMS = 3,
+  LOW_RANK_TENSOR_MOST = 16,
+  LOW_RANK_PASS_ROWS = 32,
+  LOW_RANK_SUM_ROWS = 64,
+  LOW_RANK_SUM_COLUMNS = 128,
+  LOW_RANK_SUM_ELEMENTS = 16 * LOW_RANK_SUM_COLUMNS
+};
+
+/* middle [rows, rank] = before · left wᵀ;  out [rows, columns] += after · middle u. `left` is [rows,
+ * inner], w(r, k) is at w + r·w_rank_step + k·w_step, and so is u(r, column). */
+typedef struct {
+  i64 left, left_stride, inner, w, w_rank_step, w_step, middle, middle_stride;
+  i64 out, out_stride, columns, u, u_rank_step, u_step;
+  int rank, spare;
+  float before, after;
+} low_rank_term_parameters;
+
+typedef struct {
+  low_rank_term_parameters term[LOW_RANK_TERMS];
+  i64 rows;
+  int terms, spare;
+} low_rank_pass_parameters;
+
+/* out(r, column) += factor · Σ v(row, r) x(row, column), for up to eight ranks. v_from: 0 is du, 1
+ * and more `hidden` of a term. out_to: 0 and more d_a of a term, 3 and more d_b. */
+typedef struct {
+  i64 v, v_stride, out, out_rank_step, out_step;
+  int ranks, v_from, out_to;
+  float factor;
+} low_rank_sum_block;
+
+/* x_from: 0 is x, 1 and more d_out of a term. `wide`: as of attention. */
+typedef struct {
+  low_rank_sum_block block[2];
+  i64 x, x_stride, columns;
+  int x_from, wide;
+} low_rank_sum_job;
+
+/* Each part has part_rows rows; the parts' sums begin at `sums` of scratch memory. */
+typedef struct {
+  low_rank_sum_job job[2 * LOW_RANK_TERMS];
+  i64 rows, part_rows, parts, sums, column_tiles;
+  int jobs, spare;
+} low_rank_sum_parameters;
+
 /* ---- Attention ---- */
 
 /* Offsets and strides of rows. In the gradient, which alone has d_out and d_bias, `out` is d_qkv.

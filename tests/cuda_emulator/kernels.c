@@ -63,6 +63,7 @@ void kernel_poison_locals(void)
 #define BUFFERS_10(b) BUFFERS_9(b)(b)[9],
 #define BUFFERS_11(b) BUFFERS_10(b)(b)[10],
 #define BUFFERS_12(b) BUFFERS_11(b)(b)[11],
+#define BUFFERS_13(b) BUFFERS_12(b)(b)[12],
 
 #define KERNEL_ENTRY(name, buffers, parameters, barriers, program)  \
   static void call_##name(void *const *given, const void *by_value) \
