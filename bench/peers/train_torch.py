@@ -65,6 +65,8 @@ def parse_arguments():
     running.add_argument("--pad", choices=("dynamic", "max"), default="dynamic")
     running.add_argument("--attention", choices=("sdpa", "eager"), default="sdpa")
     running.add_argument("--compile", action="store_true", help="torch.compile")
+    running.add_argument("--precision", choices=("fp32", "bf16"), default="fp32",
+                         help="bf16, for lora: frozen weights and activations in bf16, adapter and head in float32")
     running.add_argument("--no-eval", action="store_true")
     running.add_argument("--quiet", action="store_true", help="no line a step")
     running.add_argument("--save-init-adapter", help="folder for the adapter before training")
@@ -74,6 +76,8 @@ def parse_arguments():
     arguments = parser.parse_args()
     if (arguments.task is None) == (arguments.train is None):
         parser.error("give either --task with --data, or --train with --dev")
+    if arguments.precision == "bf16" and arguments.method != "lora" and not arguments.init_adapter:
+        parser.error("--precision bf16 is for --method lora")
     return arguments
 
 
@@ -107,6 +111,19 @@ def read_model(arguments, task):
         regression=task.labels is None,
     )
     return torch_model.apply(base, settings, fresh)
+
+
+def narrow(tuned):
+    """Puts the frozen weights into bf16, and with them the activations. PEFT's LoRA takes a bf16 input to its own float32
+    matrices and adds the update to the bf16 output; the head gets its input in float32."""
+    trained = set(map(id, tuned.trained.values()))
+    for name, module in tuned.named_modules():
+        own = list(module.parameters(recurse=False))
+        if "lora_" not in name and any(id(parameter) in trained for parameter in own):
+            module.register_forward_pre_hook(lambda _, inputs: tuple(value.float() for value in inputs))
+        for parameter in own:
+            if id(parameter) not in trained:
+                parameter.data = parameter.data.bfloat16()
 
 
 def usable_length(config):
@@ -181,7 +198,8 @@ def metrics(logits, targets, labels):
             "spearman": stats.spearmanr(values, targets).statistic,
         }
     predicted = logits.argmax(-1).tolist()
-    result = {"accuracy": scores.accuracy_score(targets, predicted)}
+    loss = torch.nn.functional.cross_entropy(logits.float(), torch.tensor(targets)).item()
+    result = {"loss": loss, "accuracy": scores.accuracy_score(targets, predicted)}
     result["macro_f1"] = scores.f1_score(targets, predicted, average="macro")
     if len(labels) == 2:
         result["f1"] = scores.f1_score(targets, predicted)
@@ -234,6 +252,8 @@ def main():
         tuned.save(arguments.save_init_adapter)
     if arguments.save_order:
         pathlib.Path(arguments.save_order).write_text(json.dumps(order))
+    if arguments.precision == "bf16":
+        narrow(tuned)
 
     parameters = list(tuned.trained.values())
     optimizer = torch.optim.AdamW(
