@@ -27,15 +27,15 @@ static bool is_local(const void *x, size_t bytes)
 
 /* ---- Meeting ---- */
 
-typedef enum { MMA, MMA_TRANSPOSED, LOAD, LOAD_TRANSPOSED, FROM } collective;
+typedef enum { MMA, MMA_TRANSPOSED, MMA_REGISTERS, LOAD, LOAD_TRANSPOSED, FROM } collective;
 
-static const char *const names[] = {"mma", "mma of ldmatrix.trans", "ldmatrix", "ldmatrix.trans",
-                                    "shfl"};
+static const char *const names[] = {"mma",      "mma of ldmatrix.trans", "mma of registers",
+                                    "ldmatrix", "ldmatrix.trans",        "shfl"};
 
 /* The arguments of one lane. */
 typedef struct {
   float (*d)[4];
-  const uint32_t *a;
+  const uint32_t *a, *b;
   uint32_t *r;
   const unsigned char *row;
   uint32_t x;
@@ -49,6 +49,7 @@ static struct {
 } warps[EMULATOR_MAX_GROUP / EMULATOR_WARP];
 
 static void multiply_accumulate(arguments **of, bool transposed);
+static void multiply_registers(arguments **of);
 static void load(arguments **of, bool transposed);
 static void exchange(arguments **of);
 
@@ -71,6 +72,9 @@ static void meet(collective kind, arguments *mine)
   case MMA:
   case MMA_TRANSPOSED:
     multiply_accumulate(warps[warp].of, kind == MMA_TRANSPOSED);
+    break;
+  case MMA_REGISTERS:
+    multiply_registers(warps[warp].of);
     break;
   case LOAD:
   case LOAD_TRANSPOSED:
@@ -171,6 +175,38 @@ void dialect_mma(float (*d)[4], const uint32_t *a, const void *row, int transpos
 {
   arguments mine = {.d = d, .a = a, .row = row};
   meet(transposed ? MMA_TRANSPOSED : MMA, &mine);
+}
+
+/* m16n8k16 with b from registers: d [16, 8] += a [16, 16] b [16, 8]. */
+static void multiply_registers(arguments **of)
+{
+  float a[16][16], b[16][8], d[16][8];
+  for (int lane = 0; lane < EMULATOR_WARP; lane++) {
+    const arguments *x = of[lane];
+    const int g = lane / 4, t = lane % 4 * 2;
+    for (int i = 0; i < 4; i++) {
+      a[g + i % 2 * 8][t + i / 2 * 8] = of_bf16(x->a[i] & 0xffff);
+      a[g + i % 2 * 8][t + i / 2 * 8 + 1] = of_bf16(x->a[i] >> 16);
+      d[g + i / 2 * 8][t + i % 2] = x->d[0][i];
+    }
+    for (int i = 0; i < 2; i++) {
+      b[t + i * 8][g] = of_bf16(x->b[i] & 0xffff);
+      b[t + i * 8 + 1][g] = of_bf16(x->b[i] >> 16);
+    }
+  }
+  for (int i = 0; i < 16; i++)
+    for (int k = 0; k < 16; k++)
+      for (int j = 0; j < 8; j++)
+        d[i][j] += a[i][k] * b[k][j];
+  for (int lane = 0; lane < EMULATOR_WARP; lane++)
+    for (int i = 0; i < 4; i++)
+      of[lane]->d[0][i] = d[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2];
+}
+
+void dialect_mma_registers(float *d, const uint32_t *a, const uint32_t *b)
+{
+  arguments mine = {.d = (float(*)[4])(void *)d, .a = a, .b = b};
+  meet(MMA_REGISTERS, &mine);
 }
 
 /* ---- Exchanges ---- */

@@ -10,6 +10,7 @@
 
 void *dialect_warp_memory(int bytes);
 void dialect_mma(float (*d)[4], const uint32_t *a, const void *row, int transposed);
+void dialect_mma_registers(float *d, const uint32_t *a, const uint32_t *b);
 void dialect_ldmatrix(uint32_t *r, const void *row, int transposed);
 void dialect_copy_async(void *local, const void *global, int bytes);
 void dialect_copy_commit(void);

@@ -34,7 +34,8 @@
   extern "C" __global__ void __launch_bounds__(WARP_GROUP, resident) name
 #define WARP_MEMORY(name, bytes) __shared__ __align__(16) u8 name[bytes]
 
-/* d += a b, with sums in float32. Kernels call mma_m16n16k16_bf16. */
+/* d += a b, with sums in float32 and both factors in registers. Where b is in local memory, kernels
+ * call mma_m16n16k16_bf16. */
 FUNCTION void mma_m16n8k16_bf16(float *d, const u32 *a, const u32 *b)
 {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
@@ -126,6 +127,7 @@ FUNCTION u32 warp_from(u32 x, int lane)
 
 void *dialect_warp_memory(int bytes);
 void dialect_mma(float (*d)[4], const u32 *a, const void *row, int transposed);
+void dialect_mma_registers(float *d, const u32 *a, const u32 *b);
 void dialect_ldmatrix(u32 *r, const void *row, int transposed);
 void dialect_copy_async(void *local, const void *global, int bytes);
 void dialect_copy_commit(void);
@@ -135,6 +137,7 @@ u32 dialect_warp_from(u32 x, int lane);
 #define ROLLED
 #define WARP_KERNEL(name, resident) static void name
 #define WARP_MEMORY(name, bytes) u8 *const name = dialect_warp_memory(bytes)
+#define mma_m16n8k16_bf16 dialect_mma_registers
 #define mma_m16n16k16_bf16(d, a, row) dialect_mma(d, a, row, 0)
 #define mma_m16n16k16_bf16_trans(d, a, row) dialect_mma(d, a, row, 1)
 #define ldmatrix_x4(r, row) dialect_ldmatrix(r, row, 0)
