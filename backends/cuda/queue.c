@@ -181,8 +181,8 @@ cdl_status cuda_launch(kernel_queue *given, const kernel_launch *launch)
   CDL_TRY(cuda_enter(device));
   const CUresult answer = cuda_api.cuLaunchKernel(
       device->functions[launch->kernel], extent(launch->groups[0]), extent(launch->groups[1]),
-      extent(launch->groups[2]), group_size(device, launch->kernel), 1, 1, 0, queue->stream, parameters,
-      NULL);
+      extent(launch->groups[2]), group_size(device, launch->kernel), 1, 1, 0, queue->stream,
+      parameters, NULL);
   return cuda_leave(device,
                     answer == CUDA_SUCCESS ? CDL_STATUS_OK : launch_failed(device, launch, answer));
 }

@@ -288,8 +288,8 @@ enum {
   LOW_RANK_SUM_ELEMENTS = 16 * LOW_RANK_SUM_COLUMNS
 };
 
-/* middle [rows, rank] = before · left wᵀ;  out [rows, columns] += after · middle u. `left` is [rows,
- * inner], w(r, k) is at w + r·w_rank_step + k·w_step, and so is u(r, column). */
+/* middle [rows, rank] = before · left wᵀ;  out [rows, columns] += after · middle u. `left` is
+ * [rows, inner], w(r, k) is at w + r·w_rank_step + k·w_step, and so is u(r, column). */
 typedef struct {
   i64 left, left_stride, inner, w, w_rank_step, w_step, middle, middle_stride;
   i64 out, out_stride, columns, u, u_rank_step, u_step;

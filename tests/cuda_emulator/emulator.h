@@ -68,7 +68,8 @@ void emulator_note_launch(void);
 
 uint64_t emulator_random(void);
 
-/* Where the next launch is counted: `unread` where nobody asked; `all` says whether somebody did. */
+/* Where the next launch is counted: `unread` where nobody asked; `all` says whether somebody did.
+ */
 emulator_launch_counts *emulator_new_count(emulator_launch_counts *unread, bool *all);
 
 /* Returns the code of an expression that is no success. */

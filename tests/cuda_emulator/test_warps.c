@@ -1,4 +1,5 @@
-/* Warps of the emulated device: that their work-items meet, copies arrive late, products are right. */
+/* Warps of the emulated device: that their work-items meet, copies arrive late, products are right.
+ */
 #include <check.h>
 #include <string.h>
 
@@ -166,6 +167,44 @@ static void multiplies(void *const *buffers, const void *parameters)
     result[(g + i % 4 / 2 * 8) * 16 + t + i % 2 + i / 4 * 8] = d[i / 4][i % 4];
 }
 
+/* The same left half with both factors in registers. */
+static void multiplies_registers(void *const *buffers, const void *parameters)
+{
+  (void)parameters;
+  const int item = current_place.item, lane = item % 32, g = lane / 4, t = lane % 4 * 2;
+  uint32_t a[4], b[2];
+  float d[4];
+  for (int i = 0; i < 4; i++) {
+    const int row = g + i % 2 * 8, k = t + i / 2 * 8;
+    a[i] = bf16_of(a_at(row, k)) | (uint32_t)bf16_of(a_at(row, k + 1)) << 16;
+    d[i] = (float)(t + i % 2);
+  }
+  for (int i = 0; i < 2; i++)
+    b[i] = bf16_of(b_at(t + 8 * i, g)) | (uint32_t)bf16_of(b_at(t + 8 * i + 1, g)) << 16;
+  dialect_mma_registers(d, a, b);
+  float *result = buffers[0];
+  for (int i = 0; item < 32 && i < 4; i++)
+    result[(g + i / 2 * 8) * 8 + t + i % 2] = d[i];
+}
+
+START_TEST(products_of_registers_are_those_of_matrices)
+{
+  float result[16][8];
+  void *const buffers[1] = {result};
+  const int64_t groups[3] = {1, 1, 1};
+  const emulated_kernel kernel = {"multiplies_registers", 1,   0, KERNEL_WARPS,
+                                  multiplies_registers,   true};
+  ck_assert(launch_run(&kernel, groups, buffers, NULL));
+  for (int i = 0; i < 16; i++)
+    for (int j = 0; j < 8; j++) {
+      int sum = j;
+      for (int k = 0; k < 16; k++)
+        sum += a_at(i, k) * b_at(k, j);
+      ck_assert_int_eq((int)result[i][j], sum);
+    }
+}
+END_TEST
+
 START_TEST(products_are_those_of_matrices)
 {
   float result[2][16][16];
@@ -194,6 +233,7 @@ int main(void)
   tcase_add_test(cases, a_warp_does_one_thing_at_a_time);
   tcase_add_test(cases, copies_are_made_when_they_are_waited_for);
   tcase_add_test(cases, products_are_those_of_matrices);
+  tcase_add_test(cases, products_of_registers_are_those_of_matrices);
   suite_add_tcase(suite, cases);
   return run_suite(suite);
 }

@@ -1,4 +1,4 @@
-/* The collectives of a warp, as kernels compiled for the CPU call them: see warp.h of the kernels. */
+/* The collectives of a warp, as kernels compiled for the CPU call them: see the kernels' warp.h. */
 #ifndef CONDLORA_TESTS_CUDA_EMULATOR_WARP_H
 #define CONDLORA_TESTS_CUDA_EMULATOR_WARP_H
 

@@ -319,8 +319,8 @@ static bool says_it_otherwise(const char *what)
   return strcmp(what, "cuInit") == 0 || strcmp(what, "cuModuleGetFunction") == 0;
 }
 
-/* What takes memory belongs to no queue, nor does an event that is made or waited for, so it knows no
- * op when it finds the device lost. */
+/* What takes memory belongs to no queue, nor does an event that is made or waited for, so it knows
+ * no op when it finds the device lost. */
 static bool is_of_no_queue(const char *message)
 {
   return strstr(message, "cuMem") != NULL || strstr(message, "buffer of") != NULL ||

@@ -74,12 +74,9 @@ START_TEST(parameters_are_counted_as_the_formulas_say)
   static const struct {
     const char *method;
     int adapter, layers; /* those that inspect lists: of methods whose layers share nothing */
-  } runs[] = {{"lora", 3 * 2 * 5 * (36 + 36), 3 * 2},
-              {"condlora", 2 * 5 * (36 + 36), 0},
-              {"vera", 3 * 2 * (5 + 36), 3 * 2},
-              {"lora-xs", 3 * 2 * 5 * 5, 3 * 2},
-              {"shared", 2 * 5 * (36 + 36), 0},
-              {"none", 0, 0}};
+  } runs[] = {{"lora", 3 * 2 * 5 * (36 + 36), 3 * 2}, {"condlora", 2 * 5 * (36 + 36), 0},
+              {"vera", 3 * 2 * (5 + 36), 3 * 2},      {"lora-xs", 3 * 2 * 5 * 5, 3 * 2},
+              {"shared", 2 * 5 * (36 + 36), 0},       {"none", 0, 0}};
   for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
     const char *out = scratch(runs[i].method);
     const bool ranked = strcmp(runs[i].method, "none") != 0;

@@ -53,8 +53,9 @@ TO_ALL(s64, u64)
 #define FROM_WIDE_ALL(s)                                                                      \
   FROM_WIDE(u8, u32, s)                                                                       \
   FROM_WIDE(s8, u32, s)                                                                       \
-  FROM_WIDE(u16, u32, s) FROM_WIDE(s16, u32, s) FROM_WIDE(u32, u32, s) FROM_WIDE(s32, u32, s) \
-      FROM_WIDE(u64, u64, s) FROM_WIDE(s64, u64, s)
+  FROM_WIDE(u16, u32, s)                                                                      \
+  FROM_WIDE(s16, u32, s) FROM_WIDE(u32, u32, s) FROM_WIDE(s32, u32, s) FROM_WIDE(u64, u64, s) \
+      FROM_WIDE(s64, u64, s)
 FROM_WIDE_ALL(u8)
 FROM_WIDE_ALL(s8)
 FROM_WIDE_ALL(u16)

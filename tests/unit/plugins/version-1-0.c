@@ -1,5 +1,5 @@
-/* A table of version 1.0, which ended with the ops of ops.def as they were then. low_rank is its own,
- * too. */
+/* A table of version 1.0, which ended with the ops of ops.def as they were then. low_rank is its
+ * own, too. */
 #include "tests/unit/plugins/table.h"
 
 static const cdl_backend_table table = {

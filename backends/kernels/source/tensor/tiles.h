@@ -25,8 +25,8 @@ typedef struct {
   int depth, wide;
 } row_layout;
 
-/* A work-item copies the same 16 bytes of every TILE_STEP-th row, so that its addresses only advance.
- * At width 96 eight of the work-items are left over. */
+/* A work-item copies the same 16 bytes of every TILE_STEP-th row, so that its addresses only
+ * advance. At width 96 eight of the work-items are left over. */
 #define TILE_CHUNKS(width) ((width) / 8)
 #define TILE_STEP(width) (WARP_GROUP / TILE_CHUNKS(width))
 
@@ -110,10 +110,10 @@ FUNCTION void multiply_by_rows(float (*d)[4], u32 (*a)[4], const u16 *b, int row
   UNROLL
   for (int k = 0; k < width / 16; k++)
     UNROLL
-    for (int n = 0; n < rows / 8; n += 2) {
-      const u16 *rows_of_b = b + 8 * n * TILE_PITCH(width) + 16 * k;
-      mma_m16n16k16_bf16(d + n, a[k], columns_first(rows_of_b, TILE_PITCH(width)));
-    }
+  for (int n = 0; n < rows / 8; n += 2) {
+    const u16 *rows_of_b = b + 8 * n * TILE_PITCH(width) + 16 * k;
+    mma_m16n16k16_bf16(d + n, a[k], columns_first(rows_of_b, TILE_PITCH(width)));
+  }
 }
 
 /* The same with a = rows [row, row + 16) of a tile, whose fragments are read as they are needed. */
@@ -138,10 +138,10 @@ FUNCTION void multiply_by_columns(float (*d)[4], u32 (*a)[4], const u16 *b, int 
   UNROLL
   for (int k = 0; k < rows / 16; k++)
     UNROLL
-    for (int n = 0; n < columns / 8; n += 2) {
-      const u16 *rows_of_b = b + 16 * k * TILE_PITCH(width) + first + 8 * n;
-      mma_m16n16k16_bf16_trans(d + n, a[k], rows_first(rows_of_b, TILE_PITCH(width)));
-    }
+  for (int n = 0; n < columns / 8; n += 2) {
+    const u16 *rows_of_b = b + 16 * k * TILE_PITCH(width) + first + 8 * n;
+    mma_m16n16k16_bf16_trans(d + n, a[k], rows_first(rows_of_b, TILE_PITCH(width)));
+  }
 }
 
 FUNCTION void clear_fragments(float (*d)[4], int count)
@@ -149,8 +149,8 @@ FUNCTION void clear_fragments(float (*d)[4], int count)
   UNROLL
   for (int n = 0; n < count; n++)
     UNROLL
-    for (int e = 0; e < 4; e++)
-      d[n][e] = 0.0f;
+  for (int e = 0; e < 4; e++)
+    d[n][e] = 0.0f;
 }
 
 /* Makes A of D: a[k] of the `columns` / 8 fragments 2 k and 2 k + 1, which lie side by side. */
@@ -159,10 +159,10 @@ FUNCTION void pack_fragments(u32 (*a)[4], float (*d)[4], int columns)
   UNROLL
   for (int k = 0; k < columns / 16; k++)
     UNROLL
-    for (int e = 0; e < 4; e++) {
-      const float *pair = d[2 * k + e / 2] + e % 2 * 2;
-      a[k][e] = PACK_BF16(pair[0], pair[1]);
-    }
+  for (int e = 0; e < 4; e++) {
+    const float *pair = d[2 * k + e / 2] + e % 2 * 2;
+    a[k][e] = PACK_BF16(pair[0], pair[1]);
+  }
 }
 
 /* Writes `count` D side by side, times a factor for each of the two rows of a lane, to 16 rows. */
