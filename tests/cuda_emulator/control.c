@@ -41,6 +41,30 @@ uint64_t emulator_random(void)
   return z ^ (z >> 31);
 }
 
+static uint64_t divisor(uint64_t a, uint64_t b)
+{
+  while (b != 0) {
+    const uint64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  return a;
+}
+
+emulator_order emulator_order_of(uint64_t count)
+{
+  emulator_order drawn = {.count = count, .step = 1, .first = emulator_random() % count};
+  do {
+    drawn.step = 1 + emulator_random() % count;
+  } while (divisor(drawn.step, count) != 1);
+  return drawn;
+}
+
+uint64_t emulator_order_at(const emulator_order *order, uint64_t i)
+{
+  return (i * order->step + order->first) % order->count;
+}
+
 /* ---- Calls ---- */
 
 static const char recorded_prefix[] = "recorded ";

@@ -67,6 +67,13 @@ bool emulator_late_fault(void);
 void emulator_note_launch(void);
 
 uint64_t emulator_random(void);
+/* A random order of 0 … count - 1, which is at least 1: i · step + first, step prime to count. */
+typedef struct {
+  uint64_t count, step, first;
+} emulator_order;
+emulator_order emulator_order_of(uint64_t count);
+/* The number at place i of the order. */
+uint64_t emulator_order_at(const emulator_order *order, uint64_t i);
 
 /* Where the next launch is counted: `unread` where nobody asked; `all` says whether somebody did.
  */

@@ -20,35 +20,6 @@ static struct {
   bool faulted;
 } launched;
 
-/* A random order of 0 … count - 1: i · step + first, step prime to count. */
-typedef struct {
-  uint64_t count, step, first;
-} order;
-
-static uint64_t divisor(uint64_t a, uint64_t b)
-{
-  while (b != 0) {
-    const uint64_t rest = a % b;
-    a = b;
-    b = rest;
-  }
-  return a;
-}
-
-static order order_of(uint64_t count)
-{
-  order drawn = {.count = count, .step = 1, .first = emulator_random() % count};
-  do {
-    drawn.step = 1 + emulator_random() % count;
-  } while (divisor(drawn.step, count) != 1);
-  return drawn;
-}
-
-static uint64_t place_of(const order *drawn, uint64_t i)
-{
-  return (i * drawn->step + drawn->first) % drawn->count;
-}
-
 static void run_work_item(int item)
 {
   (void)item;
@@ -57,9 +28,9 @@ static void run_work_item(int item)
 
 static void run_plain_group(void)
 {
-  const order items = order_of((uint64_t)launched.items);
+  const emulator_order items = emulator_order_of((uint64_t)launched.items);
   for (uint64_t i = 0; i < items.count && !launched.faulted; i++) {
-    current_place.item = (int)place_of(&items, i);
+    current_place.item = (int)emulator_order_at(&items, i);
     run_work_item(current_place.item);
   }
 }
@@ -127,10 +98,10 @@ static void run_group_with_barriers(void)
   else
     kernel_poison_locals();
   for (int ended = 0; ended == 0 && !launched.faulted;) {
-    const order warps = order_of((uint64_t)(items / EMULATOR_WARP));
+    const emulator_order warps = emulator_order_of((uint64_t)(items / EMULATOR_WARP));
     memset(launched.state, 0, sizeof launched.state);
     for (uint64_t i = 0; i < warps.count && !launched.faulted; i++)
-      run_warp((int)place_of(&warps, i) * EMULATOR_WARP);
+      run_warp((int)emulator_order_at(&warps, i) * EMULATOR_WARP);
     ended = count_of(ITEM_ENDED, 0, items);
     if (ended > 0 && ended < items && !launched.faulted)
       launch_fault("%d work-items of a group ended while %d wait at a barrier", ended,
@@ -173,9 +144,9 @@ bool launch_run(const emulated_kernel *kernel, const int64_t groups[3], void *co
   launched.faulted = false;
   memcpy(current_place.groups, groups, sizeof current_place.groups);
   const uint64_t count = (uint64_t)(groups[0] * groups[1] * groups[2]);
-  const order all = order_of(count);
+  const emulator_order all = emulator_order_of(count);
   for (uint64_t i = 0; i < count && !launched.faulted; i++) {
-    const int64_t group = (int64_t)place_of(&all, i);
+    const int64_t group = (int64_t)emulator_order_at(&all, i);
     current_place.group[0] = group % groups[0];
     current_place.group[1] = group / groups[0] % groups[1];
     current_place.group[2] = group / groups[0] / groups[1];

@@ -445,28 +445,13 @@ static void prepare_block(ptx_block *block)
   }
 }
 
-/* Block i of a random order: i · step + first, step prime to the number of blocks. */
-static uint64_t divisor(uint64_t a, uint64_t b)
-{
-  while (b != 0) {
-    const uint64_t rest = a % b;
-    a = b;
-    b = rest;
-  }
-  return a;
-}
-
 static bool run_blocks(ptx_block *block)
 {
   const int64_t *blocks = block->launch->blocks;
   const uint64_t count = (uint64_t)(blocks[0] * blocks[1] * blocks[2]);
-  const uint64_t first = emulator_random() % count;
-  uint64_t step = 1;
-  do
-    step = 1 + emulator_random() % count;
-  while (divisor(step, count) != 1);
+  const emulator_order all = emulator_order_of(count);
   for (uint64_t i = 0; i < count; i++) {
-    const int64_t number = (int64_t)((i * step + first) % count);
+    const int64_t number = (int64_t)emulator_order_at(&all, i);
     block->place[0] = number % blocks[0];
     block->place[1] = number / blocks[0] % blocks[1];
     block->place[2] = number / blocks[0] / blocks[1];
