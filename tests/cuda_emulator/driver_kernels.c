@@ -35,11 +35,17 @@ static char *read_file(const char *path)
   return text;
 }
 
+/* Machine code and what the emulated NVRTC made are not PTX; the named file takes their place. */
+static bool is_ptx(const void *image)
+{
+  return ptx_is_text(image) && strncmp(image, emulated_image, strlen(emulated_image)) != 0;
+}
+
 static CUresult read_ptx(const void *image, ptx_module **module)
 {
   char error[512], *replacement = NULL;
   const char *path = getenv("CUDA_EMULATOR_PTX");
-  if (!ptx_is_text(image)) {
+  if (!is_ptx(image)) {
     replacement = path != NULL ? read_file(path) : NULL;
     if (replacement == NULL)
       return CUDA_ERROR_NO_BINARY_FOR_GPU;
