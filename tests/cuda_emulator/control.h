@@ -14,8 +14,8 @@
  *                              that such a driver takes. Without it: 12000, which takes all
  *   CUDA_EMULATOR_STRICT=1     exit status 86 at the end of a program with violations or leaks
  *   CUDA_EMULATOR_KERNELS=ptx  kernels are the PTX that the program loads, and run by the executor
- *   CUDA_EMULATOR_PTX=FILE     with it: PTX that takes the place of machine code, also of that which
- *                              the emulated NVRTC makes
+ *   CUDA_EMULATOR_PTX=FILE     with it: PTX that takes the place of machine code, also of what the
+ *                              emulated NVRTC makes
  *   CUDA_EMULATOR_DEVICE=NAME  with it: h200 (without it) or a100 */
 #ifndef CONDLORA_TESTS_CUDA_EMULATOR_CONTROL_H
 #define CONDLORA_TESTS_CUDA_EMULATOR_CONTROL_H

@@ -13,6 +13,7 @@
 #include "condlora/safetensors.h"
 #include "model/adapter/io.h"
 #include "model/adapter/methods/triplets.h"
+#include "model/files/family.h"
 #include "tests/required.h"
 #include "train/examples.h"
 #include "train/step.h"
@@ -330,6 +331,15 @@ static void remember_step(void *user, const train_step_report *report)
     judge(c, cdl_error_message(), INFINITY, 1);
 }
 
+/* A gradient jumps where the input of RELU passes zero, and an input that is closer to zero than
+ * BF16 can tell is on either side. */
+static bool gradients_may_jump(const parity_case *c)
+{
+  const model_family family = encoder_config(c->session.model.encoder)->family;
+  return strcmp(c->precision, "bf16") == 0 &&
+         model_family_of(family)->head_activation == CDL_ACTIVATION_RELU;
+}
+
 static cdl_status compare_training(parity_case *c)
 {
   const train_events events = {.user = c, .stepped = remember_step};
@@ -347,8 +357,9 @@ static cdl_status compare_training(parity_case *c)
     snprintf(what, sizeof what, "loss of step %lld", (long long)s + 1);
     judge(c, what, fabs(c->losses[s] - loss), bound_of(c, "losses") * fmax(1, fabs(loss)));
     snprintf(what, sizeof what, "gradient norm of step %lld", (long long)s + 1);
-    judge(c, what, fabs(c->norms[s] - norm),
-          bound_of(c, "gradient_norms") * fmax(1e-3, fabs(norm)));
+    if (!gradients_may_jump(c))
+      judge(c, what, fabs(c->norms[s] - norm),
+            bound_of(c, "gradient_norms") * fmax(1e-3, fabs(norm)));
     snprintf(what, sizeof what, "learning rate of step %lld", (long long)s + 1);
     judge(c, what, fabs(c->rates[s] - rate), 1e-12 * fabs(rate) + 1e-300);
   }
