@@ -437,7 +437,7 @@ cdl_status encoder_check_room(const model_encoder *encoder, size_t bytes,
 {
   cdl_memory_info memory = {.size = sizeof memory};
   CDL_TRY(cdl_backend_memory(encoder->backend, &memory));
-  if (memory.total_bytes == 0 || bytes <= memory.free_bytes)
+  if (memory.free_bytes == 0 || bytes <= memory.free_bytes) /* 0: it cannot say */
     return CDL_STATUS_OK;
   return cdl_fail(
       CDL_STATUS_MEMORY,
