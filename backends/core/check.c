@@ -257,8 +257,7 @@ bool core_has_narrow_activations(cdl_op op, const void *args)
 {
   const core_op_spec *spec = specs[op];
   for (int k = 0; k < spec->operand_count; k++) {
-    const cdl_tensor *t =
-        (const cdl_tensor *)(const void *)((const char *)args + spec->operands[k].offset);
+    const cdl_tensor *t = core_operand_of(spec, k, args);
     if ((spec->operands[k].role & ACTIVATION) && t->buffer != NULL && t->dtype == CDL_DTYPE_BF16)
       return true;
   }
@@ -316,9 +315,7 @@ cdl_status core_check(const cdl_backend *backend, cdl_op op, const void *args, b
     return core_refuse(&call, "args is NULL");
   CDL_TRY(check_size(&call));
   for (int k = 0; k < call.spec->operand_count; k++)
-    core_add_operand(
-        &call, &call.spec->operands[k],
-        (const cdl_tensor *)(const void *)((const char *)args + call.spec->operands[k].offset));
+    core_add_operand(&call, &call.spec->operands[k], core_operand_of(call.spec, k, args));
   if (call.spec->prepare != NULL)
     CDL_TRY(call.spec->prepare(&call));
   *nothing = true;
@@ -328,6 +325,7 @@ cdl_status core_check(const cdl_backend *backend, cdl_op op, const void *args, b
     if ((call.operands[k]->role & OUT) && call.end_byte[k] > 0)
       *nothing = false;
   }
+  CDL_TRY(core_want_same_activations(&call));
   if (call.spec->finish != NULL)
     CDL_TRY(call.spec->finish(&call));
   return *nothing ? CDL_STATUS_OK : check_aliases(&call);
@@ -339,8 +337,7 @@ void core_describe(cdl_op op, const void *args, char *text, size_t bytes)
   size_t used = (size_t)snprintf(text, bytes, "%s(", spec->name);
   const char *between = "";
   for (int k = 0; k < spec->operand_count && used < bytes; k++) {
-    const cdl_tensor *t =
-        (const cdl_tensor *)(const void *)((const char *)args + spec->operands[k].offset);
+    const cdl_tensor *t = core_operand_of(spec, k, args);
     if (t->buffer == NULL)
       continue;
     char shape[CORE_SHAPE_BYTES];

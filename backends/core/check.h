@@ -7,6 +7,12 @@
 /* Returns the op's operands and checks. */
 const core_op_spec *core_spec(cdl_op op);
 
+/* Returns the tensor of operand k in the op's arguments. */
+static inline const cdl_tensor *core_operand_of(const core_op_spec *spec, int k, const void *args)
+{
+  return (const cdl_tensor *)(const void *)((const char *)args + spec->operands[k].offset);
+}
+
 /* Room for any op's arguments. */
 typedef union {
 #define CDL_OP(name, tier) cdl_##name##_args name;

@@ -58,7 +58,7 @@ static cdl_status prepare_unary(core_call *call)
                                                 : CDL_STATUS_OK;
 }
 
-CORE_SPEC(unary, prepare_unary, core_want_same_activations);
+CORE_SPEC(unary, prepare_unary, NULL);
 
 static const core_operand unary_grad_operands[] = {
     CORE_OPERAND(unary_grad, d_x, "abcd", F32 | BF16, OUT | ACTIVATION, 1 << 1),
@@ -71,7 +71,7 @@ static cdl_status prepare_unary_grad(core_call *call)
   return core_want_activation(call, ((const cdl_unary_grad_args *)call->args)->activation);
 }
 
-CORE_SPEC(unary_grad, prepare_unary_grad, core_want_same_activations);
+CORE_SPEC(unary_grad, prepare_unary_grad, NULL);
 
 static const core_operand binary_operands[] = {
     CORE_OPERAND(binary, out, "abcd", F32, OUT, 1 << 1),
@@ -114,7 +114,7 @@ static cdl_status prepare_axpby(core_call *call)
   return core_want_finite(call, "beta", (double)args->beta);
 }
 
-CORE_SPEC(axpby, prepare_axpby, core_want_same_activations);
+CORE_SPEC(axpby, prepare_axpby, NULL);
 
 /* ---- Reductions ---- */
 
@@ -196,7 +196,7 @@ static cdl_status prepare_layer_norm(core_call *call)
                                 (double)((const cdl_layer_norm_args *)call->args)->epsilon);
 }
 
-CORE_SPEC(layer_norm, prepare_layer_norm, core_want_same_activations);
+CORE_SPEC(layer_norm, prepare_layer_norm, NULL);
 
 static const core_operand layer_norm_grad_operands[] = {
     CORE_OPERAND(layer_norm_grad, d_x, "rc", F32 | BF16, OUT | OPTIONAL | ACTIVATION, 1 << 3),
@@ -209,7 +209,7 @@ static const core_operand layer_norm_grad_operands[] = {
     CORE_OPERAND(layer_norm_grad, rstd, "r", F32, IN, 0),
 };
 
-CORE_SPEC(layer_norm_grad, NULL, core_want_same_activations);
+CORE_SPEC(layer_norm_grad, NULL, NULL);
 
 static const core_operand add_layer_norm_operands[] = {
     CORE_OPERAND(add_layer_norm, out, "rc", F32 | BF16, OUT | ACTIVATION, 1 << 1 | 1 << 2 | 1 << 3),
@@ -232,7 +232,6 @@ static cdl_status prepare_add_layer_norm(core_call *call)
 static cdl_status finish_add_layer_norm(core_call *call)
 {
   const cdl_add_layer_norm_args *args = call->args;
-  CDL_TRY(core_want_same_activations(call));
   const bool over_x = core_same_view(&args->out, &args->x),
              over_residual = core_same_view(&args->out, &args->residual);
   if ((over_x || over_residual) && !core_same_view(&args->out, &args->sum) &&

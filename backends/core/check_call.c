@@ -53,11 +53,12 @@ cdl_status core_want_activation(const core_call *call, cdl_activation activation
                            (int)activation);
 }
 
-static cdl_status want_same(const core_call *call, uint8_t role)
+/* Of the operands whose role has these bits, among `bits`. */
+static cdl_status want_same(const core_call *call, uint8_t bits, uint8_t role)
 {
   int first = -1;
   for (int k = 0; k < call->spec->operand_count; k++) {
-    if (call->tensors[k]->buffer == NULL || (call->operands[k]->role & role) != role)
+    if (call->tensors[k]->buffer == NULL || (call->operands[k]->role & bits) != role)
       continue;
     if (first < 0)
       first = k;
@@ -71,12 +72,12 @@ static cdl_status want_same(const core_call *call, uint8_t role)
 
 cdl_status core_want_same_dtypes(core_call *call)
 {
-  return want_same(call, 0);
+  return want_same(call, 0, 0);
 }
 
-cdl_status core_want_same_activations(core_call *call)
+cdl_status core_want_same_activations(const core_call *call)
 {
-  return want_same(call, ACTIVATION);
+  return want_same(call, ACTIVATION | OWN_TYPE, ACTIVATION);
 }
 
 cdl_status core_want_step(const core_call *call, const char *name, const cdl_tensor *step)

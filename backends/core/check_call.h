@@ -21,8 +21,8 @@ enum {
 };
 
 /* OUT: the op writes it, or reads and writes it. ACTIVATION: it may be BF16 where the backend
- * computes that. */
-enum { IN = 0, OUT = 1, OPTIONAL = 2, ACTIVATION = 4 };
+ * computes that, and then all of the call's are but those with OWN_TYPE. */
+enum { IN = 0, OUT = 1, OPTIONAL = 2, ACTIVATION = 4, OWN_TYPE = 8 };
 
 typedef struct {
   const char *name;
@@ -90,8 +90,8 @@ cdl_status core_want_activation(const core_call *call, cdl_activation activation
 cdl_status core_want_step(const core_call *call, const char *name, const cdl_tensor *step);
 /* For `finish`: checks that every present operand has the first one's dtype. */
 cdl_status core_want_same_dtypes(core_call *call);
-/* Likewise for the activations alone. */
-cdl_status core_want_same_activations(core_call *call);
+/* Likewise for the activations without OWN_TYPE; core_check does this for every op. */
+cdl_status core_want_same_activations(const core_call *call);
 
 /* Each op's spec is in one of the check_*.c, where CORE_SPEC defines it from its list of
  * operands. */

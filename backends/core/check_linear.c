@@ -50,7 +50,6 @@ static cdl_status finish_linear(core_call *call)
   if (cdl_tensor_present(args->bias) && args->bias.dtype == CDL_DTYPE_BF16 &&
       args->out.dtype != CDL_DTYPE_BF16)
     return core_refuse(call, "bias is BF16 but out is F32; they must be the same");
-  CDL_TRY(core_want_same_activations(call));
   return check_weight_alias(call, args->weight);
 }
 
@@ -78,7 +77,6 @@ static cdl_status prepare_linear_grad(core_call *call)
 
 static cdl_status finish_linear_grad(core_call *call)
 {
-  CDL_TRY(core_want_same_activations(call));
   return check_weight_alias(call, ((const cdl_linear_grad_args *)call->args)->weight);
 }
 
@@ -148,7 +146,7 @@ static cdl_status prepare_low_rank(core_call *call)
   return want_whole_terms(call, (terms){5, 4, {args->more[0].scale, args->more[1].scale}});
 }
 
-CORE_GROWN_SPEC(low_rank, prepare_low_rank, core_want_same_activations, low_rank_additions, 1);
+CORE_GROWN_SPEC(low_rank, prepare_low_rank, NULL, low_rank_additions, 1);
 
 static const core_operand low_rank_grad_operands[] = {
     CORE_OPERAND(low_rank_grad, d_out, "no", F32 | BF16, ACTIVATION, 0),
@@ -182,5 +180,4 @@ static cdl_status prepare_low_rank_grad(core_call *call)
   return want_whole_terms(call, (terms){8, 6, {args->more[0].scale, args->more[1].scale}});
 }
 
-CORE_GROWN_SPEC(low_rank_grad, prepare_low_rank_grad, core_want_same_activations,
-                low_rank_grad_additions, 1);
+CORE_GROWN_SPEC(low_rank_grad, prepare_low_rank_grad, NULL, low_rank_grad_additions, 1);

@@ -63,8 +63,8 @@ static cdl_status finish_fill(core_call *call)
 CORE_SPEC(fill, NULL, finish_fill);
 
 static const core_operand gather_rows_operands[] = {
-    CORE_OPERAND(gather_rows, out, "rc", F32 | BF16, OUT | ACTIVATION, 0),
-    CORE_OPERAND(gather_rows, table, "ec", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(gather_rows, out, "rc", F32 | BF16, OUT | ACTIVATION | OWN_TYPE, 0),
+    CORE_OPERAND(gather_rows, table, "ec", F32 | BF16, ACTIVATION | OWN_TYPE, 0),
     CORE_OPERAND(gather_rows, index, "r", I32, IN, 0),
 };
 
@@ -79,8 +79,8 @@ static cdl_status finish_gather_rows(core_call *call)
 CORE_SPEC(gather_rows, NULL, finish_gather_rows);
 
 static const core_operand scatter_add_rows_operands[] = {
-    CORE_OPERAND(scatter_add_rows, table, "ec", F32 | BF16, OUT | ACTIVATION, 0),
-    CORE_OPERAND(scatter_add_rows, x, "rc", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(scatter_add_rows, table, "ec", F32 | BF16, OUT | ACTIVATION | OWN_TYPE, 0),
+    CORE_OPERAND(scatter_add_rows, x, "rc", F32 | BF16, ACTIVATION | OWN_TYPE, 0),
     CORE_OPERAND(scatter_add_rows, order, "r", I32, IN, 0),
     CORE_OPERAND(scatter_add_rows, target, "s", I32, IN, 0),
     CORE_OPERAND(scatter_add_rows, segment, "s+", I32, IN, 0),

@@ -82,7 +82,7 @@ static cdl_status prepare_dropout(core_call *call)
   return CDL_STATUS_OK;
 }
 
-CORE_SPEC(dropout, prepare_dropout, core_want_same_activations);
+CORE_SPEC(dropout, prepare_dropout, NULL);
 
 /* ---- attention ---- */
 
@@ -151,7 +151,6 @@ static cdl_status want_distances(const core_call *call, const cdl_tensor *bias)
 static cdl_status finish_attention(core_call *call)
 {
   const cdl_attention_args *args = call->args;
-  CDL_TRY(core_want_same_activations(call));
   return want_distances(call, &args->bias);
 }
 
@@ -160,7 +159,6 @@ static cdl_status finish_attention_grad(core_call *call)
   const cdl_attention_grad_args *args = call->args;
   if (cdl_tensor_present(args->d_bias) && !cdl_tensor_present(args->bias))
     return core_refuse(call, "d_bias is there but bias is absent");
-  CDL_TRY(core_want_same_activations(call));
   if (args->qkv.dtype == CDL_DTYPE_BF16 && !cdl_tensor_present(args->out))
     return core_refuse(call, "out is absent; the gradient of BF16 needs it");
   return want_distances(call, &args->bias);

@@ -57,8 +57,7 @@ static cdl_dtype first_output_dtype(cdl_op op, const void *args)
 {
   const core_op_spec *spec = core_spec(op);
   for (int k = 0; k < spec->operand_count; k++) {
-    const cdl_tensor *t =
-        (const cdl_tensor *)(const void *)((const char *)args + spec->operands[k].offset);
+    const cdl_tensor *t = core_operand_of(spec, k, args);
     if ((spec->operands[k].role & OUT) && t->buffer != NULL)
       return t->dtype;
   }

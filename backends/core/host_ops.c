@@ -74,8 +74,7 @@ static cdl_status run_there(cdl_queue *queue, cdl_queue *host, cdl_op op, const 
   memcpy(host_args, args, spec->args_bytes);
   memcpy(host_args, &spec->args_bytes, sizeof spec->args_bytes);
   for (int k = 0; k < spec->operand_count; k++) {
-    const cdl_tensor *t =
-        (const cdl_tensor *)(const void *)((const char *)args + spec->operands[k].offset);
+    const cdl_tensor *t = core_operand_of(spec, k, args);
     if (t->buffer == NULL)
       continue;
     CDL_TRY(prepare(host, t, &operands[k]));
