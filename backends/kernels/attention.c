@@ -67,13 +67,6 @@ static attention_parameters parameters_of(const cdl_packing *packing, const cdl_
                                 .scale = scale};
 }
 
-/* Whether rows of BF16 begin at multiples of 16 bytes, and heads within them too. */
-static bool is_wide(const cdl_tensor *x, int64_t depth)
-{
-  enum { ELEMENTS = 8 };
-  return x->offset % ELEMENTS == 0 && x->stride[2] % ELEMENTS == 0 && depth % ELEMENTS == 0;
-}
-
 /* One per tile of BF16 rows. */
 static cdl_status tensor_groups(kernel_queue *q, const attention_parameters *p, int64_t *groups)
 {
@@ -116,7 +109,7 @@ cdl_status kernel_op_attention(void *queue, const cdl_attention_args *a)
   const bool narrow = a->qkv.dtype == CDL_DTYPE_BF16;
   int64_t groups = group_count(q->device, &p);
   if (narrow) {
-    p.wide = is_wide(&a->qkv, p.depth) && is_wide(&a->out, p.depth);
+    p.wide = is_in_eights(&a->qkv, p.depth) && is_in_eights(&a->out, p.depth);
     CDL_TRY(tensor_groups(q, &p, &groups));
   }
   const kernel_launch launch = {.kernel = narrow ? tensor_kernel(KERNEL_attention_bf16_32, p.depth)
@@ -150,8 +143,8 @@ static cdl_status tensor_gradient(kernel_queue *q, const cdl_attention_grad_args
   int64_t groups;
   p->result = a->out.offset;
   p->result_stride = a->out.stride[2];
-  p->wide = is_wide(&a->qkv, p->depth) && is_wide(&a->out, p->depth) &&
-            is_wide(&a->d_out, p->depth) && is_wide(&a->d_qkv, p->depth);
+  p->wide = is_in_eights(&a->qkv, p->depth) && is_in_eights(&a->out, p->depth) &&
+            is_in_eights(&a->d_out, p->depth) && is_in_eights(&a->d_qkv, p->depth);
   p->parts = (int64_t)p->heads * p->tokens;
   CDL_TRY(tensor_groups(q, p, &groups));
   const int64_t sums = summed ? groups * (p->longest + TENSOR_ROWS) : 0;

@@ -124,12 +124,6 @@ static cdl_status backward_pass(kernel_queue *queue, const cdl_low_rank_grad_arg
 
 /* ---- Sums over rows: d_A and d_B ---- */
 
-static bool is_wide(const cdl_tensor *x)
-{
-  enum { ELEMENTS = 8 };
-  return x->offset % ELEMENTS == 0 && x->stride[2] % ELEMENTS == 0 && x->size[3] % ELEMENTS == 0;
-}
-
 /* Returns a new job over the columns of x. */
 static low_rank_sum_job *add_job(low_rank_sum_parameters *p, const cdl_tensor *x, int x_from)
 {
@@ -138,7 +132,7 @@ static low_rank_sum_job *add_job(low_rank_sum_parameters *p, const cdl_tensor *x
   job->x_stride = x->stride[2];
   job->columns = x->size[3];
   job->x_from = x_from;
-  job->wide = is_wide(x);
+  job->wide = is_in_eights(x, x->size[3]);
   p->column_tiles = at_least(p->column_tiles, divide_up(job->columns, LOW_RANK_SUM_COLUMNS));
   return job;
 }

@@ -50,7 +50,7 @@ static bool is_narrow_weight(const cdl_weight *weight)
   return weight != NULL && ((const cdl_tensor *)weight->handle)->dtype == CDL_DTYPE_BF16;
 }
 
-/* Whether the ops compute BF16 activations in this call. */
+/* Whether the device and the weight let the op compute BF16 activations. */
 static bool takes_narrow(const kernel_device *device, cdl_op op, const void *args)
 {
   if (!device->takes_bf16)
@@ -60,14 +60,6 @@ static bool takes_narrow(const kernel_device *device, cdl_op op, const void *arg
     return is_narrow_weight(((const cdl_linear_args *)args)->weight);
   case CDL_OP_linear_grad:
     return is_narrow_weight(((const cdl_linear_grad_args *)args)->weight);
-  case CDL_OP_attention: {
-    const cdl_attention_args *a = args;
-    return attention_fits(&a->out, a->heads);
-  }
-  case CDL_OP_attention_grad: {
-    const cdl_attention_grad_args *a = args;
-    return attention_fits(&a->d_out, a->heads);
-  }
   default:
     return true;
   }
@@ -75,8 +67,8 @@ static bool takes_narrow(const kernel_device *device, cdl_op op, const void *arg
 
 bool kernel_supports(const kernel_device *device, cdl_op op, const void *args)
 {
-  if (is_narrow(op, args))
-    return takes_narrow(device, op, args);
+  if (is_narrow(op, args) && !takes_narrow(device, op, args))
+    return false;
   switch (op) {
   case CDL_OP_cast: {
     const cdl_cast_args *a = args;

@@ -137,6 +137,12 @@ row_tiling tiling_over_eights(const kernel_device *device, const cdl_tensor *ten
 
 /* ---- */
 
+bool is_in_eights(const cdl_tensor *x, int64_t columns)
+{
+  enum { ELEMENTS = 8 };
+  return x->offset % ELEMENTS == 0 && x->stride[2] % ELEMENTS == 0 && columns % ELEMENTS == 0;
+}
+
 view view_of(const cdl_tensor *tensor)
 {
   view result = {.offset = tensor->offset};

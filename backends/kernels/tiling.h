@@ -43,6 +43,10 @@ row_tiling tiling_of_eight_rows(const kernel_device *device, const int64_t size[
 row_tiling tiling_over_eights(const kernel_device *device, const cdl_tensor *tensors, int count,
                               view *views);
 
+/* Whether the rows of a BF16 matrix begin at multiples of 16 bytes, and so does what is `columns`
+ * columns further. */
+bool is_in_eights(const cdl_tensor *x, int64_t columns);
+
 /* A tensor's view as it is. */
 view view_of(const cdl_tensor *tensor);
 /* 0 for an absent tensor. */
