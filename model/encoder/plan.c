@@ -6,14 +6,6 @@
 #include "model/encoder/layout.h"
 #include "model/encoder/state.h"
 
-static cdl_tensor take(size_t *used, cdl_buffer *arena, int64_t rows, int64_t columns)
-{
-  const cdl_tensor t = cdl_tensor_2d(arena, CDL_DTYPE_F32, (int64_t)*used, rows, columns);
-  *used += (size_t)encoder_aligned(rows * columns);
-  return t;
-}
-
-/* An activation of the given type. */
 static cdl_tensor take_typed(size_t *used, cdl_buffer *arena, cdl_dtype dtype, int64_t rows,
                              int64_t columns)
 {
@@ -21,6 +13,11 @@ static cdl_tensor take_typed(size_t *used, cdl_buffer *arena, cdl_dtype dtype, i
   const cdl_tensor t = cdl_tensor_2d(arena, dtype, (int64_t)*used * (unit / bytes), rows, columns);
   *used += (size_t)encoder_aligned((rows * columns * bytes + unit - 1) / unit);
   return t;
+}
+
+static cdl_tensor take(size_t *used, cdl_buffer *arena, int64_t rows, int64_t columns)
+{
+  return take_typed(used, arena, CDL_DTYPE_F32, rows, columns);
 }
 
 static cdl_tensor take_vector(size_t *used, cdl_buffer *arena, int64_t columns)
