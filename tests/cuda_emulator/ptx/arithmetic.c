@@ -5,36 +5,11 @@
 
 #include "tests/cuda_emulator/ptx/code.h"
 
-#define UNARY(name, out, type, expression)                                            \
-  static ptx_step run_##name(ptx_warp *warp, const ptx_instruction *in)               \
-  {                                                                                   \
-    lane_##out *d = ptx_lanes(warp, in->operands[0]);                                 \
-    const lane_##type *x = ptx_lanes(warp, in->operands[1]);                          \
-    PTX_EACH_LANE(warp, const lane_##type a = x[i]; d[i] = (lane_##out)(expression)); \
-    return PTX_NEXT;                                                                  \
-  }
-#define BINARY(name, out, type, expression)                                     \
-  static ptx_step run_##name(ptx_warp *warp, const ptx_instruction *in)         \
-  {                                                                             \
-    lane_##out *d = ptx_lanes(warp, in->operands[0]);                           \
-    const lane_##type *x = ptx_lanes(warp, in->operands[1]);                    \
-    const lane_##type *y = ptx_lanes(warp, in->operands[2]);                    \
-    PTX_EACH_LANE(warp, const lane_##type a = x[i]; const lane_##type b = y[i]; \
-                  d[i] = (lane_##out)(expression));                             \
-    return PTX_NEXT;                                                            \
-  }
+#define UNARY PTX_UNARY
+#define BINARY(name, out, type, expression) PTX_BINARY(name, out, type, type, expression)
 /* The third may be wider, as in mad.wide. */
-#define TERNARY(name, out, type, last, expression)                              \
-  static ptx_step run_##name(ptx_warp *warp, const ptx_instruction *in)         \
-  {                                                                             \
-    lane_##out *d = ptx_lanes(warp, in->operands[0]);                           \
-    const lane_##type *x = ptx_lanes(warp, in->operands[1]);                    \
-    const lane_##type *y = ptx_lanes(warp, in->operands[2]);                    \
-    const lane_##last *z = ptx_lanes(warp, in->operands[3]);                    \
-    PTX_EACH_LANE(warp, const lane_##type a = x[i]; const lane_##type b = y[i]; \
-                  const lane_##last c = z[i]; d[i] = (lane_##out)(expression)); \
-    return PTX_NEXT;                                                            \
-  }
+#define TERNARY(name, out, type, last, expression) \
+  PTX_TERNARY(name, out, type, type, last, expression)
 
 /* ---- Integers ---- */
 

@@ -1,35 +1,9 @@
 /* Moves, selection, bits and bytes. */
 #include "tests/cuda_emulator/ptx/code.h"
 
-#define UNARY(name, type, expression)                                     \
-  static ptx_step run_##name(ptx_warp *warp, const ptx_instruction *in)   \
-  {                                                                       \
-    lane_##type *d = ptx_lanes(warp, in->operands[0]);                    \
-    const lane_##type *x = ptx_lanes(warp, in->operands[1]);              \
-    PTX_EACH_LANE(warp, const lane_##type a = x[i]; d[i] = (expression)); \
-    return PTX_NEXT;                                                      \
-  }
-#define BINARY(name, type, second, expression)                                    \
-  static ptx_step run_##name(ptx_warp *warp, const ptx_instruction *in)           \
-  {                                                                               \
-    lane_##type *d = ptx_lanes(warp, in->operands[0]);                            \
-    const lane_##type *x = ptx_lanes(warp, in->operands[1]);                      \
-    const lane_##second *y = ptx_lanes(warp, in->operands[2]);                    \
-    PTX_EACH_LANE(warp, const lane_##type a = x[i]; const lane_##second b = y[i]; \
-                  d[i] = (expression));                                           \
-    return PTX_NEXT;                                                              \
-  }
-#define TERNARY(name, type, expression)                                      \
-  static ptx_step run_##name(ptx_warp *warp, const ptx_instruction *in)      \
-  {                                                                          \
-    lane_##type *d = ptx_lanes(warp, in->operands[0]);                       \
-    const lane_##type *x = ptx_lanes(warp, in->operands[1]);                 \
-    const lane_u32 *y = ptx_lanes(warp, in->operands[2]);                    \
-    const lane_u32 *z = ptx_lanes(warp, in->operands[3]);                    \
-    PTX_EACH_LANE(warp, const lane_##type a = x[i]; const lane_u32 b = y[i]; \
-                  const lane_u32 c = z[i]; d[i] = (expression));             \
-    return PTX_NEXT;                                                         \
-  }
+#define UNARY(name, type, expression) PTX_UNARY(name, type, type, expression)
+#define BINARY(name, type, second, expression) PTX_BINARY(name, type, type, second, expression)
+#define TERNARY(name, type, expression) PTX_TERNARY(name, type, type, u32, u32, expression)
 
 UNARY(mov_32, u32, a)
 UNARY(mov_64, u64, a)

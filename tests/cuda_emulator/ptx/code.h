@@ -255,6 +255,38 @@ typedef double __attribute__((may_alias)) lane_f64;
     }                                                                   \
   } while (0)
 
+/* Handlers that compute one value from the same lane of one to three sources, a, b and c, each of
+ * the type of lane that is named. */
+#define PTX_UNARY(name, out, first, expression)                                        \
+  static ptx_step run_##name(ptx_warp *warp, const ptx_instruction *in)                \
+  {                                                                                    \
+    lane_##out *d = ptx_lanes(warp, in->operands[0]);                                  \
+    const lane_##first *x = ptx_lanes(warp, in->operands[1]);                          \
+    PTX_EACH_LANE(warp, const lane_##first a = x[i]; d[i] = (lane_##out)(expression)); \
+    return PTX_NEXT;                                                                   \
+  }
+#define PTX_BINARY(name, out, first, second, expression)                           \
+  static ptx_step run_##name(ptx_warp *warp, const ptx_instruction *in)            \
+  {                                                                                \
+    lane_##out *d = ptx_lanes(warp, in->operands[0]);                              \
+    const lane_##first *x = ptx_lanes(warp, in->operands[1]);                      \
+    const lane_##second *y = ptx_lanes(warp, in->operands[2]);                     \
+    PTX_EACH_LANE(warp, const lane_##first a = x[i]; const lane_##second b = y[i]; \
+                  d[i] = (lane_##out)(expression));                                \
+    return PTX_NEXT;                                                               \
+  }
+#define PTX_TERNARY(name, out, first, second, third, expression)                   \
+  static ptx_step run_##name(ptx_warp *warp, const ptx_instruction *in)            \
+  {                                                                                \
+    lane_##out *d = ptx_lanes(warp, in->operands[0]);                              \
+    const lane_##first *x = ptx_lanes(warp, in->operands[1]);                      \
+    const lane_##second *y = ptx_lanes(warp, in->operands[2]);                     \
+    const lane_##third *z = ptx_lanes(warp, in->operands[3]);                      \
+    PTX_EACH_LANE(warp, const lane_##first a = x[i]; const lane_##second b = y[i]; \
+                  const lane_##third c = z[i]; d[i] = (lane_##out)(expression));   \
+    return PTX_NEXT;                                                               \
+  }
+
 /* Something that a device leaves undefined, once for each instruction of a launch. `lane` of the
  * warp; -1: the warp as a whole. */
 void ptx_complain(const ptx_warp *warp, const ptx_instruction *in, int lane, const char *format,

@@ -4,14 +4,7 @@
 
 #include "tests/cuda_emulator/ptx/code.h"
 
-#define CONVERSION(name, out, type, expression)                                       \
-  static ptx_step run_##name(ptx_warp *warp, const ptx_instruction *in)               \
-  {                                                                                   \
-    lane_##out *d = ptx_lanes(warp, in->operands[0]);                                 \
-    const lane_##type *x = ptx_lanes(warp, in->operands[1]);                          \
-    PTX_EACH_LANE(warp, const lane_##type a = x[i]; d[i] = (lane_##out)(expression)); \
-    return PTX_NEXT;                                                                  \
-  }
+#define CONVERSION PTX_UNARY
 
 /* ---- Between integers: cut to the source's width, extended by its sign, cut again ---- */
 
@@ -50,12 +43,12 @@ TO_ALL(u64, u64)
 TO_ALL(s64, u64)
 /* A source of 32 bits may lie in a register of 64. */
 #define FROM_WIDE(d, lanes, s) CONVERSION(cvt_##d##_wide_##s, lanes, u64, CUT_##d((s)a))
-#define FROM_WIDE_ALL(s)                                                                      \
-  FROM_WIDE(u8, u32, s)                                                                       \
-  FROM_WIDE(s8, u32, s)                                                                       \
-  FROM_WIDE(u16, u32, s)                                                                      \
-  FROM_WIDE(s16, u32, s) FROM_WIDE(u32, u32, s) FROM_WIDE(s32, u32, s) FROM_WIDE(u64, u64, s) \
-      FROM_WIDE(s64, u64, s)
+#define FROM_WIDE_ALL(s) \
+  FROM_WIDE(u8, u32, s)  \
+  FROM_WIDE(s8, u32, s)  \
+  FROM_WIDE(u16, u32, s) \
+  FROM_WIDE(s16, u32, s) \
+  FROM_WIDE(u32, u32, s) FROM_WIDE(s32, u32, s) FROM_WIDE(u64, u64, s) FROM_WIDE(s64, u64, s)
 FROM_WIDE_ALL(u8)
 FROM_WIDE_ALL(s8)
 FROM_WIDE_ALL(u16)
