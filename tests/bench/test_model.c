@@ -1,13 +1,13 @@
 /* The model of bench-condlora: its launches against the emulated device's, its costs against what
  * a kernel's arguments are, its times against arithmetic by hand. */
 #include <check.h>
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/model_times.h"
 #include "bench/workload.h"
+#include "tests/cuda/emulated.h"
 #include "tests/run_suite.h"
 
 static const bench_driver_device small_device = {.name = "none",
@@ -55,17 +55,6 @@ static void run_steps(cdl_queue *queue, const char *method, void (*before_second
 
 /* ---- Launches ---- */
 
-static void *emulator_symbol(const char *name)
-{
-  char path[4096];
-  snprintf(path, sizeof path, "%s/libcuda.so.1", getenv("CDL_CUDA_LIBRARIES"));
-  void *opened = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  ck_assert_msg(opened != NULL, "%s", dlerror());
-  void *symbol = dlsym(opened, name);
-  ck_assert_msg(symbol != NULL, "%s", dlerror());
-  return symbol;
-}
-
 static uint64_t (*emulator_launches)(void);
 static uint64_t launches_before;
 
@@ -80,7 +69,7 @@ static uint64_t launches_of_emulator(const char *method, cdl_precision precision
   cdl_queue *queue;
   cdl_backend_options options = cdl_backend_options_init();
   options.precision = precision;
-  *(void **)(void *)&emulator_launches = emulator_symbol("emulator_launches");
+  *(void **)(void *)&emulator_launches = emulated_symbol("emulator_launches");
   ck_assert_msg(cdl_backend_open("cuda", &options, &backend) == CDL_STATUS_OK, "%s",
                 cdl_error_message());
   ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
