@@ -34,25 +34,32 @@ static bool visit_once(void *user, const char *folder)
   return v->visit(v->user, folder);
 }
 
+/* Links in the way are resolved, so that a message shows the folder itself. */
+static bool visit_below(visitor *v, const char *own, const char *place)
+{
+  char path[PATH_MAX], folder[PATH_MAX];
+  return snprintf(path, sizeof path, "%s/%s", own, place) < (int)sizeof path &&
+         realpath(path, folder) != NULL && visit_once(v, folder);
+}
+
 static bool visit_own(visitor *v)
 {
-  static const char *const beside_program[] = {"/" BASE_LIBRARY_FROM_PROGRAM, "/../lib"};
-  char own[PATH_MAX], path[PATH_MAX], folder[PATH_MAX];
+  char own[PATH_MAX];
   bool program;
   if (!base_own_file(own, &program))
     return false;
   *strrchr(own, '/') = '\0';
   if (visit_once(v, own[0] != '\0' ? own : "/"))
     return true;
-  for (size_t i = 0; program && i < sizeof beside_program / sizeof beside_program[0]; i++)
-    if (snprintf(path, sizeof path, "%s%s", own, beside_program[i]) < (int)sizeof path &&
-        realpath(path, folder) != NULL && visit_once(v, folder))
-      return true;
-  return false;
+  if (!program)
+    return visit_below(v, own, BASE_LIBRARY_SUBFOLDER);
+  return visit_below(v, own, BASE_LIBRARY_FROM_PROGRAM "/" BASE_LIBRARY_SUBFOLDER) ||
+         visit_below(v, own, "../lib/" BASE_LIBRARY_SUBFOLDER);
 }
 
 bool base_each_library_folder(base_visit_folder *visit, void *user)
 {
   visitor v = {.visit = visit, .user = user};
-  return visit_own(&v) || base_each_run_path(visit_once, &v) || visit_once(&v, BASE_LIBRARY_FOLDER);
+  return visit_own(&v) || base_each_run_path(visit_once, &v) ||
+         visit_once(&v, BASE_LIBRARY_FOLDER "/" BASE_LIBRARY_SUBFOLDER);
 }

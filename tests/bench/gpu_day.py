@@ -112,7 +112,7 @@ def check_archive(archive):
 def check_unpacked(place):
     packed = json.loads((place.day / "packed.json").read_text())
     assert re.fullmatch(r"2\.\d+", packed["glibc"]) and {"libopenblas.so.0", "liblapacke.so.3", "libjansson.so.4"} <= {*packed["libraries"]}, packed
-    for file in [*(place.day / "bin").iterdir(), *(place.day / "lib").iterdir()]:
+    for file in [*(place.day / "bin").iterdir(), *(place.day / "lib").rglob("*.so*")]:
         assert not re.match(r"(lib(c|m|dl|pthread|gcc_s)\.so|ld-linux)", file.name), f"{file.name} is the machine's own"
         if shutil.which("readelf"):
             done = subprocess.run(["readelf", "-d", file], capture_output=True, text=True, check=True)
@@ -131,7 +131,7 @@ def check_day(place):
     assert len(found) > 35 and report["passed"] and report["device"] == "condlora CUDA emulator", report["device"]
     assert folder.name == f"{report['date']}-condlora-cuda-emulator", folder.name
     steps = report["steps"]
-    assert steps["backends"]["facts"]["plugin"] == str(place.day / "lib" / "condlora-cuda.so"), "a plug-in from elsewhere"
+    assert steps["backends"]["facts"]["plugin"] == str(place.day / "lib" / "condlora" / "condlora-cuda.so"), "a plug-in from elsewhere"
     assert steps["quick-bf16"]["facts"]["passed"] > 20 and steps["full-fp32"]["facts"]["passed"] >= steps["quick-fp32"]["facts"]["passed"]
     assert steps["ptx"]["environment"] == {"CDL_CUDA_KERNELS": "ptx"}
     for name in ("ptx", "driver-jit"):
