@@ -169,10 +169,12 @@ static cdl_status find_batches(const train_session *session, const train_setting
 /* Opens data, tokenizer, backend and model. */
 static cdl_status open_base(train_session *session, const train_settings *s)
 {
-  model_config config;
-  CDL_TRY(model_config_read(s->model, &config));
-  const cdl_status status = inference_find_length(&session->model, &config, s->max_length);
-  model_config_release(&config); /* only its label names are needed */
+  model_config read, config;
+  CDL_TRY(model_config_read(s->model, &read));
+  const cdl_status status = inference_find_length(&session->model, &read, s->max_length);
+  config = read; /* its numbers */
+  config.label_names = NULL;
+  model_config_release(&read);
   CDL_TRY(status);
   bool own_tokenizer = false;
   if (s->init_adapter != NULL)

@@ -52,6 +52,7 @@ START_TEST(every_method_leaves_a_run_and_a_table)
     const outcome o = RUN("train", DATA(runs[i].data), "--text-columns", runs[i].columns, SMALL,
                           "--method", runs[i].method, "--output", out);
     check_done(o);
+    ck_assert_msg(strstr(o.err, "warning") == NULL, "%s", o.err);
     static const char *const rows[] = {"method",      "adapter,", "head",     "examples/s",
                                        "peak memory", "accuracy", "macro-F1", "best epoch"};
     for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++)
