@@ -70,6 +70,8 @@ void base_json_set_text(json_t **object, const char *key, const char *text);
 void base_json_update(json_t **object, json_t *other);
 /* Returns null for a number that is not finite, because JSON has none. */
 json_t *base_json_number(double value);
+/* The same, rounded to so many decimal places. */
+json_t *base_json_rounded(double value, int places);
 /* Returns null for NULL. Bytes that are not UTF-8 (a path may have some) become U+FFFD. */
 json_t *base_json_string_of(const char *text);
 
@@ -80,6 +82,8 @@ char *base_json_line(const json_t *value); /* without any space */
 enum { BASE_JSON_REAL_BYTES = 32 };
 /* Writes one finite `value` in that form, independent of the locale. */
 void base_json_real_text(char text[BASE_JSON_REAL_BYTES], double value);
+/* The same for a float: the digits that read back as the same float. */
+void base_json_float_text(char text[BASE_JSON_REAL_BYTES], float value);
 /* Writes base_json_text to a file, whole or not at all. */
 CDL_MUST_USE cdl_status base_json_write(const char *path, const json_t *object);
 

@@ -50,6 +50,12 @@ json_t *base_json_number(double value)
   return isfinite(value) ? json_real(value) : json_null();
 }
 
+json_t *base_json_rounded(double value, int places)
+{
+  const double scale = pow(10, places);
+  return base_json_number(round(value * scale) / scale);
+}
+
 /* Copies `text` with U+FFFD for bytes that are not UTF-8. */
 static json_t *mended(const uint8_t *text, size_t bytes)
 {
@@ -149,29 +155,37 @@ static void put_string(writer *w, const char *text, size_t bytes)
   put(w, "\"", 1);
 }
 
-/* Uses the fewest digits that read back as the number. If a power of two has a closer neighbour
- * below, the nearest decimal with so many digits may not read back, while the next one does. */
-static void print_shortest(char text[BASE_JSON_REAL_BYTES], double value)
+static bool reads_back(const char *text, double value, bool single)
 {
-  const int nearest = fegetround(), outwards = value < 0 ? FE_DOWNWARD : FE_UPWARD;
-  /* 15 digits always read back if no more are needed, and %g leaves out zeros; subnormal numbers
-   * have fewer. */
-  for (int digits = fabs(value) < DBL_MIN ? 1 : DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
+  return single ? (double)strtof(text, NULL) == value : strtod(text, NULL) == value;
+}
+
+/* Uses the fewest digits that read back as the number, a float if `single`. If a power of two has a
+ * closer neighbour below, the nearest decimal with so many digits may not read back, while the next
+ * one does. */
+static void print_shortest(char text[BASE_JSON_REAL_BYTES], double value, bool single)
+{
+  const int nearest = fegetround(), outwards = value < 0 ? FE_DOWNWARD : FE_UPWARD,
+            most = single ? FLT_DECIMAL_DIG : DBL_DECIMAL_DIG, usual = single ? FLT_DIG : DBL_DIG;
+  /* The usual digits always read back if no more are needed, and %g leaves out zeros; subnormal
+   * numbers have fewer. */
+  for (int digits = fabs(value) < (single ? (double)FLT_MIN : DBL_MIN) ? 1 : usual; digits <= most;
+       digits++) {
     snprintf(text, BASE_JSON_REAL_BYTES, "%.*g", digits, value);
-    if (strtod(text, NULL) == value)
+    if (reads_back(text, value, single))
       return;
     fesetround(outwards);
     snprintf(text, BASE_JSON_REAL_BYTES, "%.*g", digits, value);
     fesetround(nearest);
-    if (strtod(text, NULL) == value)
+    if (reads_back(text, value, single))
       return;
   }
 }
 
-void base_json_real_text(char text[BASE_JSON_REAL_BYTES], double value)
+static void print_real(char text[BASE_JSON_REAL_BYTES], double value, bool single)
 {
   const locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), before = uselocale(plain);
-  print_shortest(text, value);
+  print_shortest(text, value, single);
   uselocale(before);
   if (plain != (locale_t)0)
     freelocale(plain);
@@ -185,6 +199,16 @@ void base_json_real_text(char text[BASE_JSON_REAL_BYTES], double value)
   const char *from = exponent + 2;
   from += strspn(from, "0");
   memmove(to, from, strlen(from) + 1);
+}
+
+void base_json_real_text(char text[BASE_JSON_REAL_BYTES], double value)
+{
+  print_real(text, value, false);
+}
+
+void base_json_float_text(char text[BASE_JSON_REAL_BYTES], float value)
+{
+  print_real(text, (double)value, true);
 }
 
 static void put_value(writer *w, const json_t *value, int depth);

@@ -159,6 +159,11 @@ static const struct {
              {"num_threads", "threads"},
              {"num_workers", "threads"},
              {"n_jobs", "threads"},
+             {"log_with", "report_to"},
+             {"tensorboard", "report_to"},
+             {"tensorboard_dir", "logging_dir"},
+             {"log_dir", "logging_dir"},
+             {"logging_steps", "log_every"},
              {"dataloader_num_workers", "threads"}};
 
 /* Dashes and underscores are the same, and case does not count. */

@@ -10,6 +10,8 @@
 #include "base/path.h"
 #include "base/temporary.h"
 #include "condlora/log.h"
+#include "train/run_facts.h"
+#include "train/step_text.h"
 
 static cdl_status check_empty(const char *folder)
 {
@@ -107,12 +109,12 @@ cdl_status train_run_log_open(train_run_files *f, int64_t bytes)
 
 cdl_status train_run_log_step(train_run_files *f, const train_step_report *r)
 {
-  /* The learning rate has a fixed width, because checkpoints hold the length of the log. */
+  const train_step_text t = train_step_text_of(r);
+  /* The pace has a fixed width, because checkpoints hold the length of the log. */
   const int written = fprintf(f->log,
-                              "{\"step\": %lld, \"epoch\": %.9g, \"loss\": %.9g, \"lr\": %.17g, "
-                              "\"grad_norm\": %.9g, \"examples_per_s\": %12.3f}\n",
-                              (long long)r->step, r->epoch, r->loss, r->learning_rate,
-                              r->gradient_norm, r->examples_per_s);
+                              "{\"step\": %s, \"epoch\": %s, \"loss\": %s, \"lr\": %s, "
+                              "\"grad_norm\": %s, \"examples_per_s\": %12s}\n",
+                              t.step, t.epoch, t.loss, t.lr, t.grad_norm, t.examples_per_s);
   return written < 0 || fflush(f->log) != 0 ? log_failed(f) : CDL_STATUS_OK;
 }
 
@@ -210,22 +212,51 @@ static double decimal(float rate)
   return round((double)rate * 1e6) / 1e6;
 }
 
-cdl_status train_run_json_write(const train_run_files *f, const train_session *session,
-                                const train_settings *settings)
+/* Returns the processes of a resumed run, and the new one at the end. */
+static json_t *processes_json(const train_run_files *f, bool resumed, json_t *process)
 {
-  const encoder_dropout_rates dropout = train_run_dropout(session, settings);
-  json_t *object = json_pack(
-      "{ss so ss ss s{sI sI sI} s{so so so} sI so so}", "condlora", cdl_version(), "settings",
-      train_settings_json(settings, false), "backend", cdl_backend_name(session->model.backend),
-      "kernels", cdl_backend_description(session->model.backend), "seeds", "init",
-      (json_int_t)train_settings_seed(settings, settings->seed_init), "data",
-      (json_int_t)train_settings_seed(settings, settings->seed_data), "dropout",
-      (json_int_t)train_settings_seed(settings, settings->seed_dropout), "dropout", "hidden",
-      base_json_number(decimal(dropout.hidden)), "attention",
-      base_json_number(decimal(dropout.attention)), "classifier",
-      base_json_number(decimal(dropout.classifier)), "max_length",
-      (json_int_t)session->model.max_length, "census", data_census_json(&session->census),
-      "modules", modules_json(session->model.adapter));
+  json_t *before = NULL, *list = NULL;
+  if (resumed && base_json_read(f->run, &before) == CDL_STATUS_OK)
+    list = json_incref(json_object_get(before, "processes"));
+  json_decref(before);
+  if (!json_is_array(list)) {
+    json_decref(list);
+    list = json_array();
+  }
+  base_json_append(&list, process);
+  return list;
+}
+
+static json_t *dropout_json(const train_session *session, const train_settings *settings)
+{
+  const encoder_dropout_rates rates = train_run_dropout(session, settings);
+  return json_pack("{so so so}", "hidden", base_json_number(decimal(rates.hidden)), "attention",
+                   base_json_number(decimal(rates.attention)), "classifier",
+                   base_json_number(decimal(rates.classifier)));
+}
+
+static json_t *seeds_json(const train_settings *s)
+{
+  return json_pack("{sI sI sI}", "init", (json_int_t)train_settings_seed(s, s->seed_init), "data",
+                   (json_int_t)train_settings_seed(s, s->seed_data), "dropout",
+                   (json_int_t)train_settings_seed(s, s->seed_dropout));
+}
+
+cdl_status train_run_json_write(const train_run_files *f, const train_session *session,
+                                const train_settings *settings, json_t *process)
+{
+  json_t *object = json_object();
+  base_json_set(&object, "condlora", json_string(cdl_version()));
+  base_json_set(&object, "settings", train_settings_json(settings, false));
+  base_json_set_text(&object, "backend", cdl_backend_name(session->model.backend));
+  base_json_set_text(&object, "kernels", cdl_backend_description(session->model.backend));
+  base_json_set(&object, "seeds", seeds_json(settings));
+  base_json_set(&object, "dropout", dropout_json(session, settings));
+  base_json_set(&object, "max_length", json_integer((json_int_t)session->model.max_length));
+  base_json_set(&object, "inputs", train_inputs_json(session));
+  base_json_set(&object, "processes", processes_json(f, settings->resume, process));
+  base_json_set(&object, "census", data_census_json(&session->census));
+  base_json_set(&object, "modules", modules_json(session->model.adapter));
   if (object == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", f->run);
   const cdl_status status = base_json_write(f->run, object);

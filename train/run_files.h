@@ -31,8 +31,10 @@ json_t *train_result_json(const inference_model *model, const train_result *resu
 /* Reads the summary of a finished run from its metrics.json. */
 CDL_MUST_USE cdl_status train_metrics_read(const train_run_files *files,
                                            const train_session *session, train_summary *summary);
+/* `process` is of train_process_json; this function takes it over, and adds it to the processes
+ * that worked on the run before. */
 CDL_MUST_USE cdl_status train_run_json_write(const train_run_files *files,
                                              const train_session *session,
-                                             const train_settings *settings);
+                                             const train_settings *settings, json_t *process);
 
 #endif

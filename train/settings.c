@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/list.h"
 #include "base/nearest.h"
 #include "base/number.h"
 #include "base/utf8.h"
@@ -463,6 +464,36 @@ cdl_status train_settings_check_options(const train_settings *s)
 
 /* ---- Combinations ---- */
 
+cdl_status train_settings_reports(const train_settings *s, train_reports *reports)
+{
+  base_list words = {0};
+  *reports = (train_reports){false, false};
+  if (s->report_to != NULL && strcmp(s->report_to, "none") != 0)
+    CDL_TRY(base_list_split("--report-to", s->report_to, &words));
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; i < words.count && status == CDL_STATUS_OK; i++) {
+    if (strcmp(words.item[i], "tensorboard") == 0)
+      reports->tensorboard = true;
+    else if (strcmp(words.item[i], "csv") == 0)
+      reports->csv = true;
+    else
+      status = cdl_fail(CDL_STATUS_USAGE,
+                        "--report-to takes none, tensorboard, csv or tensorboard,csv, not '%s'",
+                        words.item[i]);
+  }
+  base_list_release(&words);
+  return status;
+}
+
+static cdl_status check_reports(const train_settings *s)
+{
+  train_reports reports;
+  CDL_TRY(train_settings_reports(s, &reports));
+  return s->logging_dir == NULL || reports.tensorboard
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_USAGE, "--logging-dir goes with --report-to tensorboard");
+}
+
 static cdl_status check_data(const train_settings *s)
 {
   if ((s->task != NULL) == (s->train != NULL))
@@ -497,6 +528,7 @@ cdl_status train_settings_check(const train_settings *s)
   if (s->output == NULL && !s->dry_run)
     return cdl_fail(CDL_STATUS_USAGE, "give --output: the folder for the run's files");
   CDL_TRY(check_data(s));
+  CDL_TRY(check_reports(s));
   if (s->epochs < 1 && s->max_steps < 1)
     return cdl_fail(CDL_STATUS_USAGE, "--epochs is at least 1");
   int64_t every;

@@ -120,6 +120,13 @@ uint64_t train_settings_seed(const train_settings *settings, int64_t own);
 CDL_MUST_USE cdl_status train_eval_every(const train_settings *settings, int64_t steps_per_epoch,
                                          int64_t *steps);
 
+/* What report_to asks for. Errors: USAGE for another word. */
+typedef struct {
+  bool tensorboard, csv;
+} train_reports;
+CDL_MUST_USE cdl_status train_settings_reports(const train_settings *settings,
+                                               train_reports *reports);
+
 /* Checks combinations of settings. Errors: USAGE. */
 CDL_MUST_USE cdl_status train_settings_check(const train_settings *settings);
 

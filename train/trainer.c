@@ -12,6 +12,7 @@
 #include "base/process.h"
 #include "condlora/log.h"
 #include "train/peak.h"
+#include "train/run_facts.h"
 #include "train/run_record.h"
 #include "train/schedule.h"
 
@@ -183,11 +184,14 @@ static void complete_plan(train_trainer *t)
   plan->dropout = t->step.dropout;
   plan->steps = (int64_t)t->schedule.total;
   plan->steps_per_epoch = t->steps_per_epoch;
+  plan->metric = t->metric;
+  plan->best_value = NAN;
   adapter_trainable_parameters(session->model.adapter, &plan->adapter_numbers, &plan->head_numbers);
 }
 
 void trainer_release(train_trainer *t)
 {
+  train_curves_close(&t->curves);
   train_run_files_close(&t->files);
   train_run_state_release(&t->state);
   adapter_snapshot_release(&t->now);
@@ -249,6 +253,7 @@ static cdl_status finish_step(train_trainer *t)
                     (long long)report->step, report->loss, report->gradient_norm);
   measure_pace(t, &step, report);
   CDL_TRY(train_run_log_step(&t->files, report));
+  CDL_TRY(train_curves_step(&t->curves, report));
   if (t->events->stepped != NULL)
     t->events->stepped(t->events->user, report);
   return CDL_STATUS_OK;
@@ -409,14 +414,15 @@ static cdl_status evaluate(train_trainer *t)
   if (t->state.evaluations == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: what was measured");
 
-  if (t->events->evaluated != NULL) {
-    const train_evaluation_report report = {.step = t->state.step,
-                                            .epoch = trainer_epoch(t, t->state.step),
-                                            .split = t->evaluated_split,
-                                            .result = &result,
-                                            .is_best = is_best};
+  const train_evaluation_report report = {.step = t->state.step,
+                                          .epoch = trainer_epoch(t, t->state.step),
+                                          .split = t->evaluated_split,
+                                          .result = &result,
+                                          .metric = t->metric,
+                                          .is_best = is_best};
+  CDL_TRY(train_curves_evaluation(&t->curves, &report));
+  if (t->events->evaluated != NULL)
     t->events->evaluated(t->events->user, &report);
-  }
   return CDL_STATUS_OK;
 }
 
@@ -549,9 +555,18 @@ cdl_status trainer_next_batch(train_trainer *t, bool *over)
 
 /* ---- Start of a run ---- */
 
+static cdl_status open_records(train_trainer *t)
+{
+  CDL_TRY(train_run_log_open(&t->files, t->state.log_bytes));
+  CDL_TRY(train_run_json_write(&t->files, t->session, t->settings,
+                               train_process_json(t->started.text, t->state.step)));
+  return train_curves_open(&t->curves, t->settings, t->files.folder, t->state.step);
+}
+
 cdl_status trainer_begin(train_trainer *t, train_summary *summary, bool *ended)
 {
   train_plan *plan = &t->plan;
+  t->started = base_time_now();
   CDL_TRY(make_state(t));
   complete_plan(t);
   *ended = t->settings->dry_run;
@@ -561,14 +576,14 @@ cdl_status trainer_begin(train_trainer *t, train_summary *summary, bool *ended)
       CDL_TRY(load_checkpoint(t));
     plan->first_step = t->first_step = t->state.step;
     plan->evaluations = t->state.evaluations;
+    plan->best_value = t->state.best_value;
     /* metrics.json is written last */
     plan->finished = t->state.finished && base_file_exists(t->files.metrics);
     *ended = plan->finished;
     if (plan->finished)
       CDL_TRY(train_metrics_read(&t->files, t->session, summary));
     else {
-      CDL_TRY(train_run_log_open(&t->files, t->state.log_bytes));
-      CDL_TRY(train_run_json_write(&t->files, t->session, t->settings));
+      CDL_TRY(open_records(t));
       if (t->events->measure_gemm && !t->state.finished)
         CDL_TRY(train_measure_gemm(t->session->model.queue, &t->gemm_peak));
     }

@@ -20,6 +20,8 @@ typedef struct {
   bool finished;             /* the run had finished before */
   /* Evaluations before this call, as in metrics.json. Borrowed. */
   const json_t *evaluations;
+  cdl_metric metric; /* chooses the best checkpoint */
+  double best_value; /* of that metric before this call; NaN: none */
 } train_plan;
 
 typedef struct {
@@ -35,6 +37,7 @@ typedef struct {
   double epoch;
   const char *split; /* "valid" or "dev" */
   const train_result *result;
+  cdl_metric metric; /* chooses the best checkpoint */
   bool is_best;
 } train_evaluation_report;
 

@@ -8,6 +8,7 @@
 #include "base/process.h"
 #include "model/inference/columns.h"
 #include "train/class_json.h"
+#include "train/run_facts.h"
 #include "train/trainer_state.h"
 
 /* Adds the result of each part of dev to `entry` if dev has several, such as the two of MNLI. */
@@ -64,6 +65,17 @@ static cdl_status measure_split(train_trainer *t, const cdl_dataset *dataset, co
   return status;
 }
 
+/* What is not the same in each repetition of a run. */
+static json_t *timing_json(const train_trainer *t, const train_summary *s)
+{
+  json_t *timing = train_process_json(t->started.text, t->first_step);
+  base_json_set_text(&timing, "finished", base_time_now().text);
+  base_json_set(&timing, "train_seconds", base_json_rounded(t->train_seconds, 3));
+  base_json_set(&timing, "examples_per_s", base_json_rounded(s->examples_per_s, 3));
+  base_json_set(&timing, "peak_bytes", json_integer((json_int_t)s->peak_bytes));
+  return timing;
+}
+
 static cdl_status measure(train_trainer *t, train_summary *s, json_t **metrics)
 {
   const train_plan *plan = &t->plan;
@@ -101,9 +113,7 @@ static cdl_status measure(train_trainer *t, train_summary *s, json_t **metrics)
     CDL_TRY(measure_split(t, session->dev, session->dev_rows, cdl_dataset_count(session->dev),
                           "dev", &s->dev, metrics));
   s->peak_bytes = base_process_peak_bytes();
-  base_json_set(metrics, "timing",
-                json_pack("{sf sI}", "examples_per_s", s->examples_per_s, "peak_bytes",
-                          (json_int_t)s->peak_bytes));
+  base_json_set(metrics, "timing", timing_json(t, s));
   return CDL_STATUS_OK;
 }
 
@@ -136,5 +146,5 @@ cdl_status trainer_finish(train_trainer *t, train_summary *summary)
   if (status == CDL_STATUS_OK)
     status = base_json_write(t->files.metrics, metrics);
   json_decref(metrics);
-  return status;
+  return status == CDL_STATUS_OK ? train_curves_finish(&t->curves, t->state.step) : status;
 }

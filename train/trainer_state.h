@@ -3,6 +3,8 @@
 #ifndef CONDLORA_TRAIN_TRAINER_STATE_H
 #define CONDLORA_TRAIN_TRAINER_STATE_H
 
+#include "base/machine.h"
+#include "train/curves.h"
 #include "train/run_files.h"
 #include "train/schedule.h"
 #include "train/step.h"
@@ -36,6 +38,8 @@ typedef struct {
   float *moments;
   train_run_state state;
   train_run_files files;
+  train_curves curves;
+  base_time started; /* when this process began the run */
 
   double gemm_peak; /* operations per second of this machine */
   double clock, last_checkpoint, train_seconds;

@@ -208,6 +208,30 @@ START_TEST(no_real_number_has_a_shorter_text)
 }
 END_TEST
 
+START_TEST(a_float_has_the_digits_of_a_float)
+{
+  static const struct {
+    float value;
+    const char *text;
+  } cases[] = {{0, "0.0"},
+               {0.1f, "0.1"},
+               {-0.1f, "-0.1"},
+               {1, "1.0"},
+               {1.0f / 3, "0.33333334"},
+               {0.69314718f, "0.6931472"},
+               {16777216, "16777216.0"},
+               {1e-45f, "1e-45"},
+               {3.4028235e38f, "3.4028235e38"},
+               {0x1p-24f, "5.9604645e-8"}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    char text[BASE_JSON_REAL_BYTES];
+    base_json_float_text(text, cases[i].value);
+    ck_assert_str_eq(text, cases[i].text);
+    ck_assert(strtof(text, NULL) == cases[i].value);
+  }
+}
+END_TEST
+
 START_TEST(each_number_has_its_own_digits)
 {
   json_t *object = json_pack("{sf sf s[f]}", "a", 0.6, "b", 1.0 / 3, "c", 0.25);
@@ -324,6 +348,7 @@ int main(void)
       nests_so_deep_and_no_deeper,
       real_numbers_have_the_fewest_digits,
       no_real_number_has_a_shorter_text,
+      a_float_has_the_digits_of_a_float,
       each_number_has_its_own_digits,
       the_locale_does_not_matter,
       text_that_is_not_utf8_is_mended,

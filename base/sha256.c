@@ -1,0 +1,96 @@
+#include "base/sha256.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+
+enum { BLOCK = 64, LENGTH_BYTES = 8, ROUNDS = 64 };
+
+static const uint32_t constants[ROUNDS] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+static uint32_t rotate(uint32_t x, int right)
+{
+  return x >> right | x << (32 - right);
+}
+
+static void take_block(uint32_t state[8], const uint8_t block[BLOCK])
+{
+  uint32_t w[ROUNDS], s[8];
+  for (int i = 0; i < 16; i++)
+    w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
+           (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
+  for (int i = 16; i < ROUNDS; i++)
+    w[i] = w[i - 16] + w[i - 7] + (rotate(w[i - 15], 7) ^ rotate(w[i - 15], 18) ^ w[i - 15] >> 3) +
+           (rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ w[i - 2] >> 10);
+  memcpy(s, state, sizeof s);
+  for (int i = 0; i < ROUNDS; i++) {
+    const uint32_t e = s[4], a = s[0];
+    const uint32_t first = s[7] + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) +
+                           ((e & s[5]) ^ (~e & s[6])) + constants[i] + w[i];
+    const uint32_t second =
+        (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
+    memmove(s + 1, s, 7 * sizeof *s);
+    s[4] += first;
+    s[0] = first + second;
+  }
+  for (int i = 0; i < 8; i++)
+    state[i] += s[i];
+}
+
+void base_sha256_begin(base_sha256 *hash)
+{
+  *hash = (base_sha256){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
+                                  0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+}
+
+void base_sha256_add(base_sha256 *hash, const void *bytes, size_t count)
+{
+  const uint8_t *at = bytes;
+  while (count > 0) {
+    const size_t used = (size_t)(hash->bytes % BLOCK), room = BLOCK - used,
+                 part = count < room ? count : room;
+    memcpy(hash->block + used, at, part);
+    hash->bytes += part;
+    at += part;
+    count -= part;
+    if (part == room)
+      take_block(hash->state, hash->block);
+  }
+}
+
+void base_sha256_end(base_sha256 *hash, char text[BASE_SHA256_TEXT])
+{
+  static const uint8_t padding[BLOCK + LENGTH_BYTES] = {0x80};
+  const uint64_t bits = hash->bytes * 8;
+  const size_t used = (size_t)(hash->bytes % BLOCK),
+               end = (used < BLOCK - LENGTH_BYTES ? BLOCK : 2 * BLOCK) - LENGTH_BYTES;
+  base_sha256_add(hash, padding, end - used);
+  uint8_t length[LENGTH_BYTES];
+  for (int i = 0; i < LENGTH_BYTES; i++)
+    length[i] = (uint8_t)(bits >> 8 * (LENGTH_BYTES - 1 - i));
+  base_sha256_add(hash, length, sizeof length);
+  for (int i = 0; i < 8; i++)
+    snprintf(text + 8 * i, BASE_SHA256_TEXT - 8 * (size_t)i, "%08x", hash->state[i]);
+}
+
+cdl_status base_sha256_file(const char *path, char text[BASE_SHA256_TEXT], size_t *bytes)
+{
+  base_mapping mapping;
+  base_sha256 hash;
+  CDL_TRY(base_file_map(path, &mapping));
+  base_sha256_begin(&hash);
+  base_sha256_add(&hash, mapping.data, mapping.size);
+  base_sha256_end(&hash, text);
+  *bytes = mapping.size;
+  base_file_unmap(&mapping);
+  return CDL_STATUS_OK;
+}
