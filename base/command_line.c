@@ -17,7 +17,7 @@ typedef struct {
   bool *seen;
 } found_option;
 
-/* A reading: `seen` has a place for each option of both tables. */
+/* A reading: `seen` has a place for each option of all tables. */
 typedef struct {
   const base_command_line *line;
   char **arguments;
@@ -42,6 +42,7 @@ static cdl_status unknown_option(const base_command_line *line, const char *name
   base_option_name shown[NAMES_MAX];
   const char *names[NAMES_MAX];
   size_t count = list_names(&line->options, shown, names, 0);
+  count = list_names(&line->common, shown, names, count);
   count = list_names(&line->settings, shown, names, count);
   names[count++] = "help";
   return cdl_fail(CDL_STATUS_USAGE, "there is no option --%s; %s", name,
@@ -50,9 +51,10 @@ static cdl_status unknown_option(const base_command_line *line, const char *name
 
 static found_option find_option(const reading *r, const char *name)
 {
-  const base_options *tables[] = {&r->line->options, &r->line->settings};
+  const base_options *tables[] = {&r->line->options, &r->line->settings, &r->line->common};
   bool *seen = r->seen;
-  for (size_t t = 0; t < 2 && strchr(name, '_') == NULL; seen += tables[t++]->count) {
+  for (size_t t = 0; t < sizeof tables / sizeof tables[0] && strchr(name, '_') == NULL;
+       seen += tables[t++]->count) {
     const base_option *o = base_option_find(tables[t]->item, tables[t]->count, name);
     if (o != NULL)
       return (found_option){tables[t], o, &seen[o - tables[t]->item]};
@@ -139,7 +141,8 @@ cdl_status base_command_line_read(const base_command_line *line, int count, char
   reading r = {.line = line,
                .arguments = arguments,
                .count = count,
-               .seen = calloc(line->options.count + line->settings.count + 1, sizeof *r.seen)};
+               .seen = calloc(line->options.count + line->settings.count + line->common.count + 1,
+                              sizeof *r.seen)};
   if (r.seen == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the command line");
   const cdl_status status = read_all(&r);
@@ -234,6 +237,7 @@ void base_command_line_help(const base_command_line *line, FILE *to, size_t widt
   if (line->options.count > 0 && line->options.item[0].kind != BASE_OPTION_SECTION)
     putc('\n', to);
   print_options(to, &line->options, width);
+  print_options(to, &line->common, width);
   print_option(to, "--help", NULL, "this text", width);
   if (line->notes != NULL) {
     putc('\n', to);
@@ -251,12 +255,14 @@ json_t *base_command_line_describe(const base_command_line *line)
   base_json_set(&object, "words", words);
   base_json_set(&object, "operands", json_integer((json_int_t)line->operands_most));
   json_t *rows = base_options_describe(&line->settings),
-         *own = base_options_describe(&line->options);
-  if (rows == NULL || json_array_extend(rows, own) != 0) {
-    json_decref(rows);
-    rows = NULL;
+         *others[] = {base_options_describe(&line->options), base_options_describe(&line->common)};
+  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+    if (rows == NULL || json_array_extend(rows, others[i]) != 0) {
+      json_decref(rows);
+      rows = NULL;
+    }
+    json_decref(others[i]);
   }
-  json_decref(own);
   base_json_set(&object, "options", rows);
   return object;
 }

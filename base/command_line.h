@@ -18,6 +18,7 @@ typedef struct {
   const char *notes;     /* at the end of the help; may be NULL */
   base_options settings; /* first in the help; none where its count is 0 */
   base_options options;  /* the command's own */
+  base_options common;   /* last in the help: what every command has */
   const char **operands; /* [operands_most] arguments that are no options; NULL where none is */
   size_t operands_most;
   const base_operand *words; /* [word_count] what they may be, where that is a few words */

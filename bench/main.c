@@ -10,6 +10,7 @@
 #include "bench/roofline.h"
 #include "bench/shapes_choice.h"
 #include "bench/tune.h"
+#include "tools/console/log.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -77,6 +78,7 @@ int main(int count, char **arguments)
   bench_command c;
   bool slower = false;
   base_map_faults_begin("bench-condlora", NULL);
+  console_log_begin(count, arguments);
   cdl_status status = bench_command_read(count - 1, arguments + 1, &c);
   if (status == CDL_STATUS_OK && c.help)
     bench_command_help();
@@ -95,6 +97,6 @@ int main(int count, char **arguments)
   if (status == CDL_STATUS_OK)
     return slower ? BENCH_EXIT_SLOWER : EXIT_SUCCESS;
   bench_progress("", "");
-  fprintf(stderr, "bench-condlora: %s\n", cdl_error_message());
+  console_log_error("bench-condlora");
   return status == CDL_STATUS_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }

@@ -6,6 +6,7 @@
 
 #include "base/command_line.h"
 #include "base/json.h"
+#include "tools/console/log.h"
 #include "tools/plot/plot.h"
 
 const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm",      "svd",   "elementwise",
@@ -106,6 +107,7 @@ static void make_line(bench_command *c, command_line *l)
       .notes = "Exit status: 0 done, 1 failed (a wrong result too), 2 wrong usage, 3 slower "
                "(--compare).",
       .options = BASE_OPTIONS(l->options),
+      .common = {.item = &console_log_option, .count = CONSOLE_LOG_OPTIONS},
       .operands = l->operands,
       .operands_most = OPERANDS_MOST,
       .words = workloads,

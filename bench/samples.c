@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/console/log.h"
+
 bench_samples bench_samples_begin(cdl_queue *queue, uint32_t layer)
 {
   return (bench_samples){.queue = queue, .random = cdl_random_start(1, CDL_RANDOM_TEST, layer, 0)};
@@ -139,6 +141,6 @@ cdl_status bench_compare(const char *what, int64_t place, double value, double t
 
 void bench_progress(const char *workload, const char *name)
 {
-  if (isatty(STDERR_FILENO))
+  if (isatty(STDERR_FILENO) && !console_log_is_json())
     fprintf(stderr, "\r\033[K%s%s%s", workload, name[0] != '\0' ? " " : "", name);
 }

@@ -10,6 +10,7 @@
 #include "model/files/family.h"
 #include "tools/cli/command.h"
 #include "tools/cli/options.h"
+#include "tools/console/log.h"
 #include "tools/console/output.h"
 #include "tools/console/signals.h"
 
@@ -103,6 +104,7 @@ int main(int count, char **arguments)
 {
   occupy_closed_streams();
   console_signals_begin();
+  console_log_begin(count, arguments);
   if (count < 2) {
     print_usage(stderr);
     return EXIT_USAGE;
@@ -112,7 +114,7 @@ int main(int count, char **arguments)
     status = console_stdout_flush();
   if (status == CDL_STATUS_OK)
     return EXIT_SUCCESS;
-  fprintf(stderr, "condlora: %s\n", cdl_error_message());
+  console_log_error("condlora");
   if (status == CDL_STATUS_CANCELLED && console_signals_caught() != 0)
     return CONSOLE_EXIT_SIGNALLED + console_signals_caught();
   return status == CDL_STATUS_USAGE ? EXIT_USAGE : EXIT_FAILED;

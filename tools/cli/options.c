@@ -1,5 +1,6 @@
 #include "tools/cli/options.h"
 
+#include "tools/console/log.h"
 #include "tools/console/output.h"
 #include "tools/console/terminal.h"
 
@@ -13,8 +14,11 @@ static size_t help_width(void)
                                                   : columns;
 }
 
-cdl_status cli_options_read(const base_command_line *line, int count, char **arguments, bool *done)
+cdl_status cli_options_read(const base_command_line *own, int count, char **arguments, bool *done)
 {
+  base_command_line whole = *own;
+  const base_command_line *line = &whole;
+  whole.common = (base_options){.item = &console_log_option, .count = CONSOLE_LOG_OPTIONS};
   *done = true;
   if (base_command_line_has(count, arguments, "--help") ||
       base_command_line_has(count, arguments, "-h")) {

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/visible.h"
 #include "tools/cli/command.h"
+#include "tools/console/log.h"
 #include "tools/console/progress.h"
 #include "tools/console/signals.h"
 #include "tools/study/reproduce.h"
@@ -26,10 +28,33 @@ static void on_began(void *user)
   console_signals_defer();
 }
 
+static json_t *run_json(const study_run_begin *run)
+{
+  json_t *fields = json_object();
+  base_json_set_text(&fields, "event", "run");
+  if (run->number > 0) {
+    base_json_set(&fields, "number", json_integer((json_int_t)run->number));
+    base_json_set(&fields, "of", json_integer((json_int_t)run->of));
+  }
+  if (!isnan(run->seconds_left))
+    base_json_set(&fields, "seconds_left", base_json_rounded(run->seconds_left, 0));
+  base_json_set_text(&fields, "task", run->task);
+  base_json_set_text(&fields, "method", run->method);
+  if (!isnan(run->rate))
+    base_json_set(&fields, "lr", base_json_number(run->rate));
+  base_json_set(&fields, "seed", json_integer((json_int_t)run->seed));
+  return fields;
+}
+
 /* "run 17 of 96, about 3:40 left: RTE, lora, rate 0.0005, seed 0". */
 static void on_run_began(void *user, const study_run_begin *run)
 {
-  (void)user;
+  reproducing *c = user;
+  console_progress_best(&c->progress, NAN);
+  if (console_log_is_json()) {
+    console_log_object(CONSOLE_LOG_INFO, run_json(run));
+    return;
+  }
   if (run->number > 0)
     fprintf(stderr, "run %zu of %zu", run->number, run->of);
   if (!isnan(run->seconds_left)) {

@@ -3,7 +3,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/visible.h"
+#include "tools/console/log.h"
 
 enum { VALUE_BYTES = 64 };
 
@@ -20,8 +22,25 @@ static void format_parameter(const json_t *value, char text[VALUE_BYTES])
     snprintf(text, VALUE_BYTES, "-");
 }
 
+static json_t *trial_json(const study_search *s, const study_trial_end *end)
+{
+  json_t *fields = json_object();
+  base_json_set_text(&fields, "event", "trial");
+  base_json_set(&fields, "trial", json_integer((json_int_t)end->number));
+  base_json_set_text(&fields, "state", end->state);
+  if (strcmp(end->state, "complete") == 0)
+    base_json_set(&fields, study_search_metric(s), base_json_number(end->value));
+  base_json_set(&fields, "parameters", json_incref((json_t *)(uintptr_t)end->parameters));
+  base_json_set_text(&fields, "message", end->note);
+  return fields;
+}
+
 void cli_search_print_trial(FILE *to, const study_search *s, const study_trial_end *end)
 {
+  if (console_log_is_json()) {
+    console_log_object(CONSOLE_LOG_INFO, trial_json(s, end));
+    return;
+  }
   fprintf(to, "trial %" PRId64 ": ", end->number);
   if (strcmp(end->state, "complete") == 0)
     fprintf(to, "%s %.4f", study_search_metric(s), end->value);

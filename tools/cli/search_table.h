@@ -6,7 +6,7 @@
 
 #include "tools/study/search.h"
 
-/* Prints the line of a finished trial. */
+/* Prints the line of a finished trial, for stderr. */
 void cli_search_print_trial(FILE *to, const study_search *search, const study_trial_end *end);
 /* Prints all trials of the study to stdout and marks the best. */
 void cli_search_print_table(const study_search *search, const json_t *trials);

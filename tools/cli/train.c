@@ -6,6 +6,7 @@
 #include "base/visible.h"
 #include "tools/cli/command.h"
 #include "tools/cli/options.h"
+#include "tools/console/log.h"
 #include "tools/console/notices.h"
 #include "tools/console/output.h"
 #include "tools/console/progress.h"
@@ -21,6 +22,7 @@ typedef struct {
   const char *recipe, *config;
   console_notices *notices;
   console_progress progress;
+  int64_t log_every;
   bool finished_before;
 } training;
 
@@ -31,6 +33,7 @@ static void on_planned(void *user, const train_plan *plan)
   training *t = user;
   console_notices_release(t->notices);
   t->finished_before = plan->finished;
+  console_progress_best(&t->progress, plan->best_value);
   if (t->settings.dry_run)
     console_report_plan(stdout, &t->settings, plan);
   else if (!plan->finished)
@@ -83,6 +86,16 @@ static cdl_status resume_settings(training *t)
   return status == CDL_STATUS_ABSENT ? CDL_STATUS_OK : status;
 }
 
+static void say_finished(const train_settings *s)
+{
+  char text[4200];
+  snprintf(text, sizeof text, "the run in %s is already finished", base_visible(s->output).text);
+  if (console_log_is_json())
+    console_log_message(CONSOLE_LOG_INFO, text);
+  else
+    fprintf(stderr, "%s\n", text);
+}
+
 static cdl_status run(void *command, console_notices *notices)
 {
   training *t = command;
@@ -95,6 +108,7 @@ static cdl_status run(void *command, console_notices *notices)
   say_what_is_drawn(&session, &t->settings);
 
   console_progress_begin(&t->progress);
+  t->progress.every = t->log_every;
   t->notices->before_line = clear_line;
   t->notices->user = &t->progress;
   const train_events events = {.user = t,
@@ -116,7 +130,7 @@ static cdl_status run(void *command, console_notices *notices)
   console_progress_clear(&t->progress);
   status = status == CDL_STATUS_OK ? traced : status;
   if (status == CDL_STATUS_OK && t->finished_before)
-    fprintf(stderr, "the run in %s is already finished\n", base_visible(t->settings.output).text);
+    say_finished(&t->settings);
   if (status == CDL_STATUS_OK && !t->settings.dry_run)
     console_report_summary(stdout, &session, &t->settings, &summary);
   train_session_close(&session);
@@ -132,7 +146,12 @@ cdl_status cli_train(int count, char **arguments)
                   "the paper's settings for a task: rte-condlora, mrpc-lora, …"),
       BASE_OPTION(STRING, "config", &t.config, "F.json",
                   "settings as a JSON object, with underscores for dashes: {\"lr\": 0.001, "
-                  "\"batch_size\": 32}")};
+                  "\"batch_size\": 32}"),
+      BASE_SECTION("What standard error shows"),
+      BASE_OPTION(INT, "log_every", &t.log_every, "N",
+                  "steps between lines of progress, where they are not drawn over each other "
+                  "[a line every 5 s]",
+                  .low = 1, .high = INT32_MAX)};
   const base_command_line line = {
       .usage = "condlora train --model DIR --task NAME --data DIR --output DIR [OPTION …]\n"
                "condlora train --model DIR --train FILE --text-columns A[,B] --label-column Y "

@@ -4,11 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/console/log.h"
+
+/* The beginnings of lines by their level. */
+static const char note[] = "note: ", warning[] = "warning: ";
+
 static void print_line(console_notices *n, const char *line)
 {
+  const bool warns = strncmp(line, warning, sizeof warning - 1) == 0;
   if (n->before_line != NULL)
     n->before_line(n->user);
-  fprintf(stderr, "%s\n", line);
+  if (console_log_is_json())
+    console_log_message(warns ? CONSOLE_LOG_WARNING : CONSOLE_LOG_INFO,
+                        line + (warns ? sizeof warning : sizeof note) - 1);
+  else
+    fprintf(stderr, "%s\n", line);
 }
 
 static void hold(console_notices *n, char *line)
@@ -49,7 +59,7 @@ static void take(void *user, cdl_log_level level, const char *text)
     return;
   }
   char *line = NULL;
-  if (asprintf(&line, "%s: %s", level == CDL_LOG_WARNING ? "warning" : "note", text) < 0)
+  if (asprintf(&line, "%s%s", level == CDL_LOG_WARNING ? warning : note, text) < 0)
     return;
   if (is_known(n, line)) {
     free(line);

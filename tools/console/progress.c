@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/process.h"
+#include "tools/console/log.h"
 #include "tools/console/signals.h"
 #include "tools/console/terminal.h"
 
@@ -13,8 +15,9 @@ static const double live_pause = 0.1, plain_pause = 5; /* seconds between two li
 
 void console_progress_begin(console_progress *p)
 {
-  *p = (console_progress){.live = console_terminal_is_live(stderr),
-                          .colours = console_terminal_has_colours(stderr)};
+  *p = (console_progress){.live = !console_log_is_json() && console_terminal_is_live(stderr),
+                          .colours = console_terminal_has_colours(stderr),
+                          .best = NAN};
 }
 
 void console_progress_clear(console_progress *p)
@@ -30,9 +33,9 @@ void console_progress_clear(console_progress *p)
 /* ---- A step ---- */
 
 /* The parts of a line in their order; BAR is the progress bar. */
-enum { STEP, BAR, EPOCH, LOSS, RATE, SPEED, SHARE, LEFT, PARTS };
+enum { STEP, BAR, EPOCH, LOSS, BEST, RATE, SPEED, SHARE, LEFT, PARTS };
 /* The parts that a narrow terminal omits, in the order of omission. */
-static const int dispensable[] = {BAR, RATE, SHARE, EPOCH, SPEED, LEFT, LOSS};
+static const int dispensable[] = {BAR, RATE, SHARE, EPOCH, SPEED, BEST, LEFT, LOSS};
 enum { PART_BYTES = 48, BAR_MOST = 24, BAR_LEAST = 8, BAR_FRAME = 2, GAP = 2 };
 
 typedef struct {
@@ -50,12 +53,14 @@ static void format_duration(double seconds, char *text, size_t bytes)
     snprintf(text, bytes, "%" PRId64 ":%02" PRId64 " left", s / 60, s % 60);
 }
 
-static step_line describe_step(const train_step_report *r)
+static step_line describe_step(const console_progress *p, const train_step_report *r)
 {
   step_line line = {0};
   snprintf(line.part[STEP], PART_BYTES, "step %" PRId64 "/%" PRId64, r->step, r->steps);
   snprintf(line.part[EPOCH], PART_BYTES, "epoch %.2f", r->epoch);
   snprintf(line.part[LOSS], PART_BYTES, "loss %.4f", r->loss);
+  if (!isnan(p->best))
+    snprintf(line.part[BEST], PART_BYTES, "best %.4f", p->best);
   snprintf(line.part[RATE], PART_BYTES, "lr %.2e", r->learning_rate);
   snprintf(line.part[SPEED], PART_BYTES, "%.*f examples/s", r->examples_per_s < 10 ? 1 : 0,
            r->examples_per_s);
@@ -106,13 +111,41 @@ static void print_parts(const console_progress *p, const step_line *line)
   }
 }
 
+static json_t *step_json(const console_progress *p, const train_step_report *r)
+{
+  json_t *fields = json_object();
+  base_json_set_text(&fields, "event", "step");
+  base_json_set(&fields, "step", json_integer((json_int_t)r->step));
+  base_json_set(&fields, "steps", json_integer((json_int_t)r->steps));
+  base_json_set(&fields, "epoch", base_json_rounded(r->epoch, 4));
+  base_json_set(&fields, "loss", base_json_rounded(r->loss, 6));
+  base_json_set(&fields, "lr", base_json_number(r->learning_rate));
+  base_json_set(&fields, "grad_norm", base_json_rounded(r->gradient_norm, 6));
+  base_json_set(&fields, "examples_per_s", base_json_rounded(r->examples_per_s, 3));
+  base_json_set(&fields, "seconds_left", base_json_rounded(r->seconds_left, 1));
+  if (!isnan(p->best))
+    base_json_set(&fields, "best", base_json_number(p->best));
+  return fields;
+}
+
+static bool is_due(const console_progress *p, const train_step_report *r, double now)
+{
+  if (!p->live && p->every > 0)
+    return r->step % p->every == 0;
+  return !(p->last_drawn > 0) || now - p->last_drawn >= (p->live ? live_pause : plain_pause);
+}
+
 void console_progress_step(console_progress *p, const train_step_report *r)
 {
   const double now = base_process_seconds();
-  if (p->last_drawn > 0 && now - p->last_drawn < (p->live ? live_pause : plain_pause))
+  if (!is_due(p, r, now))
     return;
   p->last_drawn = now;
-  step_line line = describe_step(r);
+  if (console_log_is_json()) {
+    console_log_object(CONSOLE_LOG_INFO, step_json(p, r));
+    return;
+  }
+  step_line line = describe_step(p, r);
   if (!p->live) {
     print_parts(p, &line);
     fputc('\n', stderr);
@@ -131,9 +164,36 @@ void console_progress_step(console_progress *p, const train_step_report *r)
 
 /* ---- An evaluation ---- */
 
+static json_t *evaluation_json(const train_evaluation_report *r)
+{
+  json_t *fields = json_object();
+  base_json_set_text(&fields, "event", "evaluation");
+  base_json_set(&fields, "step", json_integer((json_int_t)r->step));
+  base_json_set(&fields, "epoch", base_json_rounded(r->epoch, 4));
+  base_json_set_text(&fields, "split", r->split);
+  for (int m = 0; m < CDL_METRIC_COUNT; m++)
+    if (!isnan(r->result->scores.value[m]))
+      base_json_set(&fields, cdl_metric_name((cdl_metric)m),
+                    base_json_number(r->result->scores.value[m]));
+  base_json_set(&fields, "loss", base_json_number(r->result->loss));
+  base_json_set(&fields, "is_best", json_boolean(r->is_best));
+  return fields;
+}
+
+void console_progress_best(console_progress *p, double value)
+{
+  p->best = value;
+}
+
 void console_progress_evaluation(console_progress *p, const train_evaluation_report *r)
 {
   console_progress_clear(p);
+  if (r->is_best)
+    p->best = r->result->scores.value[r->metric];
+  if (console_log_is_json()) {
+    console_log_object(CONSOLE_LOG_INFO, evaluation_json(r));
+    return;
+  }
   fprintf(stderr, "epoch %.4g, step %" PRId64 ": %s", r->epoch, r->step, r->split);
   for (int m = 0; m < CDL_METRIC_COUNT; m++)
     if (!isnan(r->result->scores.value[m]))

@@ -9,6 +9,8 @@ typedef struct {
   bool live, colours;
   bool open;         /* the terminal shows a line of progress */
   double last_drawn; /* monotonic clock, seconds; 0: never */
+  int64_t every;     /* steps between plain lines; 0: a line every few seconds */
+  double best;       /* of the metric that chooses the best checkpoint; NaN: none yet */
 } console_progress;
 
 void console_progress_begin(console_progress *progress);
@@ -16,6 +18,8 @@ void console_progress_begin(console_progress *progress);
 void console_progress_step(console_progress *progress, const train_step_report *report);
 /* Prints a permanent line for an evaluation. */
 void console_progress_evaluation(console_progress *progress, const train_evaluation_report *report);
+/* Sets what the line shows as the best value so far; NaN for none. An evaluation sets it too. */
+void console_progress_best(console_progress *progress, double value);
 /* Clears the line so that other lines can be printed; the next step draws it again. */
 void console_progress_clear(console_progress *progress);
 

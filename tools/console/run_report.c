@@ -4,7 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/visible.h"
+#include "tools/console/log.h"
 #include "tools/console/progress.h"
 
 enum { LABEL_WIDTH = -18, VALUE_WIDTH = 10 };
@@ -209,8 +211,29 @@ void console_report_plan(FILE *to, const train_settings *s, const train_plan *p)
   row(to, "backend", "%s", p->backend);
 }
 
+static json_t *start_json(const train_plan *p)
+{
+  const size_t *examples = p->census->examples;
+  json_t *fields = json_object();
+  base_json_set_text(&fields, "event", "start");
+  base_json_set_text(&fields, "method", p->method);
+  base_json_set_text(&fields, "backend", p->backend);
+  base_json_set(&fields, "adapter_parameters", json_integer((json_int_t)p->adapter_numbers));
+  base_json_set(&fields, "head_parameters", json_integer((json_int_t)p->head_numbers));
+  base_json_set(&fields, "train_examples", json_integer((json_int_t)examples[DATA_PART_TRAIN]));
+  base_json_set(&fields, "valid_examples", json_integer((json_int_t)examples[DATA_PART_VALID]));
+  base_json_set(&fields, "dev_examples", json_integer((json_int_t)examples[DATA_PART_DEV]));
+  base_json_set(&fields, "first_step", json_integer((json_int_t)p->first_step));
+  base_json_set(&fields, "steps", json_integer((json_int_t)p->steps));
+  return fields;
+}
+
 void console_report_start(FILE *to, const train_plan *p)
 {
+  if (console_log_is_json()) {
+    console_log_object(CONSOLE_LOG_INFO, start_json(p));
+    return;
+  }
   fprintf(to, "%s on %s: %s adapter and %s head parameters, %zu examples, %" PRId64 " steps\n",
           p->method, base_visible(p->backend).text, console_group_digits(p->adapter_numbers).text,
           console_group_digits(p->head_numbers).text, p->census->examples[DATA_PART_TRAIN],
