@@ -1,18 +1,23 @@
 #include "backends/cpu/openblas.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "backends/cpu/coretype.h"
+#include "base/trust.h"
 #include "condlora/log.h"
 
 static const char openblas_file[] = "libopenblas.so.0";
 static const char openblas_package[] = "libopenblas0-pthread";
 static const char lapacke_file[] = "liblapacke.so.3";
 static const char lapacke_package[] = "liblapacke";
+/* Names an OpenBLAS that has LAPACKE within, as the one of PyPI's scipy-openblas32. */
+static const char named_variable[] = "CDL_OPENBLAS";
 
 /* *set: whether it must be unset again. Returns false if memory is out. */
 static bool set_for_now(const char *variable, const char *value, bool *set)
@@ -22,9 +27,26 @@ static bool set_for_now(const char *variable, const char *value, bool *set)
   return !*set || setenv(variable, value, 1) == 0;
 }
 
+/* Gives the path that the user names, "" for none. */
+static cdl_status named_library(char path[PATH_MAX])
+{
+  char reason[BASE_DISTRUST_BYTES];
+  const char *named = secure_getenv(named_variable);
+  path[0] = '\0';
+  if (named == NULL || named[0] == '\0')
+    return CDL_STATUS_OK;
+  if (named[0] != '/')
+    return cdl_fail(CDL_STATUS_ABSENT, "cpu: %s: '%s' is not an absolute path", named_variable,
+                    named);
+  if (!base_trust(named, path, reason))
+    return cdl_fail(CDL_STATUS_ABSENT, "cpu: %s: %s is not loaded: %s", named_variable, named,
+                    reason);
+  return CDL_STATUS_OK;
+}
+
 /* OpenBLAS reads the environment once, while it is loaded. Returns NULL with *no_memory, or as
  * dlopen. */
-static void *open_openblas(bool *no_memory)
+static void *open_openblas(const char *file, bool *no_memory)
 {
   static pthread_mutex_t environment = PTHREAD_MUTEX_INITIALIZER;
   pthread_mutex_lock(&environment);
@@ -32,7 +54,7 @@ static void *open_openblas(bool *no_memory)
   *no_memory = !set_for_now("OPENBLAS_CORETYPE", cpu_coretype(), &core_set) ||
                /* so that it starts no threads */
                !set_for_now("OPENBLAS_NUM_THREADS", "1", &threads_set);
-  void *library = *no_memory ? NULL : dlopen(openblas_file, RTLD_NOW | RTLD_LOCAL);
+  void *library = *no_memory ? NULL : dlopen(file, RTLD_NOW | RTLD_LOCAL);
   if (core_set)
     unsetenv("OPENBLAS_CORETYPE");
   if (threads_set)
@@ -72,41 +94,61 @@ static void say_other_set(const cpu_libraries *libraries)
 static cdl_status absent(const char *package)
 {
   const char *reason = dlerror();
-  return cdl_fail(CDL_STATUS_ABSENT, "cpu: %s (Debian's package %s has it)",
-                  reason != NULL ? reason : "a library is missing", package);
+  if (reason == NULL)
+    reason = "a library is missing";
+  return package != NULL
+             ? cdl_fail(CDL_STATUS_ABSENT, "cpu: %s (Debian's package %s has it)", reason, package)
+             : cdl_fail(CDL_STATUS_ABSENT, "cpu: %s: %s", named_variable, reason);
 }
 
-static cdl_status find_functions(cpu_libraries *libraries)
+/* SciPy's builds put scipy_ before every name, so that they can stand beside another OpenBLAS. */
+static void *find_function(void *library, const char *name)
+{
+  char prefixed[64];
+  void *function = dlsym(library, name);
+  if (function == NULL &&
+      snprintf(prefixed, sizeof prefixed, "scipy_%s", name) < (int)sizeof prefixed)
+    function = dlsym(library, prefixed);
+  return function;
+}
+
+static cdl_status find_functions(cpu_libraries *libraries, const char *named)
 {
   const char *file, *package;
-#define FUNCTION(library, result, name, parameters)                                          \
-  file = library##_file;                                                                     \
-  package = library##_package;                                                               \
-  *(void **)(void *)&libraries->name = dlsym(libraries->library, #name);                     \
-  if (libraries->name == NULL)                                                               \
-    return cdl_fail(CDL_STATUS_ABSENT, "cpu: %s has no %s (Debian's package %s does)", file, \
-                    #name, package);
+#define FUNCTION(library, result, name, parameters)                                                \
+  file = library##_file;                                                                           \
+  package = library##_package;                                                                     \
+  *(void **)(void *)&libraries->name = find_function(libraries->library, #name);                   \
+  if (libraries->name == NULL)                                                                     \
+    return named[0] != '\0'                                                                        \
+               ? cdl_fail(CDL_STATUS_ABSENT, "cpu: %s: %s has no %s", named_variable, named,       \
+                          #name)                                                                   \
+               : cdl_fail(CDL_STATUS_ABSENT, "cpu: %s has no %s (Debian's package %s does)", file, \
+                          #name, package);
 #include "backends/cpu/api.def"
 #undef FUNCTION
   return CDL_STATUS_OK;
 }
 
-/* LAPACKE needs some liblapack.so.3 and libblas.so.3, which the system chooses. Debian's of
+/* Debian's LAPACKE needs some liblapack.so.3 and libblas.so.3, which the system chooses. Those of
  * OpenBLAS are thin and find the library that was opened first under the same name; the reference
- * ones are slower and start no threads. */
+ * ones are slower and start no threads. A named library has both parts. */
 cdl_status cpu_libraries_open(cpu_libraries *libraries)
 {
+  char named[PATH_MAX];
   *libraries = (cpu_libraries){.openblas = NULL};
   CDL_TRY(check_wanted_set());
+  CDL_TRY(named_library(named));
+  const bool by_name = named[0] != '\0';
   bool no_memory;
-  libraries->openblas = open_openblas(&no_memory);
+  libraries->openblas = open_openblas(by_name ? named : openblas_file, &no_memory);
   if (no_memory)
     return cdl_fail(CDL_STATUS_MEMORY, "cpu: out of memory: the environment");
   if (libraries->openblas == NULL)
-    return absent(openblas_package);
-  libraries->lapacke = dlopen(lapacke_file, RTLD_NOW | RTLD_LOCAL);
-  cdl_status status =
-      libraries->lapacke != NULL ? find_functions(libraries) : absent(lapacke_package);
+    return absent(by_name ? NULL : openblas_package);
+  libraries->lapacke = dlopen(by_name ? named : lapacke_file, RTLD_NOW | RTLD_LOCAL);
+  cdl_status status = libraries->lapacke != NULL ? find_functions(libraries, named)
+                                                 : absent(by_name ? NULL : lapacke_package);
   if (status != CDL_STATUS_OK) {
     cpu_libraries_close(libraries);
     return status;

@@ -15,9 +15,10 @@ typedef struct {
 #undef FUNCTION
 } cpu_libraries;
 
-/* Opens both libraries. While OpenBLAS loads, it sets OPENBLAS_CORETYPE (by CPUID) and
- * OPENBLAS_NUM_THREADS, unless the user has set them. No other thread may change the environment
- * meanwhile. Errors: ABSENT, naming the package. */
+/* Opens both libraries: the system's, or the one file that CDL_OPENBLAS names. While OpenBLAS
+ * loads, it sets OPENBLAS_CORETYPE (by CPUID) and OPENBLAS_NUM_THREADS, unless the user has set
+ * them. No other thread may change the environment meanwhile. Errors: ABSENT, naming the package or
+ * the variable. */
 cdl_status cpu_libraries_open(cpu_libraries *libraries);
 void cpu_libraries_close(cpu_libraries *libraries);
 

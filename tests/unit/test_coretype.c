@@ -109,6 +109,27 @@ START_TEST(a_set_of_another_processor_is_refused)
 }
 END_TEST
 
+/* Expects that the CPU backend is absent with CDL_OPENBLAS as given, and that the message has these
+ * words. */
+static void expect_refused(const char *library, const char *words)
+{
+  cdl_backend *backend;
+  setenv("CDL_OPENBLAS", library, 1);
+  ck_assert_int_eq(cdl_backend_open("cpu", NULL, &backend), CDL_STATUS_ABSENT);
+  ck_assert_msg(strstr(cdl_error_message(), words) != NULL, "'%s' is not in: %s", words,
+                cdl_error_message());
+}
+
+START_TEST(a_named_library_is_taken_or_refused)
+{
+  expect_refused("libopenblas.so.0", "CDL_OPENBLAS: 'libopenblas.so.0' is not an absolute path");
+  expect_refused("/nowhere/libopenblas.so", "CDL_OPENBLAS: /nowhere/libopenblas.so is not loaded");
+  expect_refused("/proc/self/exe", "CDL_OPENBLAS: ");
+  setenv("CDL_OPENBLAS", "", 1);
+  ck_assert(product() == 64);
+}
+END_TEST
+
 static void remember_line(void *user, cdl_log_level level, const char *line)
 {
   if (level == CDL_LOG_NOTICE)
@@ -252,6 +273,7 @@ int main(int count, char **arguments)
   TCase *tests = tcase_create("coretype");
   tcase_set_timeout(tests, 300);
   tcase_add_test(tests, a_set_of_another_processor_is_refused);
+  tcase_add_test(tests, a_named_library_is_taken_or_refused);
   tcase_add_test(tests, a_set_that_openblas_lacks_is_said);
   tcase_add_test(tests, more_threads_than_are_used_are_said);
   tcase_add_test(tests, openblas_is_given_the_kernels_this_cpu_has);
