@@ -129,6 +129,22 @@ void cdl_buffer_destroy(cdl_buffer *buffer)
   atomic_fetch_sub(&backend->buffers, 1);
 }
 
+cdl_status cdl_buffer_address(const cdl_buffer *buffer, cdl_memory_address *address)
+{
+  if (buffer == NULL || address == NULL)
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_buffer_address: %s is NULL",
+                    buffer == NULL ? "buffer" : "address");
+  const cdl_backend_table *table = buffer->owner->table;
+  *address = (cdl_memory_address){.memory = NULL};
+  if (table->memory_address == NULL)
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: tells no address of its memory", table->name);
+  base_clear_message();
+  const cdl_status status = table->memory_address(buffer->owner->device, buffer->handle, address);
+  return status == CDL_STATUS_OK
+             ? status
+             : cdl_context(base_give_reason(status), "%s: the address of a buffer", table->name);
+}
+
 size_t cdl_buffer_bytes(const cdl_buffer *buffer)
 {
   return buffer->bytes;

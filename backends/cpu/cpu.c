@@ -59,6 +59,7 @@ static cdl_status cpu_open(const char *device_name, const cdl_open_options *opti
   cpu_device *device = calloc(1, sizeof *device);
   if (device == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "cpu: no memory for the device");
+  device->foreign = (cpu_foreign){.lock = PTHREAD_MUTEX_INITIALIZER};
   device->kernels = cpu_kernels_choose();
   cdl_status status = cpu_libraries_open(&device->libraries);
   if (status == CDL_STATUS_OK) {
@@ -85,6 +86,7 @@ static void cpu_close(void *opaque)
   cpu_device *device = opaque;
   cpu_pool_destroy(device->pool);
   cpu_libraries_close(&device->libraries);
+  cpu_foreign_release(&device->foreign);
   free(device);
 }
 
@@ -145,10 +147,28 @@ static cdl_status cpu_allocate(void *device, size_t bytes, void **handle)
                   memory.free_bytes);
 }
 
-static void cpu_free(void *device, void *handle)
+static void cpu_free(void *opaque, void *handle)
+{
+  cpu_device *device = opaque;
+  if (!cpu_foreign_remove(&device->foreign, handle))
+    cpu_memory_free(handle);
+}
+
+static cdl_status cpu_wrap_memory(void *opaque, void *foreign, size_t bytes, void **handle)
+{
+  cpu_device *device = opaque;
+  (void)bytes;
+  if (!cpu_foreign_add(&device->foreign, foreign))
+    return cdl_fail(CDL_STATUS_MEMORY, "no memory to note the address");
+  *handle = foreign;
+  return CDL_STATUS_OK;
+}
+
+static cdl_status cpu_memory_address(void *device, void *handle, cdl_memory_address *address)
 {
   (void)device;
-  cpu_memory_free(handle);
+  *address = (cdl_memory_address){.kind = CDL_MEMORY_HOST, .memory = handle};
+  return CDL_STATUS_OK;
 }
 
 static cdl_status cpu_upload(void *queue, cdl_buffer *out, size_t offset, const void *host,
@@ -188,6 +208,8 @@ static const cdl_backend_table table = {
     .free = cpu_free,
     .upload = cpu_upload,
     .download = cpu_download,
+    .wrap_memory = cpu_wrap_memory,
+    .memory_address = cpu_memory_address,
     .weight_create = cpu_weight_create,
     .weight_update = cpu_weight_update,
     .weight_destroy = cpu_weight_destroy,

@@ -4,6 +4,7 @@
 #define CONDLORA_BACKENDS_CPU_DEVICE_H
 
 #include "backends/cpu/kernels/kernels.h"
+#include "backends/cpu/memory.h"
 #include "backends/cpu/openblas.h"
 #include "backends/cpu/pool.h"
 #include "condlora/plugin.h"
@@ -12,6 +13,7 @@ typedef struct {
   cpu_pool *pool;
   cpu_libraries libraries;
   const cpu_kernels *kernels;
+  cpu_foreign foreign;
   char description[160];
 } cpu_device;
 

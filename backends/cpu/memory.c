@@ -74,3 +74,41 @@ void cpu_memory_free(void *memory)
   else
     free(header.start);
 }
+
+bool cpu_foreign_add(cpu_foreign *foreign, void *memory)
+{
+  pthread_mutex_lock(&foreign->lock);
+  bool has_room = foreign->count < foreign->capacity;
+  if (!has_room) {
+    const size_t capacity = 2 * foreign->capacity + 8;
+    void **grown = realloc(foreign->memory, capacity * sizeof *grown);
+    has_room = grown != NULL;
+    if (has_room) {
+      foreign->memory = grown;
+      foreign->capacity = capacity;
+    }
+  }
+  if (has_room)
+    foreign->memory[foreign->count++] = memory;
+  pthread_mutex_unlock(&foreign->lock);
+  return has_room;
+}
+
+bool cpu_foreign_remove(cpu_foreign *foreign, const void *memory)
+{
+  bool found = false;
+  pthread_mutex_lock(&foreign->lock);
+  for (size_t i = 0; i < foreign->count && !found; i++)
+    if (foreign->memory[i] == memory) {
+      foreign->memory[i] = foreign->memory[--foreign->count];
+      found = true;
+    }
+  pthread_mutex_unlock(&foreign->lock);
+  return found;
+}
+
+void cpu_foreign_release(cpu_foreign *foreign)
+{
+  free(foreign->memory);
+  pthread_mutex_destroy(&foreign->lock);
+}

@@ -2,12 +2,28 @@
 #ifndef CONDLORA_BACKENDS_CPU_MEMORY_H
 #define CONDLORA_BACKENDS_CPU_MEMORY_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Returns at least `bytes` bytes at a multiple of 64, with undefined contents; NULL if memory is
  * out. */
 void *cpu_memory_allocate(size_t bytes);
 void cpu_memory_free(void *memory);
+/* Memory of others that a device takes as buffers. Initialize it with {.lock =
+ * PTHREAD_MUTEX_INITIALIZER}. */
+typedef struct {
+  pthread_mutex_t lock;
+  void **memory; /* [count], the same address any number of times */
+  size_t count, capacity;
+} cpu_foreign;
+
+/* Notes an address. Returns false if memory is out. */
+bool cpu_foreign_add(cpu_foreign *foreign, void *memory);
+/* Forgets one note of an address. Returns false if there is none: the memory is the device's. */
+bool cpu_foreign_remove(cpu_foreign *foreign, const void *memory);
+void cpu_foreign_release(cpu_foreign *foreign);
+
 /* Returns the bytes of all large blocks that exist, touched or not. */
 size_t cpu_memory_mapped(void);
 

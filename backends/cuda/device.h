@@ -87,6 +87,7 @@ cdl_status cuda_answer(cuda_device *device, const char *call, CUresult answer);
 cdl_status cuda_allocate(void *device, size_t bytes, void **handle);
 void cuda_free(void *device, void *handle);
 cdl_status cuda_wrap_memory(void *device, void *foreign, size_t bytes, void **handle);
+cdl_status cuda_memory_address(void *device, void *handle, cdl_memory_address *address);
 cdl_status cuda_memory_info(void *device, cdl_device_memory *memory);
 void cuda_pool_destroy(cuda_device *device);
 cdl_status cuda_pinned_allocate(void *device, size_t bytes, void **memory);

@@ -235,6 +235,16 @@ cdl_status cuda_wrap_memory(void *device, void *foreign, size_t bytes, void **ha
   return CDL_STATUS_OK;
 }
 
+/* The driver's handle of a device is its number. */
+cdl_status cuda_memory_address(void *device, void *handle, cdl_memory_address *address)
+{
+  const cuda_block *block = handle;
+  *address = (cdl_memory_address){.kind = CDL_MEMORY_CUDA,
+                                  .device = ((const cuda_device *)device)->id,
+                                  .memory = (void *)(uintptr_t)block->address};
+  return CDL_STATUS_OK;
+}
+
 cdl_status cuda_memory_info(void *given, cdl_device_memory *memory)
 {
   cuda_device *device = given;

@@ -40,6 +40,7 @@ static const cdl_backend_table table = {
     .eigh = cuda_eigh,
     .compile_nanoseconds = cuda_compile_nanoseconds,
     .auto_priority = 300,
+    .memory_address = cuda_memory_address,
 };
 
 CDL_EXPORT const cdl_backend_table *cdl_plugin(const cdl_host *host);

@@ -39,6 +39,7 @@ typedef struct opencl_device {
   struct opencl_device *next;
   cl_platform_id platform;
   cl_device_id id;
+  int number; /* as opencl_choose counts */
   cl_context context;
   cl_program programs[PROGRAM_COUNT]; /* NULL: not needed yet */
   size_t group_limit, local_bytes, largest_allocation, total_bytes;
@@ -89,6 +90,7 @@ cdl_status opencl_multiply(kernel_queue *queue, const kernel_product *product);
 cdl_status opencl_allocate(void *device, size_t bytes, void **handle);
 void opencl_free(void *device, void *handle);
 cdl_status opencl_wrap_memory(void *device, void *foreign, size_t bytes, void **handle);
+cdl_status opencl_memory_address(void *device, void *handle, cdl_memory_address *address);
 cdl_status opencl_memory_info(void *device, cdl_device_memory *memory);
 cdl_status opencl_upload(void *queue, cdl_buffer *out, size_t offset, const void *host,
                          size_t bytes);

@@ -48,6 +48,14 @@ cdl_status opencl_wrap_memory(void *device, void *foreign, size_t bytes, void **
   return CDL_STATUS_OK;
 }
 
+cdl_status opencl_memory_address(void *device, void *handle, cdl_memory_address *address)
+{
+  *address = (cdl_memory_address){.kind = CDL_MEMORY_OPENCL,
+                                  .device = ((const opencl_device *)device)->number,
+                                  .memory = handle};
+  return CDL_STATUS_OK;
+}
+
 /* OpenCL has no query for free memory. */
 cdl_status opencl_memory_info(void *device, cdl_device_memory *memory)
 {

@@ -38,6 +38,8 @@ static cdl_status open_device(const char *device_name, const cdl_open_options *o
   cdl_status status = opencl_choose(found, count, device_name, &chosen);
   if (status == CDL_STATUS_OK)
     status = opencl_open(&driver, &found[chosen], device);
+  if (status == CDL_STATUS_OK)
+    ((opencl_device *)*device)->number = chosen;
   free(found);
   return status;
 }
@@ -88,6 +90,7 @@ static const cdl_backend_table table = {
     KERNEL_OPS,
     .compile_nanoseconds = compile_nanoseconds,
     .auto_priority = 200,
+    .memory_address = opencl_memory_address,
 };
 
 CDL_EXPORT const cdl_backend_table *cdl_plugin(const cdl_host *given);

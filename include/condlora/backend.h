@@ -116,10 +116,17 @@ CDL_API CDL_MUST_USE cdl_status cdl_buffer_create(cdl_backend *backend, size_t b
 /* Waits until every queue has finished its work on the buffer, then frees it. NULL is allowed. */
 CDL_API void cdl_buffer_destroy(cdl_buffer *buffer);
 CDL_API size_t cdl_buffer_bytes(const cdl_buffer *buffer);
-/* Wraps `bytes` of device memory that the caller keeps: a CUdeviceptr (cast to a pointer) on cuda,
- * a cl_mem on opencl. Errors: UNSUPPORTED if the backend has no such memory. */
+/* Wraps `bytes` of memory that the caller keeps until the buffer is destroyed: a CUdeviceptr (cast
+ * to a pointer) on cuda, a cl_mem on opencl, host memory on cpu. Errors: UNSUPPORTED if the backend
+ * has no such memory. */
 CDL_API CDL_MUST_USE cdl_status cdl_buffer_wrap(cdl_backend *backend, void *foreign, size_t bytes,
                                                 cdl_buffer **buffer);
+
+/* Gives the address of a buffer's memory, for code outside the library. It is valid until the buffer
+ * is destroyed. Sync every queue with work on the buffer before other code uses the memory. Errors:
+ * UNSUPPORTED if the backend does not tell it. */
+CDL_API CDL_MUST_USE cdl_status cdl_buffer_address(const cdl_buffer *buffer,
+                                                   cdl_memory_address *address);
 
 /* Allocates host memory for fast transfers: page-locked if the device supports it, otherwise
  * ordinary. Free it with cdl_host_free. */

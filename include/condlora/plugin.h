@@ -3,7 +3,8 @@
  * to start from.
  *
  * Minor versions: 1.1 added precisions and compile_nanoseconds, 1.2 auto_priority, 1.3 attention's
- * bias, 1.4 BF16 activations, attention_grad's `out` and low_rank's further terms.
+ * bias, 1.4 BF16 activations, attention_grad's `out` and low_rank's further terms, 1.5
+ * memory_address.
  *
  * The core checks every argument before it calls the table. It also counts and logs paths, keeps
  * each queue's first error, and calls nothing on a failed queue. So the functions of a table only
@@ -22,7 +23,7 @@ extern "C" {
 
 #define CDL_PLUGIN_MAGIC 0x4344504cu /* "CDPL" */
 #define CDL_ABI_MAJOR 1
-#define CDL_ABI_MINOR 4
+#define CDL_ABI_MINOR 5
 
 /* A buffer as a backend sees it. `handle` belongs to the backend; only the core writes the rest. */
 struct cdl_buffer {
@@ -158,6 +159,9 @@ typedef struct cdl_backend_table {
    * built-in cpu, which always opens, has 100. options->automatic tells `open` that "auto" is
    * trying. */
   uint32_t auto_priority;
+
+  /* Since 1.5, optional: gives the address of a buffer's memory (cdl_buffer_address). */
+  cdl_status (*memory_address)(void *device, void *handle, cdl_memory_address *address);
 } cdl_backend_table;
 
 /* The type of cdl_plugin, the only symbol of a plug-in. The core compares the versions and names

@@ -61,6 +61,14 @@ static inline const char *cdl_dtype_name(cdl_dtype dtype)
 
 typedef struct cdl_buffer cdl_buffer;
 
+/* Where the memory of a buffer lies, for code outside the library. */
+typedef enum { CDL_MEMORY_HOST, CDL_MEMORY_CUDA, CDL_MEMORY_OPENCL } cdl_memory_kind;
+typedef struct {
+  cdl_memory_kind kind;
+  int device;   /* number of the device among those of its kind; 0 for host memory */
+  void *memory; /* host address; CUdeviceptr cast to a pointer; cl_mem */
+} cdl_memory_address;
+
 /* A view of a buffer. Element (i, j, k, l) is at offset + i·stride[0] + j·stride[1] + k·stride[2]
  * + l·stride[3], counted in elements of `dtype` from the start of `buffer`. A matrix [rows,
  * columns] uses the last two dimensions and a vector the last one; the leading sizes are 1.

@@ -418,6 +418,10 @@ START_TEST(foreign_memory_and_streams)
   ck_assert_int_eq(cdl_buffer_wrap(backend, (void *)(uintptr_t)memory, 400, &wrapped),
                    CDL_STATUS_OK);
   ck_assert_int_eq(cdl_queue_wrap(backend, stream, &queue), CDL_STATUS_OK);
+  cdl_memory_address address;
+  ck_assert_int_eq(cdl_buffer_address(wrapped, &address), CDL_STATUS_OK);
+  ck_assert(address.kind == CDL_MEMORY_CUDA && address.device == 0 &&
+            (uintptr_t)address.memory == memory);
   fill(vector(wrapped, 100), 5);
   ck_assert_float_eq(first_of(vector(wrapped, 100)), 5);
   fill(vector(wrapped, 100), 6);

@@ -181,6 +181,14 @@ END_TEST
 
 /* ---- Transfers ---- */
 
+START_TEST(a_backend_may_keep_its_addresses)
+{
+  cdl_memory_address address;
+  ck_assert_int_eq(cdl_buffer_address(buffer, &address), CDL_STATUS_UNSUPPORTED);
+  assert_message("tells no address");
+}
+END_TEST
+
 START_TEST(bytes_come_back)
 {
   const float sent[6] = {1, -2, 3, -4, 5, -6};
@@ -760,6 +768,7 @@ int main(void)
       out_of_memory_names_wanted_and_free,
       an_empty_buffer_is_a_buffer,
       closing_counts_what_is_alive,
+      a_backend_may_keep_its_addresses,
       bytes_come_back,
       transfers_are_checked,
       a_queue_keeps_its_first_error,

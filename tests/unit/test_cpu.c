@@ -15,6 +15,47 @@
 #include <string.h>
 #include <unistd.h>
 
+/* ---- Buffers ---- */
+
+static void fill(cdl_queue *queue, cdl_buffer *buffer, double value)
+{
+  cdl_fill(queue,
+           CDL_ARGS(fill, .out = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 4), .value = value));
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
+}
+
+/* Memory of the caller stays the caller's, also memory that is another buffer's. */
+START_TEST(host_memory_is_shared_both_ways)
+{
+  float memory[4] = {0};
+  cdl_backend *backend;
+  cdl_queue *queue;
+  cdl_buffer *own, *wrapped, *again;
+  cdl_memory_address address;
+  ck_assert_int_eq(cdl_backend_open("cpu", NULL, &backend), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, sizeof memory, &own), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_wrap(backend, memory, sizeof memory, &wrapped), CDL_STATUS_OK);
+  fill(queue, wrapped, 2.5);
+  ck_assert_float_eq(memory[3], 2.5f);
+  ck_assert_int_eq(cdl_buffer_address(wrapped, &address), CDL_STATUS_OK);
+  ck_assert(address.kind == CDL_MEMORY_HOST && address.device == 0 && address.memory == memory);
+
+  ck_assert_int_eq(cdl_buffer_address(own, &address), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_wrap(backend, address.memory, sizeof memory, &again), CDL_STATUS_OK);
+  fill(queue, again, 3);
+  ck_assert_float_eq(((float *)address.memory)[3], 3);
+  cdl_buffer_destroy(again);
+  fill(queue, own, 4); /* its memory is still there */
+  cdl_buffer_destroy(own);
+  cdl_buffer_destroy(wrapped);
+  ck_assert_float_eq(memory[0], 2.5f);
+  ck_assert_int_eq(cdl_buffer_address(NULL, &address), CDL_STATUS_ARGUMENT);
+  cdl_queue_destroy(queue);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
+}
+END_TEST
+
 /* ---- The pool ---- */
 
 enum { TILES = 1000 };
@@ -708,6 +749,7 @@ int main(void)
   Suite *suite = suite_create("cpu");
   TCase *pool = tcase_create("pool"), *bytes = tcase_create("bytes"),
         *kernels = tcase_create("kernels");
+  tcase_add_test(pool, host_memory_is_shared_both_ways);
   tcase_add_loop_test(pool, each_tile_runs_once, 1, 6);
   tcase_add_test(pool, callers_take_turns);
   tcase_add_test(pool, sleeping_workers_wake);

@@ -201,6 +201,9 @@ START_TEST(foreign_memory_is_used_and_stays_the_callers)
   expect_ok(cdl_buffer_wrap(backend, memory, 16, &wrapped));
   cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(wrapped, CDL_DTYPE_F32, 0, 4), .value = 2.5));
   expect_ok(cdl_queue_sync(queue));
+  cdl_memory_address address;
+  expect_ok(cdl_buffer_address(wrapped, &address));
+  ck_assert(address.kind == CDL_MEMORY_OPENCL && address.memory == memory);
   cdl_buffer_destroy(wrapped);
   expect_ok(cdl_buffer_wrap(backend, memory, 16, &wrapped)); /* still there */
   float back[4];
