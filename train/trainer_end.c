@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "model/inference/columns.h"
+#include "train/card.h"
 #include "train/class_json.h"
 #include "train/run_facts.h"
 #include "train/trainer_state.h"
@@ -143,6 +144,8 @@ cdl_status trainer_finish(train_trainer *t, train_summary *summary)
   cdl_status status = measure(t, summary, &metrics);
   if (status == CDL_STATUS_OK)
     status = keep_result(t);
+  if (status == CDL_STATUS_OK)
+    status = train_card_write(summary->adapter_path, t->session, t->settings, summary);
   if (status == CDL_STATUS_OK)
     status = base_json_write(t->files.metrics, metrics);
   json_decref(metrics);

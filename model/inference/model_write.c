@@ -1,5 +1,8 @@
 /* cdl_model: merged and exported. */
+#include <stdlib.h>
+
 #include "base/new_folder.h"
+#include "base/path.h"
 #include "base/sized.h"
 #include "model/adapter/io.h"
 #include "model/export/adapter_card.h"
@@ -90,14 +93,29 @@ cdl_status cdl_model_merge(cdl_model *model, const char *folder, double *change)
 
 /* ---- Exporting ---- */
 
-/* With what PEFT's users want beside it: the tokenizer, which PEFT counts the words of, and a card.
- */
+/* The base's config.json with the adapter's labels; PEFT's users pass it on, because PEFT has no
+ * place for labels. It keeps the base's vocabulary: PEFT makes room for new words itself. */
+static cdl_status write_labels(const cdl_model *model, const char *folder)
+{
+  const adapter_model_origin origin = origin_of(model);
+  char *path = base_path_join(folder, "config.json");
+  const cdl_status status = path != NULL
+                                ? model_config_write(origin.base, path, model->active->model.labels,
+                                                     origin.labels, origin.problem)
+                                : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
+  free(path);
+  return status;
+}
+
+/* With what PEFT's users want beside it: the tokenizer, which PEFT counts the words of, the labels,
+ * and a card. */
 static cdl_status write_lora(const cdl_model *model, const char *folder)
 {
   const inference_model *m = &model->active->model;
   CDL_TRY(export_adapter(m->adapter, m->queue, folder, &m->adapter_config));
   CDL_TRY(adapter_tokenizer_files_copy(origin_of(model).tokenizer, folder));
-  return export_card_write(folder, &m->adapter_config, m->labels);
+  CDL_TRY(write_labels(model, folder));
+  return export_adapter_card_write(folder, &m->adapter_config);
 }
 
 /* Whether the tokenizer tells a pair's texts apart. RoBERTa's does not, and gives no token_type_ids

@@ -22,7 +22,7 @@ ROOMS = {
     "model/export": ["base", "model/files", "model/encoder", "model/adapter"],
     "model/inference": ["base", "model/files", "model/encoder", "model/adapter", "model/export"],
     "train/data": ["base", "model/files", "model/encoder"],
-    "train": ["base", "model/files", "model/encoder", "model/adapter", "model/inference", "train/data"],
+    "train": ["base", "model/files", "model/encoder", "model/adapter", "model/export", "model/inference", "train/data"],
     "tools/analysis": ["base", "model/files", "model/encoder", "model/adapter"],
     "tools/plot": ["base"],
     "tools/plot/cairo": ["tools/plot"],

@@ -99,6 +99,10 @@ START_TEST(an_export_is_the_same_adapter_as_lora)
   for (size_t i = 0; i < sizeof of_tokenizer / sizeof of_tokenizer[0]; i++)
     ck_assert_msg(exists(joined(out, of_tokenizer[i])) == exists(joined(model, of_tokenizer[i])),
                   "%s", of_tokenizer[i]);
+  json_t *names = json_object_get(parsed(read_text(joined(out, "config.json"))), "id2label"),
+         *labels = json_object_get(config, "labels");
+  for (size_t i = 0; i < json_array_size(labels); i++)
+    ck_assert(json_equal(json_object_get(names, text_of("%zu", i)), json_array_get(labels, i)));
   const char *card = read_text(joined(out, "README.md"));
   ck_assert_msg(strncmp(card, "---\n", 4) == 0 && strstr(card, "\nlibrary_name: peft\n") != NULL,
                 "%s", card);

@@ -2,9 +2,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "condlora/backend.h"
+#include "model/export/card.h"
 #include "tools/reports/deviations.h"
 #include "tools/reports/document.h"
 #include "tools/reports/scores.h"
@@ -82,6 +84,20 @@ static void write_use(report_document *to)
           "frozen base. Biases were neither measured nor reduced here.");
 }
 
+/* The scores stand in the document: the hub's index of results has one model, not many. */
+static cdl_status begin(const report_source *source, report_document **to)
+{
+  const export_card_head head = {
+      .base = source->model, .relation = "adapter", .library = "condlora", .tags = {"lora"}};
+  char *metadata = export_card_head_text(&head);
+  const cdl_status status = metadata != NULL
+                                ? report_document_begin(source->comparison->folder, "MODEL_CARD",
+                                                        "Model card", metadata, to)
+                                : cdl_fail(CDL_STATUS_MEMORY, "out of memory: the model card");
+  free(metadata);
+  return status;
+}
+
 cdl_status report_write_card(const report_source *source)
 {
   const report_comparison *c = source->comparison;
@@ -89,7 +105,7 @@ cdl_status report_write_card(const report_source *source)
   bool as_paper;
   report_document *to;
   CDL_TRY(report_describe_model(source, &model, &as_paper));
-  CDL_TRY(report_document_begin(c->folder, "MODEL_CARD", "Model card", &to));
+  CDL_TRY(begin(source, &to));
   write_base(source, to, model.text);
   write_data(c, to);
   write_settings(c, to);

@@ -153,7 +153,7 @@ static cdl_status begin_file(const char *folder, const char *name, const char *e
 }
 
 cdl_status report_document_begin(const char *folder, const char *name, const char *title,
-                                 report_document **document)
+                                 const char *metadata, report_document **document)
 {
   report_document *d = calloc(1, sizeof *d);
   *document = NULL;
@@ -168,7 +168,7 @@ cdl_status report_document_begin(const char *folder, const char *name, const cha
     report_document_abort(d);
     return status;
   }
-  base_output_printf(d->markdown, "# %s\n\n", title);
+  base_output_printf(d->markdown, "%s# %s\n\n", metadata != NULL ? metadata : "", title);
   base_output_printf(
       d->html, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>");
   write_html(d, title);

@@ -7,10 +7,12 @@
 
 typedef struct report_document report_document;
 
-/* Begins FOLDER/NAME.md and FOLDER/NAME.html; paths of images are relative to FOLDER. End with
- * report_document_commit or report_document_abort. */
+/* Begins FOLDER/NAME.md and FOLDER/NAME.html; paths of images are relative to FOLDER. `metadata`
+ * stands before the title in the Markdown; NULL: none. End with report_document_commit or
+ * report_document_abort. */
 CDL_MUST_USE cdl_status report_document_begin(const char *folder, const char *name,
-                                              const char *title, report_document **document);
+                                              const char *title, const char *metadata,
+                                              report_document **document);
 /* Puts both files in place and destroys `document`. Returns the first failure. */
 CDL_MUST_USE cdl_status report_document_commit(report_document *document);
 void report_document_abort(report_document *document);

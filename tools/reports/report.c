@@ -83,7 +83,7 @@ cdl_status report_write(const report_source *source)
   CDL_TRY(report_write_card(source));
   if (asprintf(&title, "%s (%s)", source->kind->title, source->kind->name) < 0)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
-  cdl_status status = report_document_begin(c->folder, "report", title, &to);
+  cdl_status status = report_document_begin(c->folder, "report", title, NULL, &to);
   free(title);
   CDL_TRY(status);
   status = report_write_deviations(source, to);

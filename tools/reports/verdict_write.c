@@ -299,8 +299,9 @@ static cdl_status write_document(const char *folder, const report_records *recor
                                  const report_matrices_list *matrices, const report_verdict *v)
 {
   report_document *to;
-  CDL_TRY(report_document_begin(
-      folder, "verdict", "Does a single linear layer yield task-adapted low-rank matrices?", &to));
+  CDL_TRY(report_document_begin(folder, "verdict",
+                                "Does a single linear layer yield task-adapted low-rank matrices?",
+                                NULL, &to));
   report_document_paragraph(
       to, "The paper says that CondLoRA, which trains one linear layer for all blocks, is level "
           "with LoRA at a twelfth of its trainable parameters. Here each method has the learning "
