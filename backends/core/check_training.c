@@ -30,6 +30,22 @@ static cdl_status finish_cross_entropy(core_call *call)
 
 CORE_SPEC(cross_entropy, prepare_cross_entropy, finish_cross_entropy);
 
+static const core_operand binary_cross_entropy_operands[] = {
+    CORE_OPERAND(binary_cross_entropy, loss, "1", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(binary_cross_entropy, logits, "rc", F32, IN, 0),
+    CORE_OPERAND(binary_cross_entropy, d_logits, "rc", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(binary_cross_entropy, targets, "rc", F32, IN, 0),
+    CORE_OPERAND(binary_cross_entropy, pos_weight, "c", F32, IN | OPTIONAL, 0),
+    CORE_OPERAND(binary_cross_entropy, step, "*", U8, IN, 0),
+};
+
+static cdl_status prepare_binary_cross_entropy(core_call *call)
+{
+  return core_want_step(call, "step", &((const cdl_binary_cross_entropy_args *)call->args)->step);
+}
+
+CORE_SPEC(binary_cross_entropy, prepare_binary_cross_entropy, NULL);
+
 static const core_operand squared_error_operands[] = {
     CORE_OPERAND(squared_error, loss, "1", F32, OUT | OPTIONAL, 0),
     CORE_OPERAND(squared_error, d_out, "*", F32, OUT | OPTIONAL, 0),

@@ -189,6 +189,100 @@ static cdl_status clip_norm(cdl_queue *queue, const cdl_clip_norm_args *args)
                                 .function = CDL_BINARY_MINIMUM));
 }
 
+/* ---- The loss of several labels ---- */
+
+/* out = out f y, in place; y is repeated. */
+static cdl_status combine(cdl_queue *queue, cdl_tensor out, cdl_binary_function function,
+                          cdl_tensor y)
+{
+  return binary(queue, CDL_ARGS(binary, .out = out, .x = out, .y = y, .function = function));
+}
+
+static cdl_status map(cdl_queue *queue, cdl_tensor out, cdl_tensor x, cdl_unary_function function,
+                      cdl_activation activation)
+{
+  return queue->backend->table->unary(
+      queue->handle,
+      CDL_ARGS(unary, .out = out, .x = x, .function = function, .activation = activation));
+}
+
+/* Working memory [rows, labels] of the loss of several labels. `hits` is w y, `all` is
+ * (1 − y) + w y; `scale` is the step record's loss_scale, `one` a number. */
+typedef struct {
+  cdl_tensor hits, all, part, other, one, scale;
+} label_terms;
+
+static cdl_status prepare_terms(cdl_queue *queue, const cdl_binary_cross_entropy_args *args,
+                                label_terms *t)
+{
+  const cdl_backend_table *table = queue->backend->table;
+  const int64_t rows = args->logits.size[2], labels = args->logits.size[3], n = rows * labels;
+  cdl_buffer *scratch = NULL;
+  CDL_TRY(core_scratch(queue, (size_t)(4 * n + 1) * sizeof(float), &scratch));
+  *t = (label_terms){.hits = cdl_tensor_2d(scratch, CDL_DTYPE_F32, 0, rows, labels),
+                     .all = cdl_tensor_2d(scratch, CDL_DTYPE_F32, n, rows, labels),
+                     .part = cdl_tensor_2d(scratch, CDL_DTYPE_F32, 2 * n, rows, labels),
+                     .other = cdl_tensor_2d(scratch, CDL_DTYPE_F32, 3 * n, rows, labels),
+                     .one = cdl_tensor_1d(scratch, CDL_DTYPE_F32, 4 * n, 1),
+                     .scale = cdl_tensor_1d(
+                         args->step.buffer, CDL_DTYPE_F32,
+                         (args->step.offset + (int64_t)offsetof(cdl_step_record, loss_scale)) / 4,
+                         1)};
+  CDL_TRY(table->copy(queue->handle, CDL_ARGS(copy, .out = t->hits, .x = args->targets)));
+  if (cdl_tensor_present(args->pos_weight))
+    CDL_TRY(combine(queue, t->hits, CDL_BINARY_MULTIPLY, args->pos_weight));
+  CDL_TRY(table->fill(queue->handle, CDL_ARGS(fill, .out = t->all, .value = 1)));
+  CDL_TRY(combine(queue, t->all, CDL_BINARY_SUBTRACT, args->targets));
+  return combine(queue, t->all, CDL_BINARY_ADD, t->hits);
+}
+
+/* scale ((1 − y + w y) σ(x) − w y) */
+static cdl_status label_gradient(cdl_queue *queue, const cdl_binary_cross_entropy_args *args,
+                                 const label_terms *t)
+{
+  CDL_TRY(map(queue, t->part, args->logits, CDL_UNARY_ACTIVATION, CDL_ACTIVATION_SIGMOID));
+  CDL_TRY(combine(queue, t->part, CDL_BINARY_MULTIPLY, t->all));
+  CDL_TRY(combine(queue, t->part, CDL_BINARY_SUBTRACT, t->hits));
+  return binary(queue, CDL_ARGS(binary, .out = args->d_logits, .x = t->part, .y = t->scale,
+                                .function = CDL_BINARY_MULTIPLY));
+}
+
+/* Adds scale Σ ((1 − y + w y) (max(x, 0) + ln(1 + e^−|x|)) − w y x). */
+static cdl_status label_loss(cdl_queue *queue, const cdl_binary_cross_entropy_args *args,
+                             const label_terms *t)
+{
+  const cdl_backend_table *table = queue->backend->table;
+  CDL_TRY(
+      table->axpby(queue->handle, CDL_ARGS(axpby, .out = t->part, .x = args->logits, .alpha = -1)));
+  CDL_TRY(combine(queue, t->part, CDL_BINARY_MINIMUM, args->logits));
+  CDL_TRY(map(queue, t->part, t->part, CDL_UNARY_EXP, CDL_ACTIVATION_NONE));
+  CDL_TRY(table->fill(queue->handle, CDL_ARGS(fill, .out = t->one, .value = 1)));
+  CDL_TRY(combine(queue, t->part, CDL_BINARY_ADD, t->one));
+  CDL_TRY(map(queue, t->part, t->part, CDL_UNARY_LOG, CDL_ACTIVATION_NONE));
+  CDL_TRY(map(queue, t->other, args->logits, CDL_UNARY_ACTIVATION, CDL_ACTIVATION_RELU));
+  CDL_TRY(combine(queue, t->part, CDL_BINARY_ADD, t->other));
+  CDL_TRY(combine(queue, t->part, CDL_BINARY_MULTIPLY, t->all));
+  CDL_TRY(binary(queue, CDL_ARGS(binary, .out = t->other, .x = args->logits, .y = t->hits,
+                                 .function = CDL_BINARY_MULTIPLY)));
+  CDL_TRY(combine(queue, t->part, CDL_BINARY_SUBTRACT, t->other));
+  const cdl_tensor all =
+      cdl_tensor_1d(t->part.buffer, CDL_DTYPE_F32, t->part.offset, cdl_tensor_elements(t->part));
+  CDL_TRY(table->reduce(queue->handle, CDL_ARGS(reduce, .out = t->one, .x = all, .axis = 3)));
+  CDL_TRY(combine(queue, t->one, CDL_BINARY_MULTIPLY, t->scale));
+  return combine(queue, args->loss, CDL_BINARY_ADD, t->one);
+}
+
+static cdl_status binary_cross_entropy(cdl_queue *queue, const cdl_binary_cross_entropy_args *args)
+{
+  label_terms t;
+  if (cdl_tensor_elements(args->logits) == 0)
+    return CDL_STATUS_OK;
+  CDL_TRY(prepare_terms(queue, args, &t));
+  if (cdl_tensor_present(args->d_logits))
+    CDL_TRY(label_gradient(queue, args, &t));
+  return cdl_tensor_present(args->loss) ? label_loss(queue, args, &t) : CDL_STATUS_OK;
+}
+
 cdl_status core_run_composed(cdl_queue *queue, cdl_op op, const void *args)
 {
   switch (op) {
@@ -208,6 +302,8 @@ cdl_status core_run_composed(cdl_queue *queue, cdl_op op, const void *args)
     return core_compose_attention_grad(queue, args);
   case CDL_OP_clip_norm:
     return clip_norm(queue, args);
+  case CDL_OP_binary_cross_entropy:
+    return binary_cross_entropy(queue, args);
   default:
     return cdl_fail(CDL_STATUS_UNSUPPORTED, "no composition");
   }

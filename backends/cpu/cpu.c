@@ -232,6 +232,7 @@ static const cdl_backend_table table = {
     .dropout = cpu_dropout,
     .cross_entropy = cpu_cross_entropy,
     .squared_error = cpu_squared_error,
+    .binary_cross_entropy = cpu_binary_cross_entropy,
     .adamw = cpu_adamw,
     .any_non_finite = cpu_any_non_finite,
     .linear = cpu_linear,

@@ -64,6 +64,48 @@ cdl_status cpu_cross_entropy(void *queue, const cdl_cross_entropy_args *a)
   return CDL_STATUS_OK;
 }
 
+/* ln(1 + eˣ), exact for any x. */
+static double softplus(double x)
+{
+  return fmax(x, 0) + log1p(exp(-fabs(x)));
+}
+
+/* Returns one row's loss and writes its gradient, times `scale`, to d_logits unless that is NULL. */
+static double binary_cross_entropy_row(const cdl_binary_cross_entropy_args *a, int64_t row,
+                                       double scale, float *d_logits)
+{
+  const float *logits = cpu_floats(a->logits) + row * a->logits.stride[2];
+  const float *targets = cpu_floats(a->targets) + row * a->targets.stride[2];
+  const float *weight = cpu_floats_or_null(a->pos_weight);
+  double loss = 0.0;
+  for (int64_t c = 0; c < a->logits.size[3]; c++) {
+    const double x = (double)logits[c], hit = (double)targets[c], rest = 1.0 - hit,
+                 weighted = weight != NULL ? (double)weight[c] * hit : hit;
+    if (weighted != 0.0)
+      loss += weighted * softplus(-x);
+    if (rest != 0.0)
+      loss += rest * softplus(x);
+    if (d_logits != NULL)
+      d_logits[c] = (float)(scale * (rest / (1.0 + exp(-x)) - weighted / (1.0 + exp(x))));
+  }
+  return loss;
+}
+
+cdl_status cpu_binary_cross_entropy(void *queue, const cdl_binary_cross_entropy_args *a)
+{
+  (void)queue;
+  const double scale = (double)cpu_step(a->step)->loss_scale;
+  double loss = 0.0;
+  for (int64_t row = 0; row < a->logits.size[2]; row++)
+    loss += binary_cross_entropy_row(a, row, scale,
+                                     cdl_tensor_present(a->d_logits)
+                                         ? cpu_floats(a->d_logits) + row * a->d_logits.stride[2]
+                                         : NULL);
+  if (cdl_tensor_present(a->loss))
+    *cpu_floats(a->loss) += (float)(scale * loss);
+  return CDL_STATUS_OK;
+}
+
 cdl_status cpu_squared_error(void *queue, const cdl_squared_error_args *a)
 {
   (void)queue;

@@ -136,10 +136,11 @@ bool kernel_supports(const kernel_device *device, cdl_op op, const void *args);
   .softmax_grad = kernel_op_softmax_grad, .layer_norm = kernel_op_layer_norm,               \
   .layer_norm_grad = kernel_op_layer_norm_grad, .dropout = kernel_op_dropout,               \
   .cross_entropy = kernel_op_cross_entropy, .squared_error = kernel_op_squared_error,       \
-  .adamw = kernel_op_adamw, .any_non_finite = kernel_op_any_non_finite,                     \
-  .linear = kernel_op_linear, .linear_grad = kernel_op_linear_grad,                         \
-  .low_rank = kernel_op_low_rank, .low_rank_grad = kernel_op_low_rank_grad,                 \
-  .add_layer_norm = kernel_op_add_layer_norm, .attention = kernel_op_attention,             \
-  .attention_grad = kernel_op_attention_grad, .clip_norm = kernel_op_clip_norm
+  .binary_cross_entropy = kernel_op_binary_cross_entropy, .adamw = kernel_op_adamw,         \
+  .any_non_finite = kernel_op_any_non_finite, .linear = kernel_op_linear,                   \
+  .linear_grad = kernel_op_linear_grad, .low_rank = kernel_op_low_rank,                     \
+  .low_rank_grad = kernel_op_low_rank_grad, .add_layer_norm = kernel_op_add_layer_norm,     \
+  .attention = kernel_op_attention, .attention_grad = kernel_op_attention_grad,             \
+  .clip_norm = kernel_op_clip_norm
 
 #endif

@@ -36,6 +36,30 @@ cdl_status kernel_op_cross_entropy(void *queue, const cdl_cross_entropy_args *a)
   return losses != NULL ? add_loss(q, &a->loss, losses, rows, &a->step) : CDL_STATUS_OK;
 }
 
+cdl_status kernel_op_binary_cross_entropy(void *queue, const cdl_binary_cross_entropy_args *a)
+{
+  kernel_queue *q = queue;
+  const binary_cross_entropy_parameters p = {.count = cdl_tensor_elements(a->logits),
+                                             .labels = a->logits.size[3],
+                                             .d_logits = offset_of(&a->d_logits),
+                                             .d_logits_stride = a->d_logits.stride[2],
+                                             .logits = a->logits.offset,
+                                             .logits_stride = a->logits.stride[2],
+                                             .targets = a->targets.offset,
+                                             .targets_stride = a->targets.stride[2],
+                                             .pos_weight = offset_of(&a->pos_weight),
+                                             .step = step_offset_of(&a->step)};
+  if (p.count == 0)
+    return CDL_STATUS_OK;
+  const int64_t groups = groups_for(q->device, divide_up(p.count, q->device->group_size));
+  const cdl_buffer *parts = NULL;
+  if (cdl_tensor_present(a->loss))
+    CDL_TRY(kernel_scratch(q, SCRATCH_OP, (size_t)groups * sizeof(float), &parts));
+  CDL_TRY(LAUNCH(q, binary_cross_entropy, groups, &p, parts, a->d_logits.buffer, a->logits.buffer,
+                 a->targets.buffer, a->pos_weight.buffer, a->step.buffer));
+  return parts != NULL ? add_loss(q, &a->loss, parts, groups, &a->step) : CDL_STATUS_OK;
+}
+
 cdl_status kernel_op_squared_error(void *queue, const cdl_squared_error_args *a)
 {
   kernel_queue *q = queue;

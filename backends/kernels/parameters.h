@@ -215,6 +215,12 @@ typedef struct {
   int spare;
 } cross_entropy_parameters;
 
+/* Offsets and the strides of rows; `count` is rows times labels. */
+typedef struct {
+  i64 count, labels;
+  i64 d_logits, d_logits_stride, logits, logits_stride, targets, targets_stride, pos_weight, step;
+} binary_cross_entropy_parameters;
+
 /* loss += loss_scale · Σ of `count` numbers. */
 typedef struct {
   i64 count, loss, step;

@@ -291,6 +291,22 @@ typedef struct {
   float label_smoothing;
 } cdl_cross_entropy_args;
 
+/* Binary cross entropy of logits x, for examples with any number of labels:
+ *   loss += scale · Σ (w y softplus(−x) + (1 − y) softplus(x)),  softplus(x) = ln(1 + eˣ)
+ *   d_logits = scale · ((1 − y) σ(x) − w y σ(−x))
+ * y are the targets. scale is loss_scale of `step`. As PyTorch's BCEWithLogitsLoss with `sum`.
+ *   loss        [1]             optional
+ *   d_logits    [rows, labels]  optional
+ *   logits      [rows, labels]  finite
+ *   targets     [rows, labels]  from 0 to 1; the caller checks this
+ *   pos_weight  [labels]        w, optional: all 1
+ *   step        U8, a cdl_step_record
+ * Since 1.5. */
+typedef struct {
+  uint32_t size;
+  cdl_tensor loss, d_logits, logits, targets, pos_weight, step;
+} cdl_binary_cross_entropy_args;
+
 /* loss += scale · Σ (out − target)²;  d_out = 2 · scale · (out − target).
  *   loss           [1]     optional
  *   d_out          [rows]  optional; like out, in any shape of `rows` elements

@@ -52,6 +52,7 @@ static const bound_row rows[CDL_OP_COUNT] = {
     [CDL_OP_lu_inverse] = {12, FACTORIZATION},
     [CDL_OP_qr] = {12, FACTORIZATION},
     [CDL_OP_eigh] = {12, FACTORIZATION},
+    [CDL_OP_binary_cross_entropy] = {8, SUM_AND_FUNCTION},
 };
 
 double bound_constant(cdl_op op)

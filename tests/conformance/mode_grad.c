@@ -248,6 +248,43 @@ static void cross_entropy(trial *t, const void *parameters)
   judge(t, entropy, &c, logits->value, d, reference, CLASSES);
 }
 
+/* Σ scale (w y softplus(−x) + (1 − y) softplus(x)), of x = θ; y are d_out, w is x of the context */
+static double labels_loss(const void *p, const double *theta)
+{
+  const context *c = p;
+  double sum = 0;
+  for (int64_t i = 0; i < c->columns; i++) {
+    const double y = c->d_out[i], w = c->x[i % 5];
+    sum += c->scale * (w * y * log1p(exp(-theta[i])) + (1 - y) * log1p(exp(theta[i])));
+  }
+  return sum;
+}
+
+static void binary_cross_entropy(trial *t, const void *parameters)
+{
+  (void)parameters;
+  enum { LABELS = 5, COUNT = 6 * LABELS };
+  const shape n = shape_2d(COUNT / LABELS, LABELS);
+  operand *logits = trial_operand(t, "logits", ROLE_IN, CDL_DTYPE_F32, n, LAYOUT_ROWS);
+  operand *targets = trial_operand(t, "targets", ROLE_IN, CDL_DTYPE_F32, n, LAYOUT_OFFSET);
+  operand *weight =
+      trial_operand(t, "pos_weight", ROLE_IN, CDL_DTYPE_F32, shape_1d(LABELS), LAYOUT_DENSE);
+  operand *step = trial_step(t, (cdl_step_record){.loss_scale = 0.25F});
+  operand *d = trial_operand(t, "d_logits", ROLE_OUT, CDL_DTYPE_F32, n, LAYOUT_DENSE);
+  fill_normal(t, logits, 2);
+  fill_uniform(t, targets, 0, 1);
+  fill_uniform(t, weight, 0.5, 3);
+  trial_run(t, CDL_ARGS(binary_cross_entropy, .d_logits = d->view, .logits = logits->view,
+                        .targets = targets->view, .pos_weight = weight->view, .step = step->view));
+  const context c = {.columns = COUNT, .scale = 0.25, .x = weight->value, .d_out = targets->value};
+  double *reference = trial_doubles(t, COUNT);
+  for (int i = 0; i < COUNT; i++) {
+    const double x = logits->value[i], y = targets->value[i];
+    reference[i] = 0.25 * ((1 - y) / (1 + exp(-x)) - weight->value[i % LABELS] * y / (1 + exp(x)));
+  }
+  judge(t, labels_loss, &c, logits->value, d, reference, 1);
+}
+
 static double squared(const void *p, const double *theta)
 {
   const context *c = p;
@@ -491,6 +528,8 @@ void register_grad(suite *s)
   for (size_t k = 0; k < 3; k++)
     ADD(s, cross_entropy, CDL_DTYPE_F32, CASE_GRAD, cross_entropy, &smoothings[k],
         "class weights, smoothing %g", (double)smoothings[k]);
+  suite_add(s, CDL_OP_binary_cross_entropy, NULL, CDL_DTYPE_F32, CASE_GRAD, binary_cross_entropy,
+            NULL, 0, "d_logits");
   suite_add(s, CDL_OP_squared_error, NULL, CDL_DTYPE_F32, CASE_GRAD, squared_error, NULL, 0,
             "d_out");
   suite_add(s, CDL_OP_low_rank_grad, NULL, CDL_DTYPE_F32, CASE_GRAD, low_rank_grad, NULL, 0,

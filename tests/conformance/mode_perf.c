@@ -145,6 +145,8 @@ BUILD(drop, dropout, .out = out(t, 512, 768), .x = in(t, 512, 768), .mask = {0.1
       .packing = packing(t))
 BUILD(cross, cross_entropy, .loss = out(t, 1, 1), .d_logits = out(t, 512, 64),
       .logits = in(t, 512, 64), .labels = indices(t, 512, 5, 64), .step = step(t))
+BUILD(several, binary_cross_entropy, .loss = out(t, 1, 1), .d_logits = out(t, 512, 64),
+      .logits = in(t, 512, 64), .targets = in(t, 512, 64), .step = step(t))
 BUILD(squared, squared_error, .loss = out(t, 1, 1), .d_out = out(t, 1, 65536),
       .out = in(t, 1, 65536), .target = in(t, 1, 65536), .step = step(t))
 BUILD(adam, adamw, .parameter = out(t, 1024, 768), .moment1 = out(t, 1024, 768),
@@ -186,6 +188,7 @@ static const workload workloads[] = {
     {CDL_OP_layer_norm_grad, "512x768", 0, 12.0 * 512 * 768, norm_grad},
     {CDL_OP_dropout, "512x768", 0, 8.0 * 512 * 768, drop},
     {CDL_OP_cross_entropy, "512x64", 0, 8.0 * 512 * 64, cross},
+    {CDL_OP_binary_cross_entropy, "512x64", 0, 12.0 * 512 * 64, several},
     {CDL_OP_squared_error, "65536", 0, 12.0 * 65536, squared},
     {CDL_OP_adamw, "1024x768", 0, 28.0 * 1024 * 768, adam},
     {CDL_OP_any_non_finite, "1024x1024", 0, 4.0 * 1024 * 1024, all_finite},

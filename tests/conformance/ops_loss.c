@@ -1,4 +1,4 @@
-/* cross_entropy and squared_error. */
+/* cross_entropy, binary_cross_entropy and squared_error. */
 #include <math.h>
 
 #include "tests/conformance/bounds.h"
@@ -91,6 +91,81 @@ static void cross_entropy_case(trial *t, const void *parameters)
 }
 
 typedef struct {
+  int64_t rows, labels;
+  layout logits, targets, d_logits;
+  float scale;
+  double spread;
+  bool weighted, no_loss, no_gradient, soft; /* soft: targets between 0 and 1 */
+} several;
+
+/* ln(1 + eˣ) */
+static double softplus(double x)
+{
+  return fmax(x, 0) + log1p(exp(-fabs(x)));
+}
+
+static operand *label_matrix(trial *t, const several *l, const char *name, operand_role role,
+                             layout where)
+{
+  return trial_operand(t, name, role, CDL_DTYPE_F32, shape_2d(l->rows, l->labels), where);
+}
+
+/* The terms of an element are rounded, and max(x, 0) and w y x, which may cancel, each with an
+ * error of u |x|. */
+static void binary_cross_entropy_case(trial *t, const void *parameters)
+{
+  const several *l = parameters;
+  operand *logits = label_matrix(t, l, "logits", ROLE_IN, l->logits);
+  operand *targets = label_matrix(t, l, "targets", ROLE_IN, l->targets);
+  operand *weight = l->weighted ? trial_operand(t, "pos_weight", ROLE_IN, CDL_DTYPE_F32,
+                                                shape_1d(l->labels), LAYOUT_OFFSET)
+                                : NULL;
+  operand *step = trial_step(t, (cdl_step_record){.loss_scale = l->scale});
+  operand *loss =
+      l->no_loss ? NULL
+                 : trial_operand(t, "loss", ROLE_INOUT, CDL_DTYPE_F32, shape_1d(1), LAYOUT_OFFSET);
+  operand *d = l->no_gradient ? NULL : label_matrix(t, l, "d_logits", ROLE_OUT, l->d_logits);
+  fill_normal(t, logits, l->spread);
+  if (l->soft)
+    fill_uniform(t, targets, 0, 1);
+  else
+    fill_integers(t, targets, 0, 1);
+  if (weight != NULL)
+    fill_uniform(t, weight, 0, 20);
+  if (loss != NULL)
+    fill_values(loss, (const double[]){2.5});
+  if (!trial_run(t, CDL_ARGS(binary_cross_entropy, .loss = view_or_none(loss),
+                             .d_logits = view_or_none(d), .logits = logits->view,
+                             .targets = targets->view, .pos_weight = view_or_none(weight),
+                             .step = step->view)))
+    return;
+  const int64_t count = l->rows * l->labels;
+  double *want = trial_doubles(t, count), *bound = trial_doubles(t, count);
+  const double scale = (double)l->scale,
+               c = bound_constant(CDL_OP_binary_cross_entropy) * unit_roundoff(CDL_DTYPE_F32);
+  double sum = 0, errors = 0, squares = 0;
+  for (int64_t i = 0; i < count; i++) {
+    const double x = logits->value[i], y = targets->value[i],
+                 w = weight == NULL ? 1 : weight->value[i % l->labels], hit = w * y, rest = 1 - y,
+                 term = hit * softplus(-x) + rest * softplus(x);
+    want[i] = scale * (rest / (1 + exp(-x)) - hit / (1 + exp(x)));
+    bound[i] = c * fabs(scale) * (rest + hit) + smallest_normal(CDL_DTYPE_F32);
+    sum += term;
+    squares += term * term;
+    errors += pow((rest + hit) * (fabs(x) + 1), 2);
+  }
+  if (d != NULL)
+    trial_compare(t, d, want, bound);
+  if (loss != NULL) {
+    const double total = 2.5 + scale * sum;
+    const double loss_bound =
+        c * (fabs(scale) * (sqrt(errors) + sum_growth((double)count, squares, sum) + sum) +
+             fabs(total) + 2.5);
+    trial_compare(t, loss, &total, &loss_bound);
+  }
+}
+
+typedef struct {
   shape n;
   layout out, target;
   float scale;
@@ -159,6 +234,32 @@ static void draw_losses(trial *t, void *parameters)
                  l->no_loss ? ", gradient only" : "", l->no_gradient ? ", loss only" : "");
 }
 
+static void describe_several(trial *t, const several *l)
+{
+  trial_describe(t, "%dx%d %s from %s, scale %g, spread %g%s%s%s%s", (int)l->rows, (int)l->labels,
+                 layout_name(l->d_logits), layout_name(l->logits), (double)l->scale, l->spread,
+                 l->weighted ? ", weights" : "", l->soft ? ", soft" : "",
+                 l->no_loss ? ", gradient only" : "", l->no_gradient ? ", loss only" : "");
+}
+
+static void draw_several(trial *t, void *parameters)
+{
+  static const double spreads[] = {2, 40, 1000};
+  several *l = parameters;
+  random_source *r = &t->random;
+  *l = (several){.rows = random_size(r, 300), .labels = random_size(r, 300)};
+  l->logits = random_layout(r);
+  l->targets = random_layout(r);
+  l->d_logits = random_layout(r);
+  l->scale = (float)random_uniform(r);
+  l->spread = spreads[random_chance(r, 0.7) ? 0 : random_chance(r, 0.5) ? 1 : 2];
+  l->weighted = random_chance(r, 0.5);
+  l->soft = random_chance(r, 0.3);
+  l->no_loss = random_chance(r, 0.2);
+  l->no_gradient = !l->no_loss && random_chance(r, 0.2);
+  describe_several(t, l);
+}
+
 static void draw_squares(trial *t, void *parameters)
 {
   squares *s = parameters;
@@ -173,12 +274,43 @@ static void draw_squares(trial *t, void *parameters)
                  s->no_loss ? ", gradient only" : "", s->no_gradient ? ", loss only" : "");
 }
 
+static void register_several(suite *s)
+{
+  static const int64_t sizes[][2] = {{1, 1}, {16, 6},    {13, 3},    {64, 28},
+                                     {0, 5}, {7, 1009},  {257, 1},   {1, 30522},
+                                     {3, 0}, {1000, 17}, {129, 255}, {31, 127}};
+  suite_add_random(s, CDL_OP_binary_cross_entropy, CDL_DTYPE_F32, draw_several,
+                   binary_cross_entropy_case, sizeof(several));
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+    for (unsigned v = 0; v < 6; v++) {
+      const several l = {.rows = sizes[k][0],
+                         .labels = sizes[k][1],
+                         .logits = (layout)((k + v) % LAYOUT_COUNT),
+                         .targets = (layout)((k + 1 + 2 * v) % LAYOUT_COUNT),
+                         .d_logits = (layout)((k + 2 + v) % LAYOUT_COUNT),
+                         .scale = v % 2 == 0 ? 1.0F / 16 : 0.7F,
+                         .spread = v == 4   ? 80
+                                   : v == 5 ? 1e4
+                                            : 2,
+                         .weighted = v > 2,
+                         .soft = v == 2,
+                         .no_loss = v == 1 && k % 2 == 0,
+                         .no_gradient = v == 1 && k % 2 == 1};
+      ADD(s, binary_cross_entropy, CDL_DTYPE_F32, 0, binary_cross_entropy_case, &l,
+          "%dx%d %s%s%s%s%s%s", (int)l.rows, (int)l.labels, layout_name(l.logits),
+          l.weighted ? ", weights" : "", l.soft ? ", soft targets" : "",
+          l.spread > 10 ? ", large logits" : "", l.no_loss ? ", gradient only" : "",
+          l.no_gradient ? ", loss only" : "");
+    }
+}
+
 void register_loss(suite *s)
 {
   suite_add_random(s, CDL_OP_cross_entropy, CDL_DTYPE_F32, draw_losses, cross_entropy_case,
                    sizeof(losses));
   suite_add_random(s, CDL_OP_squared_error, CDL_DTYPE_F32, draw_squares, squared_error_case,
                    sizeof(squares));
+  register_several(s);
   static const int64_t sizes[][2] = {{1, 1},    {1, 2},     {16, 2}, {13, 3},  {64, 25},
                                      {7, 1009}, {1, 30522}, {0, 3},  {257, 1}, {1000, 5}};
   for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)

@@ -115,6 +115,10 @@ SAMPLE(cross_entropy, .loss = result(t, "loss", 1, 1), .d_logits = result(t, "d_
        .logits = matrix(t, "logits", 3, 6),
        .labels = integers(t, "labels", (const double[]){0, 5, 2}, 3),
        .class_weight = matrix(t, "class_weight", 1, 6), .step = step(t))
+SAMPLE(binary_cross_entropy, .loss = result(t, "loss", 1, 1),
+       .d_logits = result(t, "d_logits", 3, 6), .logits = matrix(t, "logits", 3, 6),
+       .targets = matrix(t, "targets", 3, 6), .pos_weight = matrix(t, "pos_weight", 1, 6),
+       .step = step(t))
 SAMPLE(squared_error, .loss = result(t, "loss", 1, 1), .d_out = result(t, "d_out", 1, 6),
        .out = matrix(t, "out", 1, 6), .target = matrix(t, "target", 1, 6), .step = step(t))
 SAMPLE(adamw, .parameter = result(t, "parameter", 5, 6), .moment1 = result(t, "moment1", 5, 6),

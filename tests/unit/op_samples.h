@@ -266,6 +266,16 @@ static inline void make_cross_entropy(sample *s)
   PART(cross_entropy, step, take_step(), ANY_SIZE);
 }
 
+static inline void make_binary_cross_entropy(sample *s)
+{
+  PART(binary_cross_entropy, loss, take_vector(1), WRITTEN | MAY_LACK);
+  PART(binary_cross_entropy, d_logits, take_matrix(5, 3), WRITTEN | MAY_LACK);
+  PART(binary_cross_entropy, logits, take_matrix(5, 3), INPUT);
+  PART(binary_cross_entropy, targets, take_matrix(5, 3), INPUT);
+  PART(binary_cross_entropy, pos_weight, take_vector(3), INPUT | MAY_LACK);
+  PART(binary_cross_entropy, step, take_step(), ANY_SIZE);
+}
+
 static inline void make_squared_error(sample *s)
 {
   PART(squared_error, loss, take_vector(1), WRITTEN | MAY_LACK);

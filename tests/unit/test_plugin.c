@@ -380,6 +380,7 @@ static const char *const recorded_ops[] = {
     "lu_inverse HOST",
     "qr HOST",
     "eigh HOST",
+    "binary_cross_entropy COMPOSED",
 };
 enum { RECORDED = sizeof recorded_ops / sizeof recorded_ops[0] };
 

@@ -61,6 +61,42 @@ KERNEL(cross_entropy)
   }
 }
 
+/* ln(1 + e^−|x|), without the loss of digits of a logarithm near 1. */
+FUNCTION float softplus_tail(float x)
+{
+  const float e = exp_float(-absolute(x));
+  return e < 0.000244140625f ? e - 0.5f * e * e : MATH(log)(1.0f + e);
+}
+
+/* parts [groups]: each group's sum of w y softplus(−x) + (1 − y) softplus(x). */
+KERNEL(binary_cross_entropy)
+(GLOBAL float *parts, GLOBAL float *d_logits, GLOBAL const float *logits,
+ GLOBAL const float *targets, GLOBAL const float *pos_weight, GLOBAL const float *step,
+ binary_cross_entropy_parameters p)
+{
+  LOCAL float sums[GROUP_SIZE];
+  const float scale = step[p.step + STEP_LOSS_SCALE];
+  float sum = 0.0f;
+  for (i64 i = GRID_ID; i < p.count; i += GRID_SIZE) {
+    const i64 row = quotient(i, p.labels), label = i - row * p.labels;
+    const float x = logits[p.logits + row * p.logits_stride + label];
+    const float hit = targets[p.targets + row * p.targets_stride + label];
+    const float weighted = pos_weight != 0 ? pos_weight[p.pos_weight + label] * hit : hit;
+    const float rest = 1.0f - hit, tail = softplus_tail(x);
+    const float above = x > 0.0f ? x : 0.0f, below = x > 0.0f ? 0.0f : -x;
+    sum += weighted * (below + tail) + rest * (above + tail);
+    if (d_logits != 0) {
+      const float e = exp_float(-absolute(x)), small = e / (1.0f + e), large = 1.0f / (1.0f + e);
+      const float yes = x > 0.0f ? large : small, no = x > 0.0f ? small : large;
+      d_logits[p.d_logits + row * p.d_logits_stride + label] =
+          scale * (rest * yes - weighted * no);
+    }
+  }
+  sum = lanes_sum(sum, whole_group(), sums);
+  if (ITEM_ID == 0 && parts != 0)
+    parts[GROUP_ID(0)] = sum;
+}
+
 KERNEL(add_loss)
 (GLOBAL float *loss, GLOBAL const float *losses, GLOBAL const float *step, add_loss_parameters p)
 {
