@@ -79,7 +79,7 @@ static cdl_status make_batch(const model_config *config, const int32_t *lengths,
     bound.tokens += (size_t)lengths[i];
     bound.longest = (size_t)lengths[i] > bound.longest ? (size_t)lengths[i] : bound.longest;
   }
-  if (!data_batch_allocate(batch, bound))
+  if (!data_batch_allocate(batch, bound, 0))
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
   batch->input.examples = examples;
   batch->input.longest = bound.longest;
@@ -160,7 +160,7 @@ static cdl_status take_batches(const model_config *config, const cdl_dataset *da
     const uint32_t *chosen = rows + b * examples;
     encoder_batch_bound bound;
     CDL_TRY(encoder_batch_bound_of(&tokens, chosen, examples, examples, &bound));
-    if (!data_batch_allocate(&batches->item[b], bound))
+    if (!data_batch_allocate(&batches->item[b], bound, 0))
       return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
     CDL_TRY(data_batch_fill(&batches->item[b], dataset, chosen, examples, first_position(config)));
     for (size_t i = 0; i < examples; i++)

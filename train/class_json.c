@@ -113,17 +113,44 @@ static json_t *mistakes_json(char *const *names, size_t classes, const train_cla
 
 /* ---- Both ---- */
 
-json_t *train_class_json(char *const *names, size_t classes, const train_class_details *details,
-                         size_t examples)
+static json_t *thresholds_json(const inference_model *model)
 {
   json_t *object = json_object();
+  for (int i = 0; i < model->labels; i++)
+    base_json_set(&object, model->label_names[i], json_real(inference_threshold(model, i)));
+  return object;
+}
+
+static json_t *outputs_json(const inference_model *model, const cdl_scores *scores)
+{
+  json_t *object = json_object();
+  for (int i = 0; i < model->labels; i++) {
+    json_t *of = json_object();
+    for (int m = 0; m < CDL_METRIC_COUNT; m++)
+      if (m != CDL_METRIC_LOSS && cdl_metric_applies((cdl_metric)m, CDL_PROBLEM_REGRESSION, 1))
+        base_json_set(&of, cdl_metric_name((cdl_metric)m), base_json_number(scores[i].value[m]));
+    base_json_set(&object, model->label_names[i], of);
+  }
+  return object;
+}
+
+json_t *train_class_json(const inference_model *model, const train_class_details *details,
+                         size_t examples)
+{
+  char *const *names = model->label_names;
+  const size_t classes = (size_t)model->labels;
+  json_t *object = json_object();
+  if (details->outputs != NULL)
+    base_json_set(&object, "per_output", outputs_json(model, details->outputs));
   if (details->counts == NULL)
     return object;
   const bool few = classes <= TRAIN_CLASSES_LISTED;
   if (!few)
     base_json_set(&object, "classes", json_integer((json_int_t)classes));
   base_json_set(&object, "per_class", scores_json(names, classes, details->counts));
-  if (few)
+  if (model->problem == CDL_PROBLEM_MULTI_LABEL)
+    base_json_set(&object, "thresholds", thresholds_json(model));
+  else if (few)
     base_json_set(&object, "confusion", matrix_json(classes, details, examples));
   else
     base_json_set(&object, "confused", mistakes_json(names, classes, details, examples));

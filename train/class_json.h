@@ -13,9 +13,10 @@ enum { TRAIN_CLASSES_LISTED = 64 };
  * "confusion", with a row per true class and a column per predicted class. With more than
  * TRAIN_CLASSES_LISTED classes, it lists the classes with the most examples; "classes" has the
  * number of all classes, and "confused" lists the most common mistakes instead of the matrix, whose
- * size would be quadratic. The object is empty for a regression, whose `details` are empty. NULL if
- * memory is out. */
-json_t *train_class_json(char *const *names, size_t classes, const train_class_details *details,
+ * size would be quadratic. Of several labels it has no
+ * matrix, but the labels' "thresholds"; of a regression with several outputs the scores of each,
+ * "per_output". It is empty for a regression with one output. NULL if memory is out. */
+json_t *train_class_json(const inference_model *model, const train_class_details *details,
                          size_t examples);
 
 #endif

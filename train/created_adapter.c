@@ -1,4 +1,5 @@
 /* cdl_model_create_adapter. It is here because it takes the settings of a run. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "condlora/model.h"
@@ -16,6 +17,8 @@ static cdl_status make(const cdl_model *m, train_settings *s, inference_model *m
   CDL_TRY(train_settings_set(s, train_setting_find("model"), m->base_folder));
   CDL_TRY(train_check_adapter_settings(s));
   CDL_TRY(inference_copy_labels(&m->active->model, made));
+  free(made->adapter_config.thresholds); /* they belong to trained logits */
+  made->adapter_config.thresholds = NULL;
   made->types_zero = s->compat == TRAIN_COMPAT_REFERENCE;
   train_session session = {.model = *made};
   const cdl_status status = train_session_make_adapter(&session, s);

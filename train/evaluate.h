@@ -6,28 +6,32 @@
 #include "condlora/metrics.h"
 #include "model/inference/evaluation.h"
 
-/* Counts of classes, for their scores and confusion matrix. All members are NULL for a
- * regression. */
+/* Figures of each class, label or output. Members that the problem does not have are NULL. */
 typedef struct {
-  cdl_class_counts *counts; /* [labels] */
-  uint64_t *cells;          /* [examples] truth · labels + prediction */
+  cdl_class_counts *counts; /* [labels] of classes and of several labels */
+  uint64_t *cells;          /* [examples] of classes: truth · labels + prediction */
+  cdl_scores *outputs;      /* [labels] of a regression with several outputs */
 } train_class_details;
 void train_class_details_release(train_class_details *details);
 
-/* Scores of the logits [count of the data set, labels] of `rows`. `loss` is the mean loss without
- * class weights or smoothing. If `details` is not NULL it is filled; release it with
- * train_class_details_release. */
+/* Scores of the logits [count of the data set, labels] of `rows`. Several labels are predicted with
+ * the model's thresholds. `loss` is the mean loss without class weights or smoothing; of several
+ * labels and outputs it is the mean over them. If `details` is not NULL it is filled; release it
+ * with train_class_details_release. */
 typedef struct {
-  cdl_scores scores;
+  cdl_scores scores; /* scores.value[CDL_METRIC_LOSS] is `loss` */
   double loss;
   size_t examples;
 } train_result;
-CDL_MUST_USE cdl_status train_score(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
-                                    const float *logits, int labels, train_class_details *details,
-                                    train_result *result);
+CDL_MUST_USE cdl_status train_score(const inference_model *model, const cdl_dataset *dataset,
+                                    const uint32_t *rows, size_t count, const float *logits,
+                                    train_class_details *details, train_result *result);
 
-/* Returns whether a metric applies to a model: correlations to a regression, the others to classes,
- * F1 to two classes. */
-bool train_has_metric(const inference_model *model, cdl_metric metric);
+/* Chooses `thresholds` [labels] for several labels: those with the highest F1 of each label on
+ * these examples (cdl_best_threshold). Errors: MEMORY. */
+CDL_MUST_USE cdl_status train_choose_thresholds(const inference_model *model,
+                                                const cdl_dataset *dataset, const uint32_t *rows,
+                                                size_t count, const float *logits,
+                                                double *thresholds);
 
 #endif

@@ -9,19 +9,25 @@
 /* Offsets in the buffer, in bytes. Labels and class weights come last. */
 enum { STEP_AT = 0, LOSS_AT = 64, NORM_AT = 128, FACTOR_AT = 192, LABELS_AT = 256 };
 
-/* n / (classes · count of the class), as scikit-learn's "balanced". */
+/* Of one class: n / (classes · count of the class), as scikit-learn's "balanced". Of one of several
+ * labels, as the weight of its positive examples: those without it / those with it. */
 static cdl_status balanced_weights(const train_session *session, float *weights)
 {
-  double *counts = calloc((size_t)session->model.labels, sizeof *counts);
+  const size_t labels = (size_t)session->model.labels, count = session->split.train_count;
+  const bool several = session->model.problem == CDL_PROBLEM_MULTI_LABEL;
+  double *counts = calloc(2 * labels, sizeof *counts), *targets = counts + labels;
   if (counts == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: class weights");
-  for (size_t i = 0; i < session->split.train_count; i++)
-    counts[cdl_dataset_get(session->train, session->split.train[i]).label]++;
-  for (int c = 0; c < session->model.labels; c++)
-    weights[c] =
-        counts[c] > 0
-            ? (float)((double)session->split.train_count / (session->model.labels * counts[c]))
-            : 0;
+  for (size_t i = 0; i < count; i++) {
+    cdl_dataset_targets(session->train, session->split.train[i], targets);
+    for (size_t c = 0; c < labels; c++)
+      counts[c] += targets[c];
+  }
+  for (size_t c = 0; c < labels; c++) {
+    const double all = several ? (double)count - counts[c] : (double)count,
+                 part = several ? counts[c] : (double)labels * counts[c];
+    weights[c] = part > 0 ? (float)(all / part) : 0;
+  }
   free(counts);
   return CDL_STATUS_OK;
 }
@@ -55,7 +61,7 @@ static cdl_status listed_weights(const train_session *session, const char *text,
 
 static cdl_status make_weights(train_loss *loss, const train_session *session, const char *text)
 {
-  if (session->model.regression)
+  if (session->model.problem == CDL_PROBLEM_REGRESSION)
     return cdl_fail(CDL_STATUS_USAGE, "--class-weights goes with classes, not with a regression");
   loss->weights = calloc((size_t)session->model.labels, sizeof *loss->weights);
   if (loss->weights == NULL)
@@ -67,11 +73,14 @@ static cdl_status make_weights(train_loss *loss, const train_session *session, c
 static cdl_status build(train_loss *loss, const train_session *session,
                         const train_settings *settings, size_t examples)
 {
-  if (loss->regression && settings->label_smoothing > 0)
-    return cdl_fail(CDL_STATUS_USAGE, "--label-smoothing goes with classes, not with a regression");
+  if (loss->problem != CDL_PROBLEM_SINGLE_LABEL && settings->label_smoothing > 0)
+    return cdl_fail(CDL_STATUS_USAGE, "--label-smoothing goes with classes, not with %s",
+                    loss->problem == CDL_PROBLEM_REGRESSION ? "a regression" : "several labels");
   if (settings->class_weights != NULL)
     CDL_TRY(make_weights(loss, session, settings->class_weights));
-  const int64_t classes_at = LABELS_AT / 4 + (int64_t)examples;
+  const bool classes = loss->problem == CDL_PROBLEM_SINGLE_LABEL;
+  const int64_t columns = classes ? 1 : loss->outputs,
+                classes_at = LABELS_AT / 4 + (int64_t)examples * columns;
   CDL_TRY(cdl_buffer_create(session->model.backend,
                             ((size_t)classes_at + (size_t)session->model.labels) * 4,
                             &loss->buffer));
@@ -79,8 +88,10 @@ static cdl_status build(train_loss *loss, const train_session *session,
   loss->loss = cdl_tensor_1d(loss->buffer, CDL_DTYPE_F32, LOSS_AT / 4, 1);
   loss->norm = cdl_tensor_1d(loss->buffer, CDL_DTYPE_F32, NORM_AT / 4, 1);
   loss->factor = cdl_tensor_1d(loss->buffer, CDL_DTYPE_F32, FACTOR_AT / 4, 1);
-  loss->labels = cdl_tensor_1d(loss->buffer, loss->regression ? CDL_DTYPE_F32 : CDL_DTYPE_I32,
-                               LABELS_AT / 4, (int64_t)examples);
+  loss->labels =
+      classes
+          ? cdl_tensor_1d(loss->buffer, CDL_DTYPE_I32, LABELS_AT / 4, (int64_t)examples)
+          : cdl_tensor_2d(loss->buffer, CDL_DTYPE_F32, LABELS_AT / 4, (int64_t)examples, columns);
   if (loss->weights != NULL) {
     loss->class_weight =
         cdl_tensor_1d(loss->buffer, CDL_DTYPE_F32, classes_at, session->model.labels);
@@ -94,7 +105,8 @@ cdl_status train_loss_create(train_loss *loss, const train_session *session,
                              const train_settings *settings, size_t examples)
 {
   *loss = (train_loss){.label_smoothing = (float)settings->label_smoothing,
-                       .regression = session->model.regression};
+                       .problem = session->model.problem,
+                       .outputs = session->model.labels};
   const cdl_status status = build(loss, session, settings, examples);
   if (status != CDL_STATUS_OK)
     train_loss_release(loss);
@@ -112,7 +124,9 @@ float train_loss_scale(const train_loss *loss, const cdl_dataset *dataset, const
                        size_t count)
 {
   double divisor = (double)count;
-  if (loss->weights != NULL) {
+  if (loss->problem != CDL_PROBLEM_SINGLE_LABEL)
+    divisor *= (double)loss->outputs;
+  else if (loss->weights != NULL) {
     divisor = 0;
     for (size_t i = 0; i < count; i++)
       divisor += (double)loss->weights[cdl_dataset_get(dataset, rows[i]).label];
@@ -123,33 +137,38 @@ float train_loss_scale(const train_loss *loss, const cdl_dataset *dataset, const
 static cdl_tensor labels_of(const train_loss *loss, int64_t examples)
 {
   cdl_tensor labels = loss->labels;
-  labels.size[3] = examples;
+  labels.size[loss->problem == CDL_PROBLEM_SINGLE_LABEL ? 3 : 2] = examples;
   return labels;
 }
 
 void train_loss_load_batch(train_loss *loss, cdl_queue *queue, const data_batch *batch)
 {
-  const void *values = loss->regression ? (const void *)batch->targets : batch->labels;
-  cdl_queue_upload(queue, labels_of(loss, (int64_t)batch->input.examples), values,
-                   batch->input.examples * cdl_dtype_bytes(loss->labels.dtype));
+  const cdl_tensor labels = labels_of(loss, (int64_t)batch->input.examples);
+  const void *values =
+      loss->problem == CDL_PROBLEM_SINGLE_LABEL ? (const void *)batch->labels : batch->targets;
+  cdl_queue_upload(queue, labels, values,
+                   (size_t)cdl_tensor_elements(labels) * cdl_dtype_bytes(labels.dtype));
 }
 
 void train_loss_forward_backward(train_loss *loss, cdl_queue *queue, cdl_tensor logits,
                                  cdl_tensor d_logits)
 {
   const cdl_tensor labels = labels_of(loss, logits.size[2]);
-  if (loss->regression) {
-    /* There is one output per row: use the column as a vector. */
-    const cdl_tensor out =
-        cdl_tensor_1d(logits.buffer, CDL_DTYPE_F32, logits.offset, logits.size[2]);
-    const cdl_tensor d_out =
-        cdl_tensor_1d(d_logits.buffer, CDL_DTYPE_F32, d_logits.offset, d_logits.size[2]);
-    cdl_squared_error(queue, CDL_ARGS(squared_error, .loss = loss->loss, .d_out = d_out, .out = out,
-                                      .target = labels, .step = loss->step));
+  switch (loss->problem) {
+  case CDL_PROBLEM_REGRESSION:
+    cdl_squared_error(queue, CDL_ARGS(squared_error, .loss = loss->loss, .d_out = d_logits,
+                                      .out = logits, .target = labels, .step = loss->step));
     return;
+  case CDL_PROBLEM_MULTI_LABEL:
+    cdl_binary_cross_entropy(queue,
+                             CDL_ARGS(binary_cross_entropy, .loss = loss->loss,
+                                      .d_logits = d_logits, .logits = logits, .targets = labels,
+                                      .pos_weight = loss->class_weight, .step = loss->step));
+    return;
+  default:
+    cdl_cross_entropy(queue, CDL_ARGS(cross_entropy, .loss = loss->loss, .d_logits = d_logits,
+                                      .logits = logits, .labels = labels,
+                                      .class_weight = loss->class_weight, .step = loss->step,
+                                      .label_smoothing = loss->label_smoothing));
   }
-  cdl_cross_entropy(queue,
-                    CDL_ARGS(cross_entropy, .loss = loss->loss, .d_logits = d_logits,
-                             .logits = logits, .labels = labels, .class_weight = loss->class_weight,
-                             .step = loss->step, .label_smoothing = loss->label_smoothing));
 }

@@ -10,11 +10,12 @@ typedef struct {
   cdl_buffer *buffer;
   cdl_tensor step;               /* U8, a cdl_step_record */
   cdl_tensor loss, norm, factor; /* [1] */
-  cdl_tensor labels;             /* [examples] I32, or F32 targets of a regression */
+  cdl_tensor labels;             /* [examples] I32 classes, or [examples, outputs] F32 targets */
   cdl_tensor class_weight;       /* [labels]; absent: all 1 */
   float *weights;                /* a copy on the host; NULL: all 1 */
   float label_smoothing;
-  bool regression;
+  cdl_problem problem;
+  int64_t outputs;
 } train_loss;
 
 /* Creates it for batches of at most `examples`. Errors: USAGE for class weights that do not fit the
@@ -24,7 +25,7 @@ CDL_MUST_USE cdl_status train_loss_create(train_loss *loss, const train_session 
 void train_loss_release(train_loss *loss);
 
 /* Returns the factor of the losses of these rows: 1 / their number, or 1 / the sum of their class
- * weights. */
+ * weights; of several labels or numbers, 1 / the number of all of them, as in Transformers. */
 float train_loss_scale(const train_loss *loss, const cdl_dataset *dataset, const uint32_t *rows,
                        size_t count);
 /* Uploads a batch's labels or targets. */

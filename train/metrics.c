@@ -1,7 +1,9 @@
 #include "condlora/metrics.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *cdl_metric_name(cdl_metric metric)
 {
@@ -14,6 +16,67 @@ const char *cdl_metric_name(cdl_metric metric)
   return index < sizeof names / sizeof names[0] ? names[index] : "?";
 }
 
+static bool is_same_name(const char *a, const char *b)
+{
+  for (; *a != '\0' && (*a == *b || (*a == '-' && *b == '_')); a++)
+    b++;
+  return *a == *b;
+}
+
+cdl_status cdl_metric_find(const char *name, cdl_metric *metric)
+{
+  char list[256] = "";
+  for (int m = 0; m < CDL_METRIC_COUNT; m++) {
+    if (is_same_name(name, cdl_metric_name((cdl_metric)m))) {
+      *metric = (cdl_metric)m;
+      return CDL_STATUS_OK;
+    }
+    const size_t used = strlen(list);
+    snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "",
+             cdl_metric_name((cdl_metric)m));
+  }
+  return cdl_fail(CDL_STATUS_USAGE, "no metric '%s'; expected one of %s", name, list);
+}
+
+bool cdl_metric_applies(cdl_metric metric, cdl_problem problem, size_t outputs)
+{
+  switch (metric) {
+  case CDL_METRIC_ACCURACY:
+  case CDL_METRIC_MACRO_F1:
+    return problem != CDL_PROBLEM_REGRESSION;
+  case CDL_METRIC_F1:
+    return problem == CDL_PROBLEM_SINGLE_LABEL && outputs == 2;
+  case CDL_METRIC_MCC:
+    return problem == CDL_PROBLEM_SINGLE_LABEL;
+  case CDL_METRIC_MICRO_F1:
+  case CDL_METRIC_HAMMING_LOSS:
+    return problem == CDL_PROBLEM_MULTI_LABEL;
+  case CDL_METRIC_PEARSON:
+  case CDL_METRIC_SPEARMAN:
+  case CDL_METRIC_MAE:
+  case CDL_METRIC_RMSE:
+  case CDL_METRIC_R2:
+    return problem == CDL_PROBLEM_REGRESSION;
+  case CDL_METRIC_LOSS:
+    return true;
+  case CDL_METRIC_COUNT:
+    break;
+  }
+  return false;
+}
+
+bool cdl_metric_is_minimized(cdl_metric metric)
+{
+  return metric == CDL_METRIC_LOSS || metric == CDL_METRIC_MAE || metric == CDL_METRIC_RMSE ||
+         metric == CDL_METRIC_HAMMING_LOSS;
+}
+
+bool cdl_metric_improves(cdl_metric metric, double candidate, double best)
+{
+  return cdl_metric_is_minimized(metric) ? cdl_metric_better(-candidate, -best)
+                                         : cdl_metric_better(candidate, best);
+}
+
 bool cdl_metric_better(double candidate, double best)
 {
   return !isnan(candidate) && (isnan(best) || candidate > best);
@@ -22,7 +85,7 @@ bool cdl_metric_better(double candidate, double best)
 static cdl_scores no_scores(void)
 {
   cdl_scores scores;
-  for (size_t i = 0; i < CDL_METRIC_COUNT; i++)
+  for (size_t i = 0; i < CDL_METRIC_CAPACITY; i++)
     scores.value[i] = (double)NAN;
   return scores;
 }
@@ -215,10 +278,149 @@ cdl_status cdl_spearman(const double *x, const double *y, size_t count, double *
              : cdl_fail(CDL_STATUS_MEMORY, "out of memory for the ranks of %zu examples", count);
 }
 
+static void measure_errors(const double *truth, const double *predicted, size_t count,
+                           cdl_scores *scores)
+{
+  double absolute = 0, squares = 0, mean = 0, deviations = 0;
+  for (size_t i = 0; i < count; i++) {
+    const double error = predicted[i] - truth[i];
+    absolute += fabs(error);
+    squares += error * error;
+    mean += truth[i] / (double)count;
+  }
+  for (size_t i = 0; i < count; i++)
+    deviations += (truth[i] - mean) * (truth[i] - mean);
+  scores->value[CDL_METRIC_MAE] = absolute / (double)count;
+  scores->value[CDL_METRIC_RMSE] = sqrt(squares / (double)count);
+  if (count < 2)
+    return;
+  const bool constant = all_equal(truth, count);
+  scores->value[CDL_METRIC_R2] = constant ? (squares > 0 ? 0 : 1) : 1 - squares / deviations;
+}
+
 cdl_status cdl_scores_of_regression(const double *truth, const double *predicted, size_t count,
                                     cdl_scores *scores)
 {
   *scores = no_scores();
   scores->value[CDL_METRIC_PEARSON] = cdl_pearson(truth, predicted, count);
+  if (count > 0 && !isnan(magnitude(truth, count)) && !isnan(magnitude(predicted, count)))
+    measure_errors(truth, predicted, count, scores);
   return cdl_spearman(truth, predicted, count, &scores->value[CDL_METRIC_SPEARMAN]);
+}
+
+cdl_status cdl_scores_of_outputs(const double *truth, const double *predicted, size_t count,
+                                 size_t outputs, cdl_scores *scores)
+{
+  double *column = malloc((2 * count + 1) * sizeof *column);
+  *scores = no_scores();
+  if (column == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the scores of %zu examples", count);
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t k = 0; k < outputs && status == CDL_STATUS_OK; k++) {
+    cdl_scores one;
+    for (size_t i = 0; i < count; i++) {
+      column[i] = truth[i * outputs + k];
+      column[count + i] = predicted[i * outputs + k];
+    }
+    status = cdl_scores_of_regression(column, column + count, count, &one);
+    for (size_t m = 0; m < CDL_METRIC_CAPACITY; m++)
+      scores->value[m] =
+          (k == 0 ? 0 : scores->value[m]) + one.value[m] / (double)outputs; /* NaN stays */
+  }
+  free(column);
+  return status;
+}
+
+/* Several labels */
+
+void cdl_label_counts_add(cdl_label_counts *counts, const bool *truth, const bool *predicted)
+{
+  bool exact = true;
+  for (size_t c = 0; c < counts->labels; c++) {
+    counts->label[c].truth += truth[c];
+    counts->label[c].predicted += predicted[c];
+    counts->label[c].correct += truth[c] && predicted[c];
+    exact = exact && truth[c] == predicted[c];
+  }
+  counts->examples++;
+  counts->exact += exact;
+}
+
+cdl_scores cdl_scores_of_labels(const cdl_label_counts *counts)
+{
+  cdl_scores scores = no_scores();
+  cdl_class_counts all = {0};
+  double f1_sum = 0;
+  if (counts->examples == 0 || counts->labels == 0)
+    return scores;
+  for (size_t c = 0; c < counts->labels; c++) {
+    all.truth += counts->label[c].truth;
+    all.predicted += counts->label[c].predicted;
+    all.correct += counts->label[c].correct;
+    f1_sum += f1(counts->label[c]);
+  }
+  const double examples = (double)counts->examples, labels = (double)counts->labels;
+  scores.value[CDL_METRIC_ACCURACY] = (double)counts->exact / examples;
+  scores.value[CDL_METRIC_MACRO_F1] = f1_sum / labels;
+  scores.value[CDL_METRIC_MICRO_F1] = f1(all);
+  scores.value[CDL_METRIC_HAMMING_LOSS] =
+      ((double)(all.truth - all.correct) + (double)(all.predicted - all.correct)) /
+      (examples * labels);
+  return scores;
+}
+
+typedef struct {
+  double probability;
+  bool truth;
+} judged;
+
+static int descending(const void *a, const void *b)
+{
+  const double x = ((const judged *)a)->probability, y = ((const judged *)b)->probability;
+  return (x < y) - (x > y);
+}
+
+/* Tries a threshold below each probability that occurs; the sorted examples down to it have the
+ * label then. */
+static double search_threshold(const judged *sorted, size_t count, double positives)
+{
+  double best = 0.5, best_f1 = -1, hits = 0;
+  for (size_t i = 0; i < count; i++) {
+    hits += sorted[i].truth;
+    const double here = sorted[i].probability, next = i + 1 < count ? sorted[i + 1].probability : 0;
+    if (i + 1 < count && next == here)
+      continue;
+    const double f = 2 * hits / (positives + (double)(i + 1)),
+                 middle = (here + next) / 2 > next ? (here + next) / 2 : here;
+    /* 0.5 itself separates them */
+    const double threshold = here >= 0.5 && next < 0.5 ? 0.5 : middle;
+    if (f > best_f1 || (f == best_f1 && fabs(threshold - 0.5) < fabs(best - 0.5))) {
+      best_f1 = f;
+      best = threshold;
+    }
+  }
+  return best;
+}
+
+cdl_status cdl_best_threshold(const bool *truth, const double *probability, size_t count,
+                              double *threshold)
+{
+  double positives = 0;
+  *threshold = 0.5;
+  judged *sorted = calloc(count + 1, sizeof *sorted);
+  if (sorted == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a threshold for %zu examples", count);
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; i < count && status == CDL_STATUS_OK; i++) {
+    if (isnan(probability[i]))
+      status = cdl_fail(CDL_STATUS_ARGUMENT, "threshold: probability %zu is not a number", i);
+    sorted[i] = (judged){.probability = probability[i], .truth = truth[i]};
+    positives += truth[i];
+  }
+  if (status == CDL_STATUS_OK && positives > 0) {
+    qsort(sorted, count, sizeof *sorted, descending);
+    *threshold = search_threshold(sorted, count, positives);
+  }
+  free(sorted);
+  return status;
 }

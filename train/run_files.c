@@ -132,7 +132,8 @@ json_t *train_result_json(const inference_model *model, const train_result *resu
   base_json_set(&object, "examples", json_integer((json_int_t)result->examples));
   base_json_set(&object, "loss", base_json_number(result->loss));
   for (int m = 0; m < CDL_METRIC_COUNT; m++) {
-    if (train_has_metric(model, (cdl_metric)m))
+    if (m != CDL_METRIC_LOSS &&
+        cdl_metric_applies((cdl_metric)m, model->problem, (size_t)model->labels))
       base_json_set(&object, cdl_metric_name((cdl_metric)m),
                     base_json_number(result->scores.value[m]));
   }

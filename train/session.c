@@ -20,18 +20,17 @@
 
 static cdl_status copy_label_names(train_session *session, const cdl_dataset *dataset)
 {
-  const size_t count = cdl_dataset_label_count(dataset);
-  session->model.regression = cdl_dataset_is_regression(dataset);
-  session->model.labels = session->model.regression ? 1 : (int)count;
-  if (session->model.regression)
+  const size_t count = cdl_dataset_output_count(dataset);
+  session->model.problem = cdl_dataset_problem(dataset);
+  session->model.labels = (int)count;
+  if (cdl_dataset_output_name(dataset, 0) == NULL) /* one number */
     return CDL_STATUS_OK;
-  if (count < 2)
+  if (count < 2 && session->model.problem == CDL_PROBLEM_SINGLE_LABEL)
     return cdl_fail(CDL_STATUS_DATA,
                     "the training examples have %zu label; a classifier wants at least two", count);
   session->model.label_names = calloc(count, sizeof *session->model.label_names);
   for (size_t i = 0; session->model.label_names != NULL && i < count; i++)
-    if ((session->model.label_names[i] = strdup(cdl_dataset_label_name(dataset, (int32_t)i))) ==
-        NULL)
+    if ((session->model.label_names[i] = strdup(cdl_dataset_output_name(dataset, i))) == NULL)
       return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu labels", count);
   return session->model.label_names != NULL
              ? CDL_STATUS_OK
@@ -41,20 +40,25 @@ static cdl_status copy_label_names(train_session *session, const cdl_dataset *da
 static cdl_status read_own_files(train_session *session, const train_settings *s,
                                  const base_list *adapter_labels)
 {
-  base_list columns = {0}, labels = {0};
+  base_list columns = {0}, labels = {0}, label_columns = {0};
   cdl_status status = base_list_split("--text-columns", s->text_columns, &columns);
   if (status == CDL_STATUS_OK && columns.count > 2)
     status = cdl_fail(CDL_STATUS_USAGE,
                       "--text-columns names one column, or two for pairs, not %zu", columns.count);
   if (status == CDL_STATUS_OK && s->labels != NULL)
     status = base_list_split("--labels", s->labels, &labels);
+  if (status == CDL_STATUS_OK)
+    status = base_list_split("--label-column", s->label_column, &label_columns);
   if (status == CDL_STATUS_OK) {
     cdl_dataset_source source = {
         .size = sizeof source,
         .path = s->train,
         .text_column = {columns.item[0], columns.count > 1 ? columns.item[1] : NULL},
-        .label_column = s->label_column,
+        .label_columns = (const char *const *)label_columns.item,
+        .label_column_count = label_columns.count,
         .regression = s->regression,
+        .multi_label = s->multi_label,
+        .label_separator = s->label_separator,
         .skip_label = s->skip_label};
     if (labels.count > 0) {
       source.labels = (const char *const *)labels.item;
@@ -69,12 +73,13 @@ static cdl_status read_own_files(train_session *session, const train_settings *s
     if (status == CDL_STATUS_OK && s->dev != NULL) {
       source.path = s->dev;
       source.labels = (const char *const *)session->model.label_names;
-      source.label_count = session->model.regression ? 0 : (size_t)session->model.labels;
+      source.label_count = source.labels != NULL ? (size_t)session->model.labels : 0;
       status = cdl_dataset_read_file(&source, &session->dev);
     }
   }
   base_list_release(&columns);
   base_list_release(&labels);
+  base_list_release(&label_columns);
   return status;
 }
 
@@ -94,10 +99,46 @@ static cdl_status read_task(train_session *session, const train_settings *s)
   return status;
 }
 
+/* ---- The metric ---- */
+
+/* The task's first metric, or the usual one of the problem. */
+static cdl_metric usual_metric(const train_session *session)
+{
+  static const cdl_metric usual[CDL_PROBLEM_COUNT] = {
+      [CDL_PROBLEM_SINGLE_LABEL] = CDL_METRIC_ACCURACY,
+      [CDL_PROBLEM_MULTI_LABEL] = CDL_METRIC_MICRO_F1,
+      [CDL_PROBLEM_REGRESSION] = CDL_METRIC_PEARSON};
+  return session->task != NULL ? session->task->metrics[0] : usual[session->model.problem];
+}
+
+static cdl_status choose_metric(train_session *session, const train_settings *s)
+{
+  const cdl_problem problem = session->model.problem;
+  const size_t outputs = (size_t)session->model.labels;
+  char list[256] = "";
+  session->metric = usual_metric(session);
+  if (s->metric == NULL)
+    return CDL_STATUS_OK;
+  CDL_TRY(cdl_metric_find(s->metric, &session->metric));
+  if (cdl_metric_applies(session->metric, problem, outputs))
+    return CDL_STATUS_OK;
+  for (int m = 0; m < CDL_METRIC_COUNT; m++) {
+    const size_t used = strlen(list);
+    if (cdl_metric_applies((cdl_metric)m, problem, outputs))
+      snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "",
+               cdl_metric_name((cdl_metric)m));
+  }
+  return cdl_fail(CDL_STATUS_USAGE,
+                  "--metric %s: the examples are for %s with %zu output%s, which "
+                  "has %s",
+                  s->metric, cdl_problem_name(problem), outputs, outputs == 1 ? "" : "s", list);
+}
+
 static cdl_status read_data(train_session *session, const train_settings *s,
                             const base_list *adapter_labels)
 {
   CDL_TRY(s->task != NULL ? read_task(session, s) : read_own_files(session, s, adapter_labels));
+  CDL_TRY(choose_metric(session, s));
   CDL_TRY(
       data_split_dataset(session->train, s->dev_fraction, train_split_form_of(s), &session->split));
   if (session->split.train_count == 0)
@@ -326,8 +367,10 @@ void train_session_unshare(train_session *session)
 
 /* ---- Facts of what was opened ---- */
 
-static uint64_t hash_examples(uint64_t hash, const cdl_dataset *dataset)
+/* `targets` is scratch [outputs] for what an example does not hold by itself, or NULL. */
+static uint64_t hash_examples(uint64_t hash, const cdl_dataset *dataset, double *targets)
 {
+  const size_t outputs = cdl_dataset_output_count(dataset);
   const cdl_tokens tokens = cdl_dataset_tokens(dataset);
   hash = base_fnv(hash, tokens.offsets, (tokens.count + 1) * sizeof *tokens.offsets);
   hash = base_fnv(hash, tokens.ids, tokens.offsets[tokens.count] * sizeof *tokens.ids);
@@ -335,14 +378,27 @@ static uint64_t hash_examples(uint64_t hash, const cdl_dataset *dataset)
     const cdl_example example = cdl_dataset_get(dataset, i);
     hash = base_fnv(hash, &example.label, sizeof example.label);
     hash = base_fnv(hash, &example.target, sizeof example.target);
+    if (targets != NULL) {
+      cdl_dataset_targets(dataset, i, targets);
+      hash = base_fnv(hash, targets, outputs * sizeof *targets);
+    }
   }
   return hash;
 }
 
-uint64_t train_session_examples_hash(const train_session *session)
+cdl_status train_session_examples_hash(const train_session *session, uint64_t *hash)
 {
-  const uint64_t hash = hash_examples(BASE_FNV_START, session->train);
-  return session->dev != NULL ? hash_examples(hash, session->dev) : hash;
+  const size_t outputs = (size_t)session->model.labels;
+  const bool several = session->model.problem == CDL_PROBLEM_MULTI_LABEL ||
+                       (session->model.problem == CDL_PROBLEM_REGRESSION && outputs > 1);
+  double *targets = several ? calloc(outputs, sizeof *targets) : NULL;
+  if (several && targets == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the targets of an example");
+  *hash = hash_examples(BASE_FNV_START, session->train, targets);
+  if (session->dev != NULL)
+    *hash = hash_examples(*hash, session->dev, targets);
+  free(targets);
+  return CDL_STATUS_OK;
 }
 
 void train_session_close(train_session *session)
@@ -358,11 +414,4 @@ void train_session_close(train_session *session)
   adapter_config_free(&session->initial);
   cdl_safetensors_close(session->initial_tensors);
   *session = (train_session){0};
-}
-
-cdl_metric train_session_main_metric(const train_session *session)
-{
-  return session->task != NULL       ? session->task->metrics[0]
-         : session->model.regression ? CDL_METRIC_PEARSON
-                                     : CDL_METRIC_ACCURACY;
 }

@@ -37,10 +37,7 @@ CDL_MUST_USE cdl_status train_session_make_adapter(train_session *session,
 
 void train_session_close(train_session *session);
 
-/* Returns the metric that chooses the best checkpoint: the task's first one, or Pearson's
- * correlation or accuracy. */
-cdl_metric train_session_main_metric(const train_session *session);
-
-/* Returns a 64-bit hash (FNV-1a) of ids and labels of all examples, after tokenization. */
-uint64_t train_session_examples_hash(const train_session *session);
+/* Computes a 64-bit hash (FNV-1a) of ids and labels of all examples, after tokenization. Errors:
+ * MEMORY. */
+CDL_MUST_USE cdl_status train_session_examples_hash(const train_session *session, uint64_t *hash);
 #endif

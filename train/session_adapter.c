@@ -122,12 +122,14 @@ static bool add_name(base_list *names, const char *name)
   return base_list_add(names, name, strlen(name));
 }
 
-static cdl_status set_columns(adapter_config *c, char **texts, size_t count, const char *label)
+static cdl_status set_columns(adapter_config *c, char **texts, size_t count, char **labels,
+                              size_t label_count)
 {
-  c->label_column = strdup(label);
-  bool whole = c->label_column != NULL;
+  bool whole = true;
   for (size_t i = 0; whole && i < count; i++)
     whole = add_name(&c->text_columns, texts[i]);
+  for (size_t i = 0; whole && i < label_count; i++)
+    whole = add_name(&c->label_columns, labels[i]);
   return whole ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: the names of columns");
 }
 
@@ -137,13 +139,20 @@ static cdl_status describe_columns(const train_session *session, const train_set
 {
   if (session->task != NULL)
     return set_columns(c, (char **)(uintptr_t)session->task->text_column,
-                       session->task->text_column[1] != NULL ? 2 : 1, session->task->label_column);
-  base_list columns;
+                       session->task->text_column[1] != NULL ? 2 : 1,
+                       (char **)(uintptr_t)&session->task->label_column, 1);
+  base_list columns, labels = {0};
   if (s->text_columns == NULL) /* a fresh adapter without data */
     return CDL_STATUS_OK;
   CDL_TRY(base_list_split("--text-columns", s->text_columns, &columns));
-  const cdl_status status = set_columns(c, columns.item, columns.count, s->label_column);
+  cdl_status status = base_list_split("--label-column", s->label_column, &labels);
+  if (status == CDL_STATUS_OK)
+    status = set_columns(c, columns.item, columns.count, labels.item, labels.count);
+  if (status == CDL_STATUS_OK && s->label_separator != NULL &&
+      (c->label_separator = strdup(s->label_separator)) == NULL)
+    status = no_memory();
   base_list_release(&columns);
+  base_list_release(&labels);
   return status;
 }
 
@@ -185,7 +194,7 @@ static cdl_status describe_adapter(const train_session *session, const train_set
   inference_fingerprint(&session->model, fingerprint);
   *c = (adapter_config){
       .settings = adapter_settings_of(train_method_name(s)),
-      .regression = session->model.regression,
+      .problem = session->model.problem,
       .zero_token_types = session->model.types_zero,
       .held_out = {.known = session->train != NULL,
                    .fraction = s->dev_fraction,
@@ -205,7 +214,7 @@ static cdl_status describe_adapter(const train_session *session, const train_set
       !base_list_has(&c->settings.modules_to_save, "pooler") &&
       !add_name(&c->settings.modules_to_save, "pooler"))
     return no_memory();
-  for (int i = 0; i < session->model.labels && !session->model.regression; i++)
+  for (int i = 0; i < session->model.labels && session->model.label_names != NULL; i++)
     if (!add_name(&c->labels, session->model.label_names[i]))
       return no_memory();
   return CDL_STATUS_OK;

@@ -16,6 +16,7 @@ typedef struct {
   data_census census;       /* of both data sets, for training */
 
   inference_model model; /* its labels are those of the examples */
+  cdl_metric metric;     /* chooses the best checkpoint */
 
   /* The config of --init-adapter; otherwise empty. */
   adapter_config initial;

@@ -11,6 +11,7 @@
 #include "base/number.h"
 #include "base/utf8.h"
 #include "condlora/backend.h"
+#include "condlora/metrics.h"
 #include "train/schedule.h"
 
 /* "condlora|lora|…", in the order of adapter_methods. */
@@ -506,10 +507,14 @@ static cdl_status check_data(const train_settings *s)
   if (s->train != NULL && s->data != NULL)
     return cdl_fail(CDL_STATUS_USAGE, "--data goes with --task, not with --train");
   if (s->task != NULL && (s->dev != NULL || s->text_columns != NULL || s->label_column != NULL ||
-                          s->labels != NULL || s->regression))
+                          s->labels != NULL || s->regression || s->multi_label))
     return cdl_fail(CDL_STATUS_USAGE,
-                    "--dev, --text-columns, --label-column, --labels and --regression go "
-                    "with --train, not with --task");
+                    "--dev, --text-columns, --label-column, --labels, --regression and "
+                    "--multi-label go with --train, not with --task");
+  if (s->regression && s->multi_label)
+    return cdl_fail(CDL_STATUS_USAGE, "give --regression or --multi-label, not both");
+  if (s->label_separator != NULL && !s->multi_label)
+    return cdl_fail(CDL_STATUS_USAGE, "--label-separator goes with --multi-label");
   if (s->skip_label != NULL && (s->task != NULL || s->regression))
     return cdl_fail(CDL_STATUS_USAGE, "--skip-label goes with classes of --train, not with %s",
                     s->task != NULL ? "--task" : "--regression");
@@ -532,7 +537,10 @@ cdl_status train_settings_check(const train_settings *s)
   if (s->epochs < 1 && s->max_steps < 1)
     return cdl_fail(CDL_STATUS_USAGE, "--epochs is at least 1");
   int64_t every;
+  cdl_metric metric;
   CDL_TRY(train_eval_every(s, 1, &every));
+  if (s->metric != NULL)
+    CDL_TRY(cdl_metric_find(s->metric, &metric));
   if (s->compat == TRAIN_COMPAT_REFERENCE && adapter_is_whole_model(train_method_name(s)))
     return cdl_fail(CDL_STATUS_USAGE,
                     "--compat reference goes with adapters, not with --method full");

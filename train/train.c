@@ -19,9 +19,11 @@ static cdl_train_scores scores_of(const train_session *session, const train_resu
 {
   cdl_train_scores scores = {.examples = result->examples, .loss = result->loss};
   for (int m = 0; m < CDL_TRAIN_METRICS; m++)
-    scores.metric[m] = m < CDL_METRIC_COUNT && train_has_metric(&session->model, (cdl_metric)m)
-                           ? result->scores.value[m]
-                           : (double)NAN;
+    scores.metric[m] =
+        m < CDL_METRIC_COUNT && cdl_metric_applies((cdl_metric)m, session->model.problem,
+                                                   (size_t)session->model.labels)
+            ? result->scores.value[m]
+            : (double)NAN;
   return scores;
 }
 
@@ -67,7 +69,7 @@ static void fill_result(cdl_train_result *to, const train_session *session, cons
                              .best_epoch = s->best_epoch,
                              .examples_per_s = s->examples_per_s,
                              .peak_bytes = s->peak_bytes,
-                             .main_metric = train_session_main_metric(session),
+                             .main_metric = session->metric,
                              .has_valid = s->has_valid,
                              .has_dev = s->has_dev};
   if (s->has_valid)

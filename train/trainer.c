@@ -67,7 +67,6 @@ static cdl_status plan_evaluation(train_trainer *t)
   const cdl_tokens tokens = cdl_dataset_tokens(dataset);
   t->evaluated = dataset;
   t->evaluated_split = on_valid ? "valid" : "dev";
-  t->metric = train_session_main_metric(session);
   CDL_TRY(inference_evaluation_create(
       &t->evaluation, &session->model, &tokens, on_valid ? session->split.valid : session->dev_rows,
       on_valid ? session->split.valid_count : cdl_dataset_count(dataset)));
@@ -103,7 +102,8 @@ static cdl_status plan_memory(train_trainer *t, train_plan *plan)
   CDL_TRY(train_step_create(&t->step, session, t->settings, bound));
   if (t->settings->dry_run)
     return CDL_STATUS_OK;
-  if (!data_batch_allocate(&t->batch, bound))
+  const bool classes = session->model.problem == CDL_PROBLEM_SINGLE_LABEL;
+  if (!data_batch_allocate(&t->batch, bound, classes ? 0 : (size_t)session->model.labels))
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
   return CDL_STATUS_OK;
 }
@@ -112,11 +112,13 @@ static cdl_status plan_memory(train_trainer *t, train_plan *plan)
 static bool note_inputs(const train_trainer *t, json_t *settings)
 {
   const train_session *session = t->session;
+  uint64_t examples;
+  if (train_session_examples_hash(session, &examples) != CDL_STATUS_OK)
+    return false;
   const struct {
     const char *name;
     uint64_t hash;
-  } inputs[] = {{"base model", session->model.loaded.fingerprint},
-                {"set of examples", train_session_examples_hash(session)}};
+  } inputs[] = {{"base model", session->model.loaded.fingerprint}, {"set of examples", examples}};
   for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
     char digits[20];
     snprintf(digits, sizeof digits, "%016" PRIx64, inputs[i].hash);
@@ -380,7 +382,22 @@ cdl_status train_add_penalty(const train_session *session, train_result *result)
   double penalty;
   CDL_TRY(adapter_evaluation_penalty(session->model.adapter, session->model.queue, &penalty));
   result->loss += penalty;
+  result->scores.value[CDL_METRIC_LOSS] = result->loss;
   return CDL_STATUS_OK;
+}
+
+cdl_status trainer_choose_thresholds(train_session *session, const cdl_dataset *dataset,
+                                     const uint32_t *rows, size_t count, const float *logits)
+{
+  inference_model *model = &session->model;
+  if (model->problem != CDL_PROBLEM_MULTI_LABEL)
+    return CDL_STATUS_OK;
+  double **thresholds = &model->adapter_config.thresholds;
+  if (*thresholds == NULL)
+    *thresholds = calloc((size_t)model->labels, sizeof **thresholds);
+  if (*thresholds == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the thresholds of %d labels", model->labels);
+  return train_choose_thresholds(model, dataset, rows, count, logits, *thresholds);
 }
 
 static cdl_status evaluate(train_trainer *t)
@@ -393,11 +410,13 @@ static cdl_status evaluate(train_trainer *t)
                                    t->logits, t->events->stop));
   t->state.evaluated_step = t->state.step;
   train_result result;
-  CDL_TRY(train_score(t->evaluated, t->evaluation.plan.rows, t->evaluation.plan.count, t->logits,
-                      session->model.labels, NULL, &result));
+  const uint32_t *rows = t->evaluation.plan.rows;
+  const size_t count = t->evaluation.plan.count;
+  CDL_TRY(trainer_choose_thresholds(session, t->evaluated, rows, count, t->logits));
+  CDL_TRY(train_score(&session->model, t->evaluated, rows, count, t->logits, NULL, &result));
   CDL_TRY(train_add_penalty(session, &result));
-  const double value = result.scores.value[t->metric];
-  const bool is_best = cdl_metric_better(value, t->state.best_value);
+  const double value = result.scores.value[session->metric];
+  const bool is_best = cdl_metric_improves(session->metric, value, t->state.best_value);
   t->state.since_best = is_best ? 0 : t->state.since_best + 1;
   if (is_best) {
     t->state.best_value = value;

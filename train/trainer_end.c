@@ -22,7 +22,7 @@ static cdl_status measure_parts(train_session *session, const cdl_dataset *datas
   for (size_t p = 0; p < parts; p++) {
     const cdl_dataset_part part = cdl_dataset_get_part(dataset, p);
     train_result result;
-    CDL_TRY(train_score(dataset, rows + part.first, part.count, logits, session->model.labels, NULL,
+    CDL_TRY(train_score(&session->model, dataset, rows + part.first, part.count, logits, NULL,
                         &result));
     CDL_TRY(train_add_penalty(session, &result));
     base_json_set(entry, part.name, train_result_json(&session->model, &result));
@@ -51,12 +51,16 @@ static cdl_status measure_split(train_trainer *t, const cdl_dataset *dataset, co
     status = inference_evaluation_run(&evaluation, session->model.encoder, session->model.queue,
                                       logits, NULL);
   if (status == CDL_STATUS_OK)
-    status = train_score(dataset, rows, count, logits, session->model.labels, &details, result);
+    status = strcmp(name, t->evaluated_split) == 0
+                 ? trainer_choose_thresholds(session, dataset, rows, count, logits)
+                 : CDL_STATUS_OK;
+  if (status == CDL_STATUS_OK)
+    status = train_score(&session->model, dataset, rows, count, logits, &details, result);
   if (status == CDL_STATUS_OK)
     status = train_add_penalty(session, result);
   if (status == CDL_STATUS_OK) {
     json_t *entry = train_result_json(&session->model, result);
-    base_json_update(&entry, train_class_json(session->model.label_names, labels, &details, count));
+    base_json_update(&entry, train_class_json(&session->model, &details, count));
     status = measure_parts(session, dataset, rows, logits, &entry);
     base_json_set(metrics, name, entry);
   }
@@ -124,9 +128,7 @@ static cdl_status keep_result(train_trainer *t)
   const adapter_model_origin origin = {.base = t->settings->model,
                                        .tokenizer = t->settings->model,
                                        .labels = (const char *const *)session->model.label_names,
-                                       .problem = session->model.regression
-                                                      ? MODEL_PROBLEM_REGRESSION
-                                                      : MODEL_PROBLEM_CLASSIFICATION};
+                                       .problem = session->model.problem};
   if (adapter_is_whole_model(train_method_name(t->settings))) {
     CDL_TRY(
         adapter_model_write(session->model.encoder, session->model.queue, &origin, t->files.model));

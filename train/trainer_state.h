@@ -32,7 +32,6 @@ typedef struct {
   const cdl_dataset *evaluated;    /* the data set that `evaluation` belongs to */
   const char *evaluated_split;
   float *logits; /* [examples of that data set, labels] */
-  cdl_metric metric;
 
   adapter_snapshot now, best;
   float *moments;
@@ -79,6 +78,11 @@ CDL_MUST_USE cdl_status trainer_save(train_trainer *trainer);
 /* Writes the adapter to disk as soon as it is the best. */
 CDL_MUST_USE cdl_status trainer_write_adapter(train_trainer *trainer,
                                               const adapter_snapshot *values);
+/* Chooses the thresholds of several labels on these examples, and notes them in the adapter's
+ * config; nothing for other problems. */
+CDL_MUST_USE cdl_status trainer_choose_thresholds(train_session *session,
+                                                  const cdl_dataset *dataset, const uint32_t *rows,
+                                                  size_t count, const float *logits);
 /* Adds the method's penalty to the loss of an evaluation. */
 CDL_MUST_USE cdl_status train_add_penalty(const train_session *session, train_result *result);
 

@@ -5,7 +5,8 @@
  *   settings.h     the settings of a training run, by name or as JSON
  *   train.h        train and resume
  *   tokenizer.h    text to token ids
- *   dataset.h      examples from files; task.h: the tasks of GLUE; metrics.h: scores
+ *   dataset.h      examples from files; task.h: the tasks of GLUE
+ *   metrics.h      scores; problem.h: one label, several, or numbers
  *   safetensors.h  files of tensors
  *   backend.h      devices, queues, buffers; ops.h: what they compute; tensor.h: views of buffers
  *   random.h       the random numbers of training
@@ -47,6 +48,7 @@
 #include "condlora/metrics.h"
 #include "condlora/model.h"
 #include "condlora/ops.h"
+#include "condlora/problem.h"
 #include "condlora/random.h"
 #include "condlora/safetensors.h"
 #include "condlora/settings.h"

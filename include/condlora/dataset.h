@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "condlora/problem.h"
 #include "condlora/status.h"
 #include "condlora/task.h"
 #include "condlora/tokenizer.h"
@@ -46,7 +47,7 @@ typedef struct {
   const char *label_column; /* NULL: do not read labels */
   /* the column or field may be missing; labels that are present are checked */
   bool label_optional;
-  bool regression; /* the label is a finite number, not a class */
+  bool regression; /* the label is a finite number, or several, not a class */
   /* Label names in the order of their ids. NULL: all strings that occur, sorted by value if all of
    * them are integers, otherwise bytewise. Some data sets mark rows without a label by -1 beside
    * integers from 0 on, or by "-" beside other labels than "+"; without a list of names both are
@@ -54,6 +55,14 @@ typedef struct {
   const char *const *labels;
   size_t label_count;
   const char *skip_label; /* drop rows with this label and count them; NULL: keep all rows */
+  /* Each row has any number of labels: an array in JSONL, or one text with `label_separator`
+   * between the labels. An empty array and an empty text mean no label. */
+  bool multi_label;
+  const char *label_separator; /* one character; blanks around labels are removed; NULL: none */
+  /* Several columns, instead of `label_column`: with `regression` a number in each, with
+   * `multi_label` 0 or 1 for the label that is named as the column. NULL: label_column alone. */
+  const char *const *label_columns;
+  size_t label_column_count;
 } cdl_dataset_source;
 
 static inline cdl_dataset_source cdl_dataset_source_init(void)
@@ -81,8 +90,8 @@ typedef struct {
   /* UTF-8, not NUL-terminated, borrowed; the second is NULL for a single text */
   const char *text[2];
   size_t bytes[2];
-  int32_t label;  /* class id; -1 without a label and for regression */
-  double target;  /* of a regression, finite as a float; NaN without a label and for classes */
+  int32_t label;  /* class id; -1 without a label, for several labels and for a regression */
+  double target;  /* of a regression with one output, finite as a float; otherwise NaN */
   uint32_t index; /* index among the rows that were kept, from 0; identifies the example */
   uint32_t line;  /* line in its file, from 1 */
 } cdl_example;
@@ -90,7 +99,16 @@ typedef struct {
 CDL_API size_t cdl_dataset_count(const cdl_dataset *dataset);
 /* `index` must be below the count. */
 CDL_API cdl_example cdl_dataset_get(const cdl_dataset *dataset, size_t index);
+CDL_API cdl_problem cdl_dataset_problem(const cdl_dataset *dataset);
 CDL_API bool cdl_dataset_is_regression(const cdl_dataset *dataset);
+/* Returns the number of outputs of a model for these examples: labels, or numbers. */
+CDL_API size_t cdl_dataset_output_count(const cdl_dataset *dataset);
+/* Returns a borrowed name: of a label, or of the column of a regression with several outputs. NULL
+ * for a regression with one output and past the last one. */
+CDL_API const char *cdl_dataset_output_name(const cdl_dataset *dataset, size_t output);
+/* Writes what a model should give for an example, `targets` [outputs]: 1 for each of its labels and
+ * 0 for the others, or the numbers of a regression; NaN without labels. */
+CDL_API void cdl_dataset_targets(const cdl_dataset *dataset, size_t index, double *targets);
 CDL_API bool cdl_dataset_is_pair(const cdl_dataset *dataset);
 /* Returns whether every example has a label. */
 CDL_API bool cdl_dataset_has_labels(const cdl_dataset *dataset);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "condlora/backend.h"
+#include "condlora/problem.h"
 #include "condlora/settings.h"
 #include "condlora/status.h"
 
@@ -52,12 +53,19 @@ CDL_API void cdl_model_close(cdl_model *model);
 
 /* ---- Properties: of the active adapter, or of the model without one ---- */
 
-/* Returns the number of logits per text: the number of labels, or 1 for a regression. */
+/* Returns the number of logits per text: the number of labels, or of a regression's numbers. */
 CDL_API size_t cdl_model_label_count(const cdl_model *model);
-/* Returns the name of a label: as in training, or "0", "1", … if names are not recorded. NULL for a
- * regression and past the last label. Borrowed until adapters change. */
+/* Returns the name of a label, or of one of a regression's several numbers: as in training, or "0",
+ * "1", … if names are not recorded. NULL for a regression of one number and past the last label.
+ * Borrowed until adapters change. */
 CDL_API const char *cdl_model_label_name(const cdl_model *model, size_t label);
+/* Returns what the logits mean. */
+CDL_API cdl_problem cdl_model_problem(const cdl_model *model);
+/* Returns whether the problem is a regression. */
 CDL_API bool cdl_model_is_regression(const cdl_model *model);
+/* Returns the probability from which on a label is predicted, for a problem of several labels: it
+ * was chosen in training, or is 0.5. NaN for other problems and past the last label. */
+CDL_API double cdl_model_threshold(const cdl_model *model, size_t label);
 /* Returns whether the model is known to have been trained on pairs of texts. */
 CDL_API bool cdl_model_is_pair(const cdl_model *model);
 /* Returns the longest input in tokens, with special tokens. */
@@ -81,12 +89,17 @@ CDL_API CDL_MUST_USE cdl_status cdl_model_adapter_config(cdl_model *model, const
 CDL_API CDL_MUST_USE cdl_status cdl_model_classify(cdl_model *model, const char *const *texts,
                                                    const char *const *pairs, size_t count,
                                                    float *logits);
-/* Computes the softmax of one row of logits [labels] in double; 1 for a regression. */
+/* Computes the probabilities of one row of logits [labels] in double: the softmax, or the sigmoid of
+ * each logit for a problem of several labels; 1 for a regression. */
 CDL_API void cdl_model_probabilities(const cdl_model *model, const float *logits,
                                      double *probabilities);
 /* Returns the label with the largest logit of one row, the first one of equals; 0 for a
  * regression. */
 CDL_API size_t cdl_model_best(const cdl_model *model, const float *logits);
+/* Writes which labels the model predicts for one row of logits, `chosen` [labels]: the label with
+ * the largest logit, or, of several labels, each whose probability reaches its threshold, which can
+ * be none. All are false for a regression. */
+CDL_API void cdl_model_decide(const cdl_model *model, const float *logits, bool *chosen);
 
 /* ---- Adapters ---- */
 

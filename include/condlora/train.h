@@ -24,8 +24,7 @@ typedef struct {
   double examples_per_s, seconds_left; /* averaged over the last steps */
 } cdl_train_step;
 
-/* A capacity that leaves room for metrics of later versions. */
-enum { CDL_TRAIN_METRICS = 16 };
+enum { CDL_TRAIN_METRICS = CDL_METRIC_CAPACITY };
 
 /* Scores on a split. */
 typedef struct {

@@ -24,7 +24,9 @@ void adapter_config_free(adapter_config *config)
   free(config->token_rows);
   free(config->base_model);
   free(config->task);
-  free(config->label_column);
+  base_list_release(&config->label_columns);
+  free(config->label_separator);
+  free(config->thresholds);
   free(config->fingerprint);
   *config = (adapter_config){0};
 }

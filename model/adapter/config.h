@@ -26,11 +26,13 @@ typedef struct {
   char *base_model;          /* base_model_name_or_path, or NULL */
   char *task;                /* ours: a GLUE task, for example "RTE", or NULL */
   base_list labels;          /* ours: names in the order of the logits; empty if unknown */
-  bool regression;           /* ours: one output, no labels */
+  cdl_problem problem;       /* ours; a regression's labels name its outputs, if it has several */
+  double *thresholds;        /* ours, of several labels: [labels.count], or NULL: 0.5 */
   bool zero_token_types;     /* ours: trained with type 0 for every token */
   adapter_held_out held_out; /* ours */
   base_list text_columns;    /* ours: one or two columns of the training file; empty if unknown */
-  char *label_column;        /* ours, or NULL */
+  base_list label_columns;   /* ours: usually one; empty if unknown */
+  char *label_separator;     /* ours, or NULL: between the labels of one field */
   char *fingerprint;         /* ours: model_checkpoint_fingerprint in hexadecimal, or NULL */
 } adapter_config;
 
@@ -55,11 +57,11 @@ CDL_MUST_USE cdl_status adapter_config_from_json(const char *path, json_t *objec
 CDL_MUST_USE cdl_status adapter_config_to_json(const char *path, const adapter_config *config,
                                                json_t **object);
 
-/* Read and write the columns of the table that a model was trained on: the keys "text_columns" and
- * "label_column" of an adapter's config, or of the config.json of a model that was trained whole.
- */
+/* Read and write what the config.json of a model that was trained whole has beside Transformers'
+ * keys, under the names that an adapter's config uses: the columns of the table that the model was
+ * trained on, and the thresholds of its `labels`. */
 CDL_MUST_USE cdl_status adapter_columns_from_json(const char *path, const json_t *object,
-                                                  adapter_config *config);
+                                                  size_t labels, adapter_config *config);
 void adapter_columns_to_json(const adapter_config *config, json_t **object);
 
 #endif

@@ -51,6 +51,19 @@ static cdl_status read_names(const char *path, const json_t *object, const char 
   return CDL_STATUS_OK;
 }
 
+/* The same, or one name. */
+static cdl_status read_one_or_more(const char *path, const json_t *object, const char *key,
+                                   base_list *names)
+{
+  const json_t *value = json_object_get(object, key);
+  if (!json_is_string(value))
+    return read_names(path, object, key, names);
+  return json_string_length(value) == 0 ||
+                 base_list_add(names, json_string_value(value), json_string_length(value))
+             ? CDL_STATUS_OK
+             : no_memory(path);
+}
+
 /* null, false, "none", {} and []: the setting is off. */
 static bool is_off(const json_t *value)
 {
@@ -85,17 +98,60 @@ static cdl_status read_string(const source *s, adapter_config *c)
   return read_text(s->path, s->object, s->key, adapter_config_value(s->row, c));
 }
 
+static cdl_status read_problem(const source *s, adapter_config *c)
+{
+  const char *name = NULL;
+  CDL_TRY(base_json_string(s->path, s->object, s->key, true, &name));
+  return name == NULL || model_problem_find(name, &c->problem)
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": no problem \"%.100s\"; expected %s, %s or %s",
+                        s->path, s->key, name, cdl_problem_name(CDL_PROBLEM_SINGLE_LABEL),
+                        cdl_problem_name(CDL_PROBLEM_MULTI_LABEL),
+                        cdl_problem_name(CDL_PROBLEM_REGRESSION));
+}
+
+static cdl_status read_regression(const source *s, adapter_config *c)
+{
+  bool regression = false;
+  CDL_TRY(base_json_boolean(s->path, s->object, s->key, &regression));
+  if (regression)
+    c->problem = CDL_PROBLEM_REGRESSION;
+  return CDL_STATUS_OK;
+}
+
+/* `labels` numbers from 0 to 1; NULL if the key is missing. */
+static cdl_status thresholds_from(const char *path, const json_t *object, size_t labels,
+                                  double **thresholds)
+{
+  const json_t *list = json_object_get(object, "thresholds");
+  if (list == NULL || json_is_null(list))
+    return CDL_STATUS_OK;
+  bool good = json_is_array(list) && json_array_size(list) == labels;
+  *thresholds = calloc(labels + 1, sizeof **thresholds);
+  if (*thresholds == NULL)
+    return no_memory(path);
+  for (size_t i = 0; good && i < labels; i++) {
+    const json_t *number = json_array_get(list, i);
+    (*thresholds)[i] = json_number_value(number);
+    good = json_is_number(number) && (*thresholds)[i] >= 0 && (*thresholds)[i] <= 1;
+  }
+  return good ? CDL_STATUS_OK
+              : cdl_fail(CDL_STATUS_DATA,
+                         "%s: \"thresholds\": expected %zu numbers from 0 to 1, one for each label",
+                         path, labels);
+}
+
+static cdl_status read_thresholds(const source *s, adapter_config *c)
+{
+  return thresholds_from(s->path, s->object, c->labels.count, &c->thresholds);
+}
+
 /* To PEFT an empty string is nothing. */
 static cdl_status read_list(const source *s, adapter_config *c)
 {
   base_list *names = adapter_config_value(s->row, c);
-  const json_t *value = json_object_get(s->object, s->key);
-  if (!s->row->or_name || !json_is_string(value))
-    return read_names(s->path, s->object, s->key, names);
-  return json_string_length(value) == 0 ||
-                 base_list_add(names, json_string_value(value), json_string_length(value))
-             ? CDL_STATUS_OK
-             : no_memory(s->path);
+  return s->row->or_name ? read_one_or_more(s->path, s->object, s->key, names)
+                         : read_names(s->path, s->object, s->key, names);
 }
 
 /* A list of names, or one string that is an expression, where an empty one is nothing too. */
@@ -413,10 +469,6 @@ static cdl_status check(const char *path, const adapter_config *c)
   if (c->text_columns.count > 2)
     return cdl_fail(CDL_STATUS_DATA, "%s: \"text_columns\": expected one name, or two for pairs",
                     path);
-  if (c->regression && c->labels.count > 1)
-    return cdl_fail(CDL_STATUS_DATA,
-                    "%s: \"labels\": regression has one output, but %zu names are given", path,
-                    c->labels.count);
   return CDL_STATUS_OK;
 }
 
@@ -439,6 +491,10 @@ cdl_status adapter_config_from_json(const char *path, json_t *object, adapter_co
       [CONFIG_INIT] = read_init,
       [CONFIG_ORIENTATION] = read_orientation,
       [CONFIG_HELD_OUT] = read_held_out,
+      [CONFIG_PROBLEM] = read_problem,
+      [CONFIG_REGRESSION] = read_regression,
+      [CONFIG_COLUMNS] = read_list,
+      [CONFIG_THRESHOLDS] = read_thresholds,
       [CONFIG_TOKEN_ROWS] = read_token_rows,
       [CONFIG_OPTIONS] = read_options};
   const adapter_method *method;
@@ -457,10 +513,13 @@ cdl_status adapter_config_from_json(const char *path, json_t *object, adapter_co
   return check(path, config);
 }
 
-cdl_status adapter_columns_from_json(const char *path, const json_t *object, adapter_config *config)
+cdl_status adapter_columns_from_json(const char *path, const json_t *object, size_t labels,
+                                     adapter_config *config)
 {
   CDL_TRY(read_names(path, object, "text_columns", &config->text_columns));
-  CDL_TRY(read_text(path, object, "label_column", &config->label_column));
+  CDL_TRY(read_one_or_more(path, object, "label_column", &config->label_columns));
+  CDL_TRY(read_text(path, object, "label_separator", &config->label_separator));
+  CDL_TRY(thresholds_from(path, object, labels, &config->thresholds));
   return config->text_columns.count <= 2
              ? CDL_STATUS_OK
              : cdl_fail(CDL_STATUS_DATA,

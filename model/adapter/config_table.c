@@ -25,7 +25,8 @@ static const config_row rows[] = {
     {CONFIG_BIAS, .key = "bias", AT(settings.bias)},
     {CONFIG_HELD_OUT, .key = "held_out", AT(held_out)},
     {CONFIG_INFERENCE_MODE, .key = "inference_mode"},
-    {CONFIG_STRING, .key = "label_column", AT(label_column)},
+    {CONFIG_COLUMNS, .key = "label_column", AT(label_columns), .or_name = true},
+    {CONFIG_STRING, .key = "label_separator", AT(label_separator), .said = "label separator"},
     {CONFIG_LIST, .key = "text_columns", AT(text_columns)},
     {CONFIG_LIST, .key = "labels", AT(labels), .said = "list of labels"},
     {CONFIG_MODULES_TO_SAVE, .key = "modules_to_save", AT(settings.modules_to_save),
@@ -57,9 +58,11 @@ static const config_row rows[] = {
     {CONFIG_TOKEN_ROWS, CONFIG_OF_LOW_RANK, "trainable_token_indices", AT(token_rows)},
 
     {.kind = CONFIG_OPTIONS},
-    {CONFIG_FLAG, .key = "regression", AT(regression)},
+    {CONFIG_PROBLEM, .key = "problem_type", AT(problem)},
+    {CONFIG_REGRESSION, .key = "regression", AT(problem), .read_only = true},
     {CONFIG_STRING, .key = "task", AT(task), .said = "task"},
     {CONFIG_TASK_TYPE, .key = "task_type", AT(saves_head)},
+    {CONFIG_THRESHOLDS, .key = "thresholds", AT(thresholds)},
     {CONFIG_FLAG, .key = "types_zero", AT(zero_token_types)},
 };
 

@@ -27,6 +27,10 @@ typedef enum {
   CONFIG_ORIENTATION,
   CONFIG_HELD_OUT,
   CONFIG_TOKEN_ROWS,
+  CONFIG_PROBLEM,    /* Transformers' word; one label of several classes is not written */
+  CONFIG_REGRESSION, /* a flag, as older versions wrote the problem */
+  CONFIG_COLUMNS,    /* base_list; one name is written as a string */
+  CONFIG_THRESHOLDS,
   CONFIG_OPTIONS, /* the method's own options and extra keys; the row has no key */
   CONFIG_KINDS
 } config_kind;

@@ -69,8 +69,6 @@ static cdl_status check(const char *path, const adapter_config *c)
   for (size_t i = 0; i < count; i++)
     if (rows[i].said != NULL && adapter_config_key(&rows[i], method) != NULL)
       CDL_TRY(check_row(path, &rows[i], c));
-  if (c->regression && c->labels.count > 1)
-    return fail_setting(path, "list of labels");
   if (method->attach != NULL && c->settings.targets.count == 0 &&
       c->settings.target_pattern == NULL)
     return fail_setting(path, "choice of targets");
@@ -89,6 +87,19 @@ static json_t *list_of(const base_list *names)
   json_t *list = json_array();
   for (size_t i = 0; i < names->count; i++)
     base_json_append(&list, base_json_string_of(names->item[i]));
+  return list;
+}
+
+static json_t *columns_of(const base_list *names)
+{
+  return names->count == 1 ? base_json_string_of(names->item[0]) : list_of(names);
+}
+
+static json_t *thresholds_of(const adapter_config *c, size_t labels)
+{
+  json_t *list = json_array();
+  for (size_t i = 0; i < labels; i++)
+    base_json_append(&list, json_real(c->thresholds[i]));
   return list;
 }
 
@@ -172,6 +183,12 @@ static bool is_default(const config_row *row, const adapter_config *c)
     return !adapter_config_method(c)->oriented;
   case CONFIG_HELD_OUT:
     return !c->held_out.known;
+  case CONFIG_COLUMNS:
+    return ((const base_list *)value)->count == 0;
+  case CONFIG_PROBLEM:
+    return c->problem == CDL_PROBLEM_SINGLE_LABEL;
+  case CONFIG_THRESHOLDS:
+    return c->thresholds == NULL;
   default:
     return false;
   }
@@ -217,6 +234,13 @@ static json_t *value_of(const config_row *row, const adapter_config *c)
     return word_of(ADAPTER_ORIENTATION_WORDS, (int)c->settings.orientation);
   case CONFIG_HELD_OUT:
     return held_out_of(&c->held_out);
+  case CONFIG_COLUMNS:
+    return columns_of(value);
+  case CONFIG_PROBLEM:
+    return json_string(cdl_problem_name(c->problem));
+  case CONFIG_THRESHOLDS:
+    return thresholds_of(c, c->labels.count);
+  case CONFIG_REGRESSION:
   case CONFIG_HARMLESS:
   case CONFIG_TOKEN_ROWS:
   case CONFIG_OPTIONS:
@@ -246,8 +270,12 @@ cdl_status adapter_config_to_json(const char *path, const adapter_config *config
 
 void adapter_columns_to_json(const adapter_config *c, json_t **object)
 {
-  if (c->label_column != NULL)
-    base_json_set(object, "label_column", base_json_string_of(c->label_column));
+  if (c->label_columns.count > 0)
+    base_json_set(object, "label_column", columns_of(&c->label_columns));
+  if (c->label_separator != NULL)
+    base_json_set(object, "label_separator", base_json_string_of(c->label_separator));
+  if (c->thresholds != NULL)
+    base_json_set(object, "thresholds", thresholds_of(c, c->labels.count));
   if (c->text_columns.count > 0)
     base_json_set(object, "text_columns", list_of(&c->text_columns));
 }

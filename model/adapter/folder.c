@@ -172,7 +172,13 @@ static cdl_status write_files(const char *config_path, const char *tensors_path,
                               const cdl_stored_tensor *tensors, size_t count)
 {
   char stamp[17];
-  CDL_TRY(make_stamp(tensors_path, config, object, tensors, count, stamp));
+  json_t *lasting = json_copy(object); /* thresholds are chosen when the run has ended */
+  if (lasting == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", config_path);
+  (void)json_object_del(lasting, "thresholds");
+  const cdl_status stamped = make_stamp(tensors_path, config, lasting, tensors, count, stamp);
+  json_decref(lasting);
+  CDL_TRY(stamped);
   if (json_object_set_new(object, stamp_key, json_string(stamp)) != 0)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", config_path);
   const cdl_metadata metadata[] = {

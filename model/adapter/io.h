@@ -55,7 +55,7 @@ CDL_MUST_USE cdl_status adapter_tokenizer_files_copy(const char *from_folder, co
 typedef struct {
   const char *base, *tokenizer; /* folders of config.json and of the tokenizer's files */
   const char *const *labels;    /* NULL: no names */
-  model_problem problem;
+  cdl_problem problem;
 } adapter_model_origin;
 
 /* Writes the settings of a whole model's folder: config.json as the encoder is, and the

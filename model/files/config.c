@@ -439,26 +439,37 @@ static cdl_status read_names(const char *path, json_t *map, model_config *config
   return status;
 }
 
+const char *cdl_problem_name(cdl_problem problem)
+{
+  static const char *const names[CDL_PROBLEM_COUNT] = {
+      [CDL_PROBLEM_SINGLE_LABEL] = "single_label_classification",
+      [CDL_PROBLEM_MULTI_LABEL] = "multi_label_classification",
+      [CDL_PROBLEM_REGRESSION] = "regression"};
+  return (unsigned)problem < CDL_PROBLEM_COUNT ? names[problem] : "?";
+}
+
+bool model_problem_find(const char *name, cdl_problem *problem)
+{
+  for (int p = 0; p < CDL_PROBLEM_COUNT; p++)
+    if (strcmp(name, cdl_problem_name((cdl_problem)p)) == 0) {
+      *problem = (cdl_problem)p;
+      return true;
+    }
+  return false;
+}
+
 static cdl_status read_problem(const char *path, const json_t *object, model_config *config)
 {
   const char *problem = NULL;
   CDL_TRY(base_json_string(path, object, "problem_type", true, &problem));
-  if (problem == NULL)
-    config->problem =
-        config->label_count == 1 ? MODEL_PROBLEM_REGRESSION : MODEL_PROBLEM_CLASSIFICATION;
-  else if (strcmp(problem, "regression") == 0)
-    config->problem = MODEL_PROBLEM_REGRESSION;
-  else if (strcmp(problem, "single_label_classification") == 0)
-    config->problem = MODEL_PROBLEM_CLASSIFICATION;
-  else if (strcmp(problem, "multi_label_classification") == 0)
-    config->problem = MODEL_PROBLEM_MULTI_LABEL;
-  else
-    return cdl_fail(
-        CDL_STATUS_DATA,
-        "%s: \"problem_type\" is \"%.100s\", expected regression, single_label_classification or "
-        "multi_label_classification",
-        path, problem);
-  return CDL_STATUS_OK;
+  config->problem = config->label_count == 1 ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_SINGLE_LABEL;
+  if (problem == NULL || model_problem_find(problem, &config->problem))
+    return CDL_STATUS_OK;
+  return cdl_fail(
+      CDL_STATUS_DATA,
+      "%s: \"problem_type\" is \"%.100s\", expected regression, single_label_classification or "
+      "multi_label_classification",
+      path, problem);
 }
 
 /* If there is an id2label, num_labels beside it has no effect. */
@@ -560,17 +571,15 @@ static cdl_status add_label(const char *path, json_t *names, json_t *indices, in
 }
 
 static cdl_status change_object(const char *path, json_t *object, int64_t label_count,
-                                const char *const *label_names, model_problem problem)
+                                const char *const *label_names, cdl_problem problem)
 {
-  static const char *const problems[] = {"single_label_classification", "regression",
-                                         "multi_label_classification"};
   model_family family = MODEL_FAMILY_BERT;
   CDL_TRY(family_of(path, object, &family));
   json_t *names = json_object(), *indices = json_object();
   /* set_new takes ownership of its argument, and fails on NULL. */
   int failed = json_object_set_new(object, "id2label", names) |
                json_object_set_new(object, "label2id", indices);
-  failed |= json_object_set_new(object, "problem_type", json_string(problems[problem]));
+  failed |= json_object_set_new(object, "problem_type", json_string(cdl_problem_name(problem)));
   failed |= json_object_set_new(
       object, "architectures",
       json_pack("[s+]", model_family_of(family)->classes, "ForSequenceClassification"));
@@ -587,9 +596,9 @@ static cdl_status change_object(const char *path, json_t *object, int64_t label_
 }
 
 cdl_status model_config_write(const char *source, const char *destination, int64_t label_count,
-                              const char *const *label_names, model_problem problem)
+                              const char *const *label_names, cdl_problem problem)
 {
-  if (label_count < 1 || label_count > LABELS_MOST || (unsigned)problem > MODEL_PROBLEM_MULTI_LABEL)
+  if (label_count < 1 || label_count > LABELS_MOST || (unsigned)problem >= CDL_PROBLEM_COUNT)
     return cdl_fail(CDL_STATUS_ARGUMENT, "%s: %" PRId64 " labels cannot be", destination,
                     label_count);
   char *file = config_path(source);

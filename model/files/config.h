@@ -8,14 +8,9 @@
 #include <stdint.h>
 
 #include "condlora/ops.h"
+#include "condlora/problem.h"
 #include "condlora/status.h"
 #include "model/files/family.h"
-
-typedef enum {
-  MODEL_PROBLEM_CLASSIFICATION,
-  MODEL_PROBLEM_REGRESSION,
-  MODEL_PROBLEM_MULTI_LABEL
-} model_problem;
 
 /* The buckets of distances that attention's bias has at least: see encoder/distance.h. */
 enum { MODEL_DISTANCE_BUCKETS = 32 };
@@ -36,10 +31,13 @@ typedef struct {
   double initializer_range;
   /* The names of id2label are strings as Python's str() makes them; LABEL_N for a class without
    * one. */
-  int64_t label_count;   /* the size of id2label, or num_labels; without both: 2 */
-  char **label_names;    /* [label_count], or NULL if id2label is missing or empty */
-  model_problem problem; /* one label without a problem_type is a regression, as in Transformers */
+  int64_t label_count; /* the size of id2label, or num_labels; without both: 2 */
+  char **label_names;  /* [label_count], or NULL if id2label is missing or empty */
+  cdl_problem problem; /* one label without a problem_type is a regression, as in Transformers */
 } model_config;
+
+/* Finds the problem that Transformers calls `name`. Returns whether there is one. */
+bool model_problem_find(const char *name, cdl_problem *problem);
 
 /* Reads `path`, a config.json or the folder that holds it. A missing key has the default of
  * Transformers 4.57.
@@ -65,6 +63,6 @@ int64_t model_config_max_tokens(const model_config *config);
  * class. Errors: as for reading; ARGUMENT for a name that is not UTF-8. */
 CDL_MUST_USE cdl_status model_config_write(const char *source, const char *destination,
                                            int64_t label_count, const char *const *label_names,
-                                           model_problem problem);
+                                           cdl_problem problem);
 
 #endif

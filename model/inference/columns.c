@@ -14,13 +14,13 @@ static cdl_status open_config(const char *model, char **path, json_t **object)
                        : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", model);
 }
 
-cdl_status inference_columns_read(const char *model, adapter_config *config)
+cdl_status inference_columns_read(const char *model, size_t labels, adapter_config *config)
 {
   char *path;
   json_t *object;
   cdl_status status = open_config(model, &path, &object);
   if (status == CDL_STATUS_OK)
-    status = adapter_columns_from_json(path, object, config);
+    status = adapter_columns_from_json(path, object, labels, config);
   json_decref(object);
   free(path);
   return status;

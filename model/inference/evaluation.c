@@ -179,3 +179,34 @@ void inference_probabilities(const float *logits, int labels, double *probabilit
   for (int c = 0; c < labels; c++)
     probabilities[c] = exp((double)logits[c] - all);
 }
+
+double inference_sigmoid(float logit)
+{
+  return 1 / (1 + exp(-(double)logit));
+}
+
+double inference_threshold(const inference_model *model, int label)
+{
+  const double *thresholds = model->adapter_config.thresholds;
+  return thresholds != NULL ? thresholds[label] : 0.5;
+}
+
+void inference_scores(const inference_model *model, const float *logits, double *scores)
+{
+  if (model->problem == CDL_PROBLEM_SINGLE_LABEL)
+    inference_probabilities(logits, model->labels, scores);
+  else
+    for (int c = 0; c < model->labels; c++)
+      scores[c] = model->problem == CDL_PROBLEM_MULTI_LABEL ? inference_sigmoid(logits[c])
+                                                            : (double)logits[c];
+}
+
+void inference_decide(const inference_model *model, const float *logits, bool *chosen)
+{
+  const int best = inference_argmax(logits, model->labels);
+  for (int c = 0; c < model->labels; c++)
+    chosen[c] = model->problem == CDL_PROBLEM_SINGLE_LABEL ? c == best
+                : model->problem == CDL_PROBLEM_MULTI_LABEL
+                    ? inference_sigmoid(logits[c]) >= inference_threshold(model, c)
+                    : false;
+}

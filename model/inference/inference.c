@@ -85,12 +85,12 @@ static cdl_status load_encoder(inference_model *model, const char *folder, int64
 
 /* ---- Labels ---- */
 
-static cdl_status adopt_labels(inference_model *model, const base_list *names, bool regression,
+static cdl_status adopt_labels(inference_model *model, const base_list *names, cdl_problem problem,
                                int64_t outputs)
 {
-  model->regression = regression;
+  model->problem = problem;
   model->labels = (int)outputs;
-  if (regression)
+  if (problem == CDL_PROBLEM_REGRESSION && outputs == 1)
     return CDL_STATUS_OK;
   model->label_names = calloc((size_t)outputs, sizeof *model->label_names);
   if (model->label_names == NULL)
@@ -109,7 +109,16 @@ cdl_status inference_copy_labels(const inference_model *from, inference_model *t
 {
   const base_list names = {.item = from->label_names,
                            .count = from->label_names != NULL ? (size_t)from->labels : 0};
-  return adopt_labels(to, &names, from->regression, from->labels);
+  CDL_TRY(adopt_labels(to, &names, from->problem, from->labels));
+  const double *thresholds = from->adapter_config.thresholds;
+  if (thresholds == NULL)
+    return CDL_STATUS_OK;
+  const size_t bytes = (size_t)from->labels * sizeof *thresholds;
+  to->adapter_config.thresholds = malloc(bytes);
+  if (to->adapter_config.thresholds == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the thresholds of %d labels", from->labels);
+  memcpy(to->adapter_config.thresholds, thresholds, bytes);
+  return CDL_STATUS_OK;
 }
 
 /* What config.json of a whole model says of its outputs. */
@@ -120,11 +129,7 @@ static cdl_status adopt_model_labels(inference_model *model, const char *folder,
   if (names->count > 0 && (int)names->count != outputs)
     return cdl_fail(CDL_STATUS_DATA, "%s: config.json names %zu labels, the head has %d outputs",
                     folder, names->count, outputs);
-  if (config->problem == MODEL_PROBLEM_MULTI_LABEL)
-    return cdl_fail(
-        CDL_STATUS_UNSUPPORTED,
-        "%s: config.json asks for several labels at once; one label or a number is known", folder);
-  return adopt_labels(model, names, config->problem == MODEL_PROBLEM_REGRESSION, outputs);
+  return adopt_labels(model, names, config->problem, outputs);
 }
 
 /* Outputs and their names: the adapter's, where it has a head of its own; else the model's. */
@@ -139,9 +144,10 @@ static cdl_status adopt_adapter_labels(inference_model *model, const inference_s
     return cdl_fail(CDL_STATUS_DATA,
                     "%s: adapter_config.json names %zu labels, the head has %d outputs", s->adapter,
                     c->labels.count, outputs);
-  if (own_head || c->labels.count > 0 || c->regression)
-    return adopt_labels(model, &c->labels, c->regression || (c->labels.count == 0 && outputs == 1),
-                        outputs);
+  const bool named = c->labels.count > 0 || c->problem != CDL_PROBLEM_SINGLE_LABEL;
+  if (own_head || named)
+    return adopt_labels(model, &c->labels,
+                        named || outputs > 1 ? c->problem : CDL_PROBLEM_REGRESSION, outputs);
   return adopt_model_labels(model, s->model, base, &of_model);
 }
 
@@ -238,8 +244,9 @@ static cdl_status open_whole_model(inference_model *model, const inference_setti
                            .count = config.label_names != NULL ? (size_t)config.label_count : 0};
   const cdl_status status = adopt_model_labels(model, s->model, &config, &names);
   model_config_release(&config);
-  return status == CDL_STATUS_OK ? inference_columns_read(s->model, &model->adapter_config)
-                                 : status;
+  return status == CDL_STATUS_OK
+             ? inference_columns_read(s->model, (size_t)model->labels, &model->adapter_config)
+             : status;
 }
 
 static cdl_status open_model(inference_model *model, const inference_settings *s)

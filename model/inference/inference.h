@@ -27,7 +27,7 @@ CDL_MUST_USE cdl_status inference_find_length(inference_model *model, const mode
 CDL_MUST_USE cdl_status inference_open_with_adapter(inference_model *model,
                                                     const inference_settings *settings);
 
-/* Outputs and their names, which `to` has not yet. Errors: MEMORY. */
+/* Outputs, their names and thresholds, which `to` has not yet. Errors: MEMORY. */
 CDL_MUST_USE cdl_status inference_copy_labels(const inference_model *from, inference_model *to);
 
 /* The longest example in tokens: as `wanted`, or with 0 what the model takes, 512 at most. USAGE

@@ -215,7 +215,20 @@ const char *cdl_model_label_name(const cdl_model *model, size_t label)
 
 bool cdl_model_is_regression(const cdl_model *model)
 {
-  return model->active->model.regression;
+  return model->active->model.problem == CDL_PROBLEM_REGRESSION;
+}
+
+cdl_problem cdl_model_problem(const cdl_model *model)
+{
+  return model->active->model.problem;
+}
+
+double cdl_model_threshold(const cdl_model *model, size_t label)
+{
+  const inference_model *m = &model->active->model;
+  return m->problem == CDL_PROBLEM_MULTI_LABEL && label < (size_t)m->labels
+             ? inference_threshold(m, (int)label)
+             : (double)NAN;
 }
 
 /* A whole model's columns are the base's. */
@@ -332,7 +345,17 @@ cdl_status cdl_model_classify(cdl_model *model, const char *const *texts, const 
 
 void cdl_model_probabilities(const cdl_model *model, const float *logits, double *probabilities)
 {
-  inference_probabilities(logits, model->active->model.labels, probabilities);
+  const inference_model *m = &model->active->model;
+  if (m->problem != CDL_PROBLEM_REGRESSION)
+    inference_scores(m, logits, probabilities);
+  else
+    for (int c = 0; c < m->labels; c++)
+      probabilities[c] = 1;
+}
+
+void cdl_model_decide(const cdl_model *model, const float *logits, bool *chosen)
+{
+  inference_decide(&model->active->model, logits, chosen);
 }
 
 size_t cdl_model_best(const cdl_model *model, const float *logits)

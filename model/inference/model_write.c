@@ -17,11 +17,11 @@
 static adapter_model_origin origin_of(const cdl_model *model)
 {
   const inference_model *m = &model->active->model;
-  return (adapter_model_origin){
-      .base = model->base_folder,
-      .tokenizer = m->tokenizer_folder != NULL ? m->tokenizer_folder : model->base_folder,
-      .labels = (const char *const *)m->label_names,
-      .problem = m->regression ? MODEL_PROBLEM_REGRESSION : MODEL_PROBLEM_CLASSIFICATION};
+  return (adapter_model_origin){.base = model->base_folder,
+                                .tokenizer = m->tokenizer_folder != NULL ? m->tokenizer_folder
+                                                                         : model->base_folder,
+                                .labels = (const char *const *)m->label_names,
+                                .problem = m->problem};
 }
 
 static cdl_status check_merges(const inference_model *m)

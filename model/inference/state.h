@@ -17,8 +17,8 @@ typedef struct {
   adapter_config adapter_config; /* what the adapter is saved with, or was read from; of a whole
                                         model the columns alone */
   int labels;                    /* outputs */
-  bool regression;
-  char **label_names;     /* [labels]; NULL for a regression; owned */
+  cdl_problem problem;
+  char **label_names; /* [labels], of several outputs of a regression too; NULL for one; owned */
   int32_t first_position; /* of an example's first token */
   size_t max_length;      /* of an example in tokens */
   bool types_zero;        /* every token reads type 0, whatever the tokenizer says */

@@ -260,7 +260,7 @@ static cdl_status compare_first_batch(parity_case *c)
                                        .sequences = (int32_t)count,
                                        .longest = (int32_t)bound.longest};
   CDL_TRY(encoder_plan(session->model.encoder, q, limits, (encoder_batch_limits){0}));
-  if (!data_batch_allocate(&batch, bound))
+  if (!data_batch_allocate(&batch, bound, (size_t)session->model.labels))
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory");
   CDL_TRY(train_step_create(&step, session, &c->settings, bound));
   CDL_TRY(data_batch_fill(&batch, session->train, rows, count, session->model.first_position));

@@ -95,7 +95,7 @@ int main(int count, char **argument)
   else if (strcmp(command, "adapter") == 0 && count == 4)
     status = adapter(argument[2], argument[3]);
   else if (strcmp(command, "config") == 0 && count == 4)
-    status = model_config_write(argument[2], argument[3], 2, labels, MODEL_PROBLEM_CLASSIFICATION);
+    status = model_config_write(argument[2], argument[3], 2, labels, CDL_PROBLEM_SINGLE_LABEL);
   else if (strcmp(command, "model") == 0 && count == 3)
     status = model(argument[2]);
   else

@@ -118,7 +118,7 @@ START_TEST(reads_what_peft_writes)
   ck_assert_ptr_null(config.task);
   ck_assert_ptr_null(config.fingerprint);
   ck_assert_uint_eq(config.labels.count, 0);
-  ck_assert(!config.regression);
+  ck_assert_int_eq(config.problem, CDL_PROBLEM_SINGLE_LABEL);
   adapter_config_free(&config);
   adapter_config_free(&config);
 }
@@ -127,7 +127,9 @@ END_TEST
 START_TEST(writes_what_it_reads)
 {
   char pattern[] = ".*\\.(query|key)", task[] = "RTE", base[] = "a/b \xc3\xa9",
-       fingerprint[] = "0123456789abcdef", label_column[] = "kind, \xc3\xa9";
+       fingerprint[] = "0123456789abcdef", label_column[] = "kind, \xc3\xa9", separator[] = ";";
+  char *label_columns[] = {label_column, NULL};
+  double thresholds[] = {0.25, 1e-9 + 1.0 / 3};
   const adapter_config cases[] = {
       sample(),
       {.settings =
@@ -141,14 +143,19 @@ START_TEST(writes_what_it_reads)
        .task = task,
        .labels = names_of(labels),
        .text_columns = names_of(columns),
-       .label_column = label_column,
+       .label_columns = names_of(label_columns),
+       .label_separator = separator,
+       .problem = CDL_PROBLEM_MULTI_LABEL,
+       .thresholds = thresholds,
        .fingerprint = fingerprint},
       {.settings = {.method = "condlora",
                     .rank = 8,
                     .alpha = 8,
                     .targets = names_of(targets),
                     .orientation = ADAPTER_ORIENTATION_REFERENCE},
-       .regression = true},
+       .labels = names_of(labels),
+       .label_columns = names_of(labels),
+       .problem = CDL_PROBLEM_REGRESSION},
       {.settings = {.method = "bitfit", .modules_to_save = names_of(heads)}},
       {.settings = {.method = "none"}},
   };
@@ -169,13 +176,19 @@ START_TEST(writes_what_it_reads)
                  given->settings.modules_to_save.count > 0 ? heads : nothing);
     expect_names(&read.labels, given->labels.count > 0 ? labels : nothing);
     expect_names(&read.text_columns, given->text_columns.count > 0 ? columns : nothing);
-    ck_assert_pstr_eq(read.label_column, given->label_column);
+    ck_assert_uint_eq(read.label_columns.count, given->label_columns.count);
+    for (size_t k = 0; k < read.label_columns.count; k++)
+      ck_assert_str_eq(read.label_columns.item[k], given->label_columns.item[k]);
+    ck_assert_pstr_eq(read.label_separator, given->label_separator);
+    ck_assert_int_eq(read.thresholds != NULL, given->thresholds != NULL);
+    for (size_t k = 0; read.thresholds != NULL && k < read.labels.count; k++)
+      ck_assert(read.thresholds[k] == given->thresholds[k]);
     ck_assert_pstr_eq(read.settings.target_pattern, given->settings.target_pattern);
     ck_assert_int_eq(read.settings.orientation, given->settings.orientation);
     ck_assert_pstr_eq(read.base_model, given->base_model);
     ck_assert_pstr_eq(read.task, given->task);
     ck_assert_pstr_eq(read.fingerprint, given->fingerprint);
-    ck_assert(read.regression == given->regression);
+    ck_assert_int_eq(read.problem, given->problem);
     ck_assert_str_eq(cdl_safetensors_metadata(file, "format"), "pt");
     ck_assert_uint_eq(cdl_safetensors_count(file), count);
     float values[8];
@@ -467,7 +480,9 @@ START_TEST(refuses_settings_it_does_not_do)
       {"\"modules_to_save\": [1]", "modules_to_save", CDL_STATUS_DATA},
       {"\"labels\": {\"a\": 1}", "labels", CDL_STATUS_DATA},
       {"\"regression\": 1", "regression", CDL_STATUS_DATA},
-      {"\"regression\": true, \"labels\": [\"a\", \"b\"]", "labels", CDL_STATUS_DATA},
+      {"\"thresholds\": [0.5]", "thresholds", CDL_STATUS_DATA},
+      {"\"labels\": [\"a\"], \"thresholds\": [1.5]", "thresholds", CDL_STATUS_DATA},
+      {"\"problem_type\": \"guess\"", "problem_type", CDL_STATUS_DATA},
       {"\"task\": 1", "task", CDL_STATUS_DATA},
       {"\"use_rslora\": 1", "use_rslora", CDL_STATUS_DATA},
       {"\"bias\": \"some\"", "bias", CDL_STATUS_DATA},
@@ -584,10 +599,8 @@ START_TEST(refuses_to_write_nonsense)
       config.settings.targets.count = 0;
     if (what == 8)
       config.task = broken;
-    if (what == 9) {
-      config.regression = true;
-      config.labels = names_of(labels);
-    }
+    if (what == 9)
+      config.label_separator = broken;
     if (what == 10)
       config.labels = names_of(broken_labels);
     if (what == 11)

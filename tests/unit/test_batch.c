@@ -165,7 +165,8 @@ START_TEST(a_batch_lies_end_to_end)
 
   int32_t ids[TOKENS], positions[TOKENS], types[TOKENS], offsets[EXAMPLES + 1], labels[EXAMPLES];
   uint32_t index[EXAMPLES];
-  float targets[EXAMPLES];
+  float targets[EXAMPLES * 2];
+  double numbers[2];
   data_batch batch = {.input = {.ids = ids,
                                 .positions = positions,
                                 .type_ids = types,
@@ -173,7 +174,9 @@ START_TEST(a_batch_lies_end_to_end)
                                 .index = index,
                                 .capacity = {.examples = EXAMPLES, .tokens = TOKENS}},
                       .labels = labels,
-                      .targets = targets};
+                      .targets = targets,
+                      .numbers = numbers,
+                      .outputs = 2};
   static const uint32_t rows[] = {33, 4, 20};
   expect_ok(data_batch_fill(&batch, dataset, rows, EXAMPLES, FIRST_POSITION));
   ck_assert_uint_eq(batch.input.examples, EXAMPLES);
@@ -183,7 +186,8 @@ START_TEST(a_batch_lies_end_to_end)
     ck_assert_int_eq(offsets[e], (int32_t)at);
     ck_assert_uint_eq(index[e], i);
     ck_assert_int_eq(labels[e], (int32_t)(i % 2)); /* "even" sorts before "odd" */
-    ck_assert_float_nan(targets[e]);
+    for (size_t k = 0; k < 2; k++)
+      ck_assert_float_eq(targets[2 * e + k], k == i % 2 ? 1 : 0);
     ck_assert_int_eq(ids[at++], WORDS_CLS);
     for (size_t which = 0; which < 2; which++) {
       for (size_t k = 0; k < words_length(i, which); k++) {

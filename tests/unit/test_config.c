@@ -33,7 +33,7 @@ START_TEST(missing_keys_have_the_usual_values)
   ck_assert(config.initializer_range == 0.02);
   ck_assert_int_eq(config.label_count, 2);
   ck_assert_ptr_null(config.label_names);
-  ck_assert_int_eq(config.problem, MODEL_PROBLEM_CLASSIFICATION);
+  ck_assert_int_eq(config.problem, CDL_PROBLEM_SINGLE_LABEL);
   model_config_release(&config);
 
   expect_ok(
@@ -182,7 +182,7 @@ START_TEST(every_key_is_read)
   ck_assert_str_eq(config.label_names[0], "yes");
   ck_assert_str_eq(config.label_names[1], "no");
   ck_assert_str_eq(config.label_names[2], "7");
-  ck_assert_int_eq(config.problem, MODEL_PROBLEM_MULTI_LABEL);
+  ck_assert_int_eq(config.problem, CDL_PROBLEM_MULTI_LABEL);
   model_config_release(&config);
   model_config_release(&config);
 }
@@ -288,11 +288,11 @@ START_TEST(one_label_is_regression)
 {
   model_config config;
   expect_ok(read_text("{\"model_type\": \"bert\", \"num_labels\": 1}", &config));
-  ck_assert_int_eq(config.problem, MODEL_PROBLEM_REGRESSION);
+  ck_assert_int_eq(config.problem, CDL_PROBLEM_REGRESSION);
   model_config_release(&config);
   expect_ok(read_text(
       "{\"model_type\": \"bert\", \"num_labels\": 4, \"problem_type\": \"regression\"}", &config));
-  ck_assert_int_eq(config.problem, MODEL_PROBLEM_REGRESSION);
+  ck_assert_int_eq(config.problem, CDL_PROBLEM_REGRESSION);
   ck_assert_int_eq(config.label_count, 4);
   model_config_release(&config);
 }
@@ -449,7 +449,7 @@ START_TEST(writes_what_changed_and_keeps_the_rest)
   scratch_put_text(scratch_path("config.json"), text);
   const char *names[] = {"no", "yes \"sir\"", "\xc3\xa9"};
   expect_ok(model_config_write(scratch_folder, scratch_path("out.json"), 3, names,
-                               MODEL_PROBLEM_CLASSIFICATION));
+                               CDL_PROBLEM_SINGLE_LABEL));
   json_t *found = json_load_file(scratch_path("out.json"), 0, NULL);
   json_t *wanted =
       json_loads("{\"model_type\": \"roberta\", \"architectures\": "
@@ -472,25 +472,25 @@ START_TEST(writes_what_changed_and_keeps_the_rest)
   model_config_release(&config);
 
   expect_ok(model_config_write(scratch_path("config.json"), scratch_path("out.json"), 1, NULL,
-                               MODEL_PROBLEM_REGRESSION));
+                               CDL_PROBLEM_REGRESSION));
   expect_ok(model_config_read(scratch_path("out.json"), &config));
-  ck_assert_int_eq(config.problem, MODEL_PROBLEM_REGRESSION);
+  ck_assert_int_eq(config.problem, CDL_PROBLEM_REGRESSION);
   ck_assert_str_eq(config.label_names[0], "LABEL_0");
   model_config_release(&config);
 
   const char *twice[] = {"a", "a"}, *broken[] = {"a", "\xff"};
   expect_ok(model_config_write(scratch_folder, scratch_path("out.json"), 2, twice,
-                               MODEL_PROBLEM_CLASSIFICATION));
+                               CDL_PROBLEM_SINGLE_LABEL));
   found = json_load_file(scratch_path("out.json"), 0, NULL);
   ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(found, "label2id"), "a")), 1);
   ck_assert_uint_eq(json_object_size(json_object_get(found, "id2label")), 2);
   json_decref(found);
   unlink(scratch_path("out.json"));
   expect_failure(model_config_write(scratch_folder, scratch_path("out.json"), 2, broken,
-                                    MODEL_PROBLEM_CLASSIFICATION),
+                                    CDL_PROBLEM_SINGLE_LABEL),
                  CDL_STATUS_ARGUMENT, "UTF-8");
   expect_failure(model_config_write(scratch_folder, scratch_path("out.json"), 0, NULL,
-                                    MODEL_PROBLEM_CLASSIFICATION),
+                                    CDL_PROBLEM_SINGLE_LABEL),
                  CDL_STATUS_ARGUMENT, "0 labels");
   ck_assert_uint_eq(scratch_count_entries(), 1);
 }

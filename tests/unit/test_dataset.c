@@ -207,6 +207,107 @@ START_TEST(regressions_read_numbers)
 }
 END_TEST
 
+static void expect_targets(const cdl_dataset *dataset, size_t index, const double *expected)
+{
+  double targets[8];
+  cdl_dataset_targets(dataset, index, targets);
+  for (size_t k = 0; k < cdl_dataset_output_count(dataset); k++)
+    ck_assert_msg(targets[k] == expected[k], "example %zu, output %zu: %g, expected %g", index, k,
+                  targets[k], expected[k]);
+}
+
+START_TEST(regressions_may_have_several_numbers)
+{
+  static const char *const columns[] = {"joy", "anger"};
+  cdl_dataset_source source = single;
+  source.regression = true;
+  source.label_columns = columns;
+  source.label_column_count = 2;
+  cdl_dataset *dataset = read_own("own.csv", "anger,text,joy\n1,a,2.5\n-3,b,0\n", source);
+  ck_assert_int_eq(cdl_dataset_problem(dataset), CDL_PROBLEM_REGRESSION);
+  ck_assert_uint_eq(cdl_dataset_output_count(dataset), 2);
+  ck_assert_uint_eq(cdl_dataset_label_count(dataset), 0);
+  ck_assert_str_eq(cdl_dataset_output_name(dataset, 1), "anger");
+  ck_assert_ptr_null(cdl_dataset_output_name(dataset, 2));
+  ck_assert(cdl_dataset_has_labels(dataset));
+  ck_assert_double_nan(cdl_dataset_get(dataset, 0).target);
+  expect_targets(dataset, 0, (const double[]){2.5, 1});
+  expect_targets(dataset, 1, (const double[]){0, -3});
+  cdl_dataset_close(dataset);
+  refuse_own("own.csv", "anger,text,joy\n1,a,2.5\nx,b,0\n", source,
+             "own.csv:3: 'x' is not a number");
+  source.regression = false;
+  source.path = scratch_path("own.csv");
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_STATUS_USAGE, "2 columns of labels");
+}
+END_TEST
+
+START_TEST(several_labels_are_arrays_or_separated)
+{
+  static const double expected[][3] = {{1, 0, 1}, {0, 0, 0}, {0, 1, 0}};
+  cdl_dataset_source source = single;
+  source.multi_label = true;
+  cdl_dataset *read[3];
+  read[0] = read_own("own.jsonl",
+                     "{\"text\":\"a\",\"kind\":[\"sad\",\"cold\",\"sad\"]}\n"
+                     "{\"text\":\"b\",\"kind\":[]}\n{\"text\":\"c\",\"kind\":[\"mad\"]}\n",
+                     source);
+  source.label_separator = "|";
+  read[1] = read_own("own.tsv", "kind\ttext\nsad | cold\ta\n\tb\nmad\tc\n", source);
+  static const char *const columns[] = {"cold", "mad", "sad"};
+  source.label_separator = NULL;
+  source.label_columns = columns;
+  source.label_column_count = 3;
+  read[2] = read_own("own.csv", "text,cold,mad,sad\na,1,0,1\nb,0,0,0\nc,false,true,0\n", source);
+  for (size_t d = 0; d < 3; d++) {
+    ck_assert_int_eq(cdl_dataset_problem(read[d]), CDL_PROBLEM_MULTI_LABEL);
+    ck_assert_uint_eq(cdl_dataset_label_count(read[d]), 3);
+    ck_assert(cdl_dataset_has_labels(read[d]));
+    for (size_t k = 0; k < 3; k++)
+      ck_assert_str_eq(cdl_dataset_output_name(read[d], k), columns[k]);
+    for (size_t i = 0; i < 3; i++) {
+      expect_targets(read[d], i, expected[i]);
+      ck_assert_int_eq(cdl_dataset_get(read[d], i).label, -1);
+    }
+    cdl_dataset_close(read[d]);
+  }
+  refuse_own("own.csv", "text,cold,mad,sad\na,1,0,2\n", source,
+             "own.csv:2: the label 'sad' is '2'; expected 0 or 1");
+}
+END_TEST
+
+START_TEST(several_labels_that_cannot_be_are_refused)
+{
+  static const char *const known[] = {"cold", "sad"};
+  cdl_dataset_source source = single;
+  source.multi_label = true;
+  refuse_own("own.tsv", "text\tkind\na\tsad\n", source, "own.tsv:2: 'sad' is one text");
+  refuse_own("own.jsonl", "{\"text\":\"a\",\"kind\":{}}\n", source, "is an object");
+  refuse_own("own.jsonl", "{\"text\":\"a\",\"kind\":[[]]}\n", source, "has an element");
+  refuse_own("own.jsonl", "{\"text\":[\"a\"],\"kind\":[]}\n", source, "'text' is an array");
+  refuse_own("own.jsonl", "{\"text\":\"a\",\"kind\":[\"\"]}\n", source, "empty label");
+  refuse_own("own.jsonl", "{\"text\":\"a\",\"kind\":[]}\n", source, "no row has a label");
+  source.label_separator = ";";
+  refuse_own("own.tsv", "text\tkind\na\tsad;;cold\n", source, "own.tsv:2: an empty label");
+  source.labels = known;
+  source.label_count = 2;
+  refuse_own("own.tsv", "text\tkind\na\tsad;mad\n", source,
+             "own.tsv:2: unknown label 'mad'; expected one of 'cold', 'sad'");
+  cdl_dataset *dataset = read_own("own.tsv", "text\tkind\na\tsad\nb\t\n", source);
+  expect_targets(dataset, 0, (const double[]){0, 1});
+  cdl_dataset_close(dataset);
+  source.label_separator = "; ";
+  source.path = scratch_path("own.tsv");
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_STATUS_USAGE, "one character");
+  source.label_separator = NULL;
+  source.skip_label = "sad";
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_STATUS_USAGE, "--skip-label");
+  source.skip_label = NULL;
+  source.regression = true;
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_STATUS_USAGE, "not both");
+}
+END_TEST
+
 START_TEST(numbers_do_not_depend_on_the_locale)
 {
   if (setlocale(LC_ALL, "de_DE.UTF-8") == NULL && setlocale(LC_ALL, "fr_FR.UTF-8") == NULL)
@@ -457,6 +558,9 @@ int main(void)
                                 marks_of_no_label_are_no_class,
                                 given_labels_keep_their_order,
                                 regressions_read_numbers,
+                                regressions_may_have_several_numbers,
+                                several_labels_are_arrays_or_separated,
+                                several_labels_that_cannot_be_are_refused,
                                 numbers_do_not_depend_on_the_locale,
                                 a_source_says_its_size,
                                 labels_may_be_left_out,

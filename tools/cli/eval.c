@@ -22,14 +22,13 @@ static json_t *measure(const inference_model *model, const study_examples *e, co
 {
   train_class_details details;
   train_result result;
-  *status = train_score(e->dataset, e->rows, e->count, logits, model->labels, &details, &result);
+  *status = train_score(model, e->dataset, e->rows, e->count, logits, &details, &result);
   if (*status != CDL_STATUS_OK)
     return NULL;
   json_t *object = json_object();
   base_json_set(&object, e->task != NULL ? "split" : "input", base_json_string_of(e->split));
   base_json_update(&object, train_result_json(model, &result));
-  base_json_update(&object,
-                   train_class_json(model->label_names, (size_t)model->labels, &details, e->count));
+  base_json_update(&object, train_class_json(model, &details, e->count));
   train_class_details_release(&details);
   return object;
 }
@@ -44,8 +43,8 @@ static cdl_status add_parts(json_t **object, const inference_model *model, const
   for (size_t i = 0; i < parts; i++) {
     const cdl_dataset_part part = cdl_dataset_get_part(e->dataset, i);
     train_result result;
-    CDL_TRY(train_score(e->dataset, e->rows + part.first, part.count, logits, model->labels, NULL,
-                        &result));
+    CDL_TRY(
+        train_score(model, e->dataset, e->rows + part.first, part.count, logits, NULL, &result));
     base_json_set(object, part.name, train_result_json(model, &result));
   }
   return CDL_STATUS_OK;

@@ -24,10 +24,12 @@
                   "line, or two separated by a tab; -: standard input, as lines or JSONL"),   \
       BASE_OPTION(STRING, "text_columns", &(source).text_columns, "A[,B]",                    \
                   "column with the text, or two columns with a pair of texts [those of training]")
-#define CLI_LABEL_OPTIONS(source)                                  \
-  BASE_OPTION(STRING, "label_column", &(source).label_column, "Y", \
-              "column with the label [the column of training]"),   \
-      BASE_OPTION(STRING, "skip_label", &(source).skip_label, "L", \
+#define CLI_LABEL_OPTIONS(source)                                                             \
+  BASE_OPTION(STRING, "label_column", &(source).label_column, "Y[,Z]",                        \
+              "column with the label, or several columns [the columns of training]"),         \
+      BASE_OPTION(STRING, "label_separator", &(source).label_separator, "C",                  \
+                  "multi-label: the character between labels in a field [that of training]"), \
+      BASE_OPTION(STRING, "skip_label", &(source).skip_label, "L",                            \
                   "skip rows that have this label, for example -1")
 
 /* The model for inference; `settings` is an inference_settings. */

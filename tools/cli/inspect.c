@@ -332,11 +332,13 @@ static void print_adapter(const char *folder, const adapter_config *c, const ten
   if (c->task != NULL)
     printf("%-12s%s\n", "task", base_visible(c->task).text);
   print_names("columns", &c->text_columns);
-  if (c->label_column != NULL)
-    printf("%-12s%s\n", "label", base_visible(c->label_column).text);
+  print_names("label", &c->label_columns);
   print_names("labels", &c->labels);
-  if (c->regression)
-    printf("%-12s%s\n", "output", "one number (regression)");
+  if (c->problem == CDL_PROBLEM_REGRESSION)
+    printf("%-12s%s (regression)\n", "output",
+           c->labels.count > 1 ? "several numbers" : "one number");
+  if (c->problem == CDL_PROBLEM_MULTI_LABEL)
+    printf("%-12s%s\n", "output", "any number of labels (multi-label)");
   if (c->base_model != NULL)
     printf("%-12s%s\n", "base", base_visible(c->base_model).text);
   if (c->fingerprint != NULL)
@@ -408,7 +410,8 @@ static json_t *adapter_json(const adapter_config *c, const tensor_table *t,
   base_json_set(&o, "modules_to_save", names_json(&c->settings.modules_to_save));
   base_json_set_text(&o, "task", c->task);
   base_json_set(&o, "labels", names_json(&c->labels));
-  base_json_set(&o, "regression", json_boolean(c->regression));
+  base_json_set(&o, "regression", json_boolean(c->problem == CDL_PROBLEM_REGRESSION));
+  base_json_set(&o, "problem_type", json_string(cdl_problem_name(c->problem)));
   base_json_set_text(&o, "base", c->base_model);
   base_json_set_text(&o, "fingerprint", c->fingerprint);
   base_json_set(&o, "parameters", parameters_json("adapter", t));

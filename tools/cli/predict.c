@@ -62,7 +62,7 @@ static void write_line(line_writer *w, const inference_model *model, uint64_t in
   console_output_printf(output, "{\"index\": %" PRIu64 ", \"logits\": [", index);
   for (int c = 0; c < model->labels; c++)
     console_output_printf(output, "%s%.9g", c > 0 ? ", " : "", (double)logits[c]);
-  if (model->regression) {
+  if (model->problem == CDL_PROBLEM_REGRESSION) {
     console_output_printf(output, "], \"prediction\": %.9g}\n", (double)logits[0]);
     return;
   }
@@ -136,6 +136,7 @@ static cdl_status write_submission(const char *path, const inference_model *mode
     free(scores);
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", path);
   }
+  const bool regression = model->problem == CDL_PROBLEM_REGRESSION;
   base_output *output = NULL;
   cdl_status status = base_output_begin_named(path, &output);
   if (status == CDL_STATUS_OK) {
@@ -144,8 +145,8 @@ static cdl_status write_submission(const char *path, const inference_model *mode
       classes[i] = inference_argmax(row, model->labels);
       scores[i] = (double)row[0];
     }
-    status = data_submission_write(output, e->task, model->regression ? NULL : classes,
-                                   model->regression ? scores : NULL, part.count);
+    status = data_submission_write(output, e->task, regression ? NULL : classes,
+                                   regression ? scores : NULL, part.count);
     if (status == CDL_STATUS_OK)
       status = base_output_commit(output);
     else
@@ -254,8 +255,10 @@ cdl_status cli_predict(int count, char **arguments)
   const base_option options[] = {
       CLI_MODEL_OPTIONS(p.model),
       CLI_EXAMPLE_OPTIONS(p.source),
-      BASE_OPTION(STRING, "label_column", &p.source.label_column, "Y",
-                  "column with the label; optional, its values are checked"),
+      BASE_OPTION(STRING, "label_column", &p.source.label_column, "Y[,Z]",
+                  "column with the label, or several columns; optional, values are checked"),
+      BASE_OPTION(STRING, "label_separator", &p.source.label_separator, "C",
+                  "multi-label: the character between labels in a field [that of training]"),
       BASE_SECTION("Output"),
       BASE_OPTION(STRING, "output", &p.output, "FILE", "file for the results [standard output]"),
       BASE_OPTION(CHOICE, "format", &p.format, "jsonl|glue",

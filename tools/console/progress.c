@@ -196,7 +196,7 @@ void console_progress_evaluation(console_progress *p, const train_evaluation_rep
   }
   fprintf(stderr, "epoch %.4g, step %" PRId64 ": %s", r->epoch, r->step, r->split);
   for (int m = 0; m < CDL_METRIC_COUNT; m++)
-    if (!isnan(r->result->scores.value[m]))
+    if (m != CDL_METRIC_LOSS && !isnan(r->result->scores.value[m]))
       fprintf(stderr, "  %s %.4f", cdl_metric_name((cdl_metric)m), r->result->scores.value[m]);
   fprintf(stderr, "  loss %.4f%s\n", r->result->loss, r->is_best ? "  (best so far)" : "");
 }

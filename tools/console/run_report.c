@@ -265,7 +265,8 @@ static void metric_rows(FILE *to, const train_session *session, const train_summ
     fprintf(to, "%s%*s", i > 0 ? "  " : "", i + 1 < splits ? -VALUE_WIDTH : 0, names[i]);
   fputc('\n', to);
   for (int m = 0; m < CDL_METRIC_COUNT; m++) {
-    if (!train_has_metric(&session->model, (cdl_metric)m))
+    if (m == CDL_METRIC_LOSS ||
+        !cdl_metric_applies((cdl_metric)m, session->model.problem, (size_t)session->model.labels))
       continue;
     char label[32];
     snprintf(label, sizeof label, "%s",

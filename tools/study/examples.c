@@ -63,12 +63,18 @@ static cdl_status take_names(inference_model *model, const cdl_task *task)
 
 static cdl_status fit_task(inference_model *model, const cdl_task *task)
 {
-  if (cdl_task_is_regression(task) != model->regression)
+  const bool is_regression = cdl_task_is_regression(task);
+  const cdl_problem problem = is_regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_SINGLE_LABEL;
+  if (problem != model->problem)
     return cdl_fail(CDL_STATUS_DATA, "%s is a %s, the model does %s", task->name,
-                    model->regression ? "classification" : "regression",
-                    model->regression ? "regression" : "classification");
-  if (model->regression)
+                    is_regression ? "regression" : "classification",
+                    model->problem == CDL_PROBLEM_SINGLE_LABEL  ? "classification"
+                    : model->problem == CDL_PROBLEM_MULTI_LABEL ? "multi-label classification"
+                                                                : "regression");
+  if (is_regression && model->labels == 1)
     return CDL_STATUS_OK;
+  if (is_regression)
+    return cdl_fail(CDL_STATUS_DATA, "%s has one number, the model %d", task->name, model->labels);
   if (task->label_count != (size_t)model->labels)
     return cdl_fail(CDL_STATUS_DATA, "%s has %zu labels, the model %d", task->name,
                     task->label_count, model->labels);
@@ -153,11 +159,28 @@ static cdl_status find_way(const char *path, reading_way *way)
   return cdl_fail(CDL_STATUS_USAGE, "%s, or in .txt for one text a line", cdl_error_message());
 }
 
+/* A regression of several numbers has a column for each; several labels may. */
+static cdl_status check_label_columns(const study_example_source *s, const inference_model *model,
+                                      size_t columns)
+{
+  const size_t outputs = (size_t)model->labels;
+  const bool fits = model->problem == CDL_PROBLEM_REGRESSION    ? columns == outputs
+                    : model->problem == CDL_PROBLEM_MULTI_LABEL ? columns == 1 || columns == outputs
+                                                                : columns == 1;
+  return fits ? CDL_STATUS_OK
+              : cdl_fail(CDL_STATUS_USAGE,
+                         "%s: --label-column names %zu column%s; the model is for %s with %zu "
+                         "output%s",
+                         s->input, columns, columns == 1 ? "" : "s",
+                         cdl_problem_name(model->problem), outputs, outputs == 1 ? "" : "s");
+}
+
 /* Describes the file; columns that the command line does not name are those of training. */
 static cdl_status describe_source(const study_example_source *s, study_label_need need,
-                                  const inference_model *model, const base_list *columns,
+                                  const inference_model *model, const study_user_file *file,
                                   cdl_dataset_source *source)
 {
+  const base_list *columns = &file->columns;
   const adapter_config *trained = model != NULL ? &model->adapter_config : NULL;
   char *const *names = columns->item;
   size_t count = columns->count;
@@ -181,19 +204,25 @@ static cdl_status describe_source(const study_example_source *s, study_label_nee
     source->text_column[i] = names[i];
   if (need == STUDY_LABELS_IGNORED)
     return CDL_STATUS_OK;
-  source->label_column = s->label_column;
+  const base_list *labels = &file->label_columns;
   if (need == STUDY_LABELS_REQUIRED && s->label_column == NULL) {
-    source->label_column = trained->label_column;
+    labels = &trained->label_columns;
     source->unnamed =
         s->text_columns == NULL ? "--text-columns and --label-column" : "--label-column";
-    if (source->label_column == NULL)
+    if (labels->count == 0)
       source->text_column[0] = source->text_column[1] = NULL;
   }
-  if (source->label_column != NULL) {
+  source->label_columns = (const char *const *)labels->item;
+  source->label_column_count = labels->count;
+  if (labels->count > 0) {
     source->skip_label = s->skip_label;
-    source->regression = model->regression;
+    source->regression = model->problem == CDL_PROBLEM_REGRESSION;
+    source->multi_label = model->problem == CDL_PROBLEM_MULTI_LABEL;
     source->labels = (const char *const *)model->label_names;
-    source->label_count = model->regression ? 0 : (size_t)model->labels;
+    source->label_count = model->label_names != NULL ? (size_t)model->labels : 0;
+    source->label_separator =
+        s->label_separator != NULL ? s->label_separator : trained->label_separator;
+    return check_label_columns(s, model, labels->count);
   }
   return CDL_STATUS_OK;
 }
@@ -204,7 +233,11 @@ cdl_status study_user_file_describe(const study_example_source *s, study_label_n
   *file = (study_user_file){0};
   if (s->text_columns != NULL)
     CDL_TRY(base_list_split("--text-columns", s->text_columns, &file->columns));
-  const cdl_status status = describe_source(s, need, model, &file->columns, &file->source);
+  cdl_status status = s->label_column != NULL
+                          ? base_list_split("--label-column", s->label_column, &file->label_columns)
+                          : CDL_STATUS_OK;
+  if (status == CDL_STATUS_OK)
+    status = describe_source(s, need, model, file, &file->source);
   if (status != CDL_STATUS_OK)
     study_user_file_release(file);
   return status;
@@ -213,6 +246,7 @@ cdl_status study_user_file_describe(const study_example_source *s, study_label_n
 void study_user_file_release(study_user_file *file)
 {
   base_list_release(&file->columns);
+  base_list_release(&file->label_columns);
   *file = (study_user_file){0};
 }
 

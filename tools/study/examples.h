@@ -13,7 +13,7 @@
 typedef struct {
   const char *task, *data, *split;
   double dev_fraction; /* NaN: the value of the adapter's training */
-  const char *input, *text_columns, *label_column, *skip_label;
+  const char *input, *text_columns, *label_column, *label_separator, *skip_label;
 } study_example_source;
 
 /* The values before the command line is read. */
@@ -43,7 +43,7 @@ typedef enum {
  * of training. */
 typedef struct {
   cdl_dataset_source source;
-  base_list columns;
+  base_list columns, label_columns;
 } study_user_file;
 CDL_MUST_USE cdl_status study_user_file_describe(const study_example_source *source,
                                                  study_label_need need,

@@ -26,12 +26,16 @@ static json_t *facts(const study_search *s)
   for (size_t i = 0; i < s->space.count; i++)
     json_object_del(object, s->space.item[i].setting->name);
   char model[20], examples[20];
+  uint64_t hash;
+  if (train_session_examples_hash(&s->session, &hash) != CDL_STATUS_OK) {
+    json_decref(object);
+    return NULL;
+  }
   snprintf(model, sizeof model, "%016" PRIx64, s->session.model.loaded.fingerprint);
-  snprintf(examples, sizeof examples, "%016" PRIx64, train_session_examples_hash(&s->session));
+  snprintf(examples, sizeof examples, "%016" PRIx64, hash);
   base_json_set(&object, "base model", json_string(model));
   base_json_set(&object, "set of examples", json_string(examples));
-  base_json_set(&object, "metric",
-                json_string(cdl_metric_name(train_session_main_metric(&s->session))));
+  base_json_set(&object, "metric", json_string(cdl_metric_name(s->session.metric)));
   base_json_set(&object, "objective", json_string(study_search_objective_name(s)));
   return object;
 }

@@ -13,10 +13,12 @@
 static bool is_taken(const char *field)
 {
   static const char *const taken[] = {
-      "model",        "task",        "data",       "train",        "dev",       "text_columns",
-      "label_column", "labels",      "skip_label", "regression",   "method",    "seed",
-      "seed_init",    "orientation", "use_x",      "init_adapter", "output",    "resume",
-      "dry_run",      "backend",     "threads",    "trace",        "no_record", "no_fallback"};
+      "model",        "task",         "data",        "train",           "dev",
+      "text_columns", "label_column", "labels",      "skip_label",      "regression",
+      "method",       "seed",         "multi_label", "label_separator", "metric",
+      "seed_init",    "orientation",  "use_x",       "init_adapter",    "output",
+      "resume",       "dry_run",      "backend",     "threads",         "trace",
+      "no_record",    "no_fallback"};
   for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
     if (strcmp(field, taken[i]) == 0)
       return true;

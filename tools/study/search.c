@@ -152,7 +152,7 @@ static cdl_status run_trials(study_search *s, const json_t *resumed)
 
 const char *study_search_metric(const study_search *s)
 {
-  return cdl_metric_name(train_session_main_metric(&s->session));
+  return cdl_metric_name(s->session.metric);
 }
 
 static bool is_complete(const json_t *trial)

@@ -25,7 +25,7 @@ cdl_status study_search_write_best(const study_search *s, const json_t *best)
   }
   char *path = base_path_join(s->settings.output, "best.json"), *comment = NULL;
   if (asprintf(&comment, "trial %lld of the study %s: %s %.6g", (long long)number, s->study,
-               cdl_metric_name(train_session_main_metric(&s->session)),
+               cdl_metric_name(s->session.metric),
                json_number_value(json_object_get(best, "value"))) < 0)
     comment = NULL;
   const cdl_status status =

@@ -20,10 +20,11 @@ enum { KIND_COUNT = sizeof kind_names / sizeof kind_names[0], NUMBER_BYTES = 40 
 /* Returns whether all trials share a setting: it is opened once, or does not change results. */
 static bool is_shared(const base_option *setting)
 {
-  static const char *const fields[] = {"model",        "task",         "data",         "train",
-                                       "dev",          "text_columns", "labels",       "regression",
-                                       "skip_label",   "precision",    "label_column", "max_length",
-                                       "dev_fraction", "compat",       "init_adapter"};
+  static const char *const fields[] = {
+      "model",           "task",       "data",        "train",        "dev",
+      "text_columns",    "labels",     "regression",  "multi_label",  "metric",
+      "label_separator", "skip_label", "precision",   "label_column", "max_length",
+      "dev_fraction",    "compat",     "init_adapter"};
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
     if (strcmp(setting->name, fields[i]) == 0)
       return true;

@@ -73,7 +73,7 @@ static int64_t evaluation_number(const train_settings *s, const train_evaluation
 static void on_evaluated(void *user, const train_evaluation_report *report)
 {
   running_trial *r = user;
-  const double value = report->result->scores.value[train_session_main_metric(&r->search->session)];
+  const double value = report->result->scores.value[r->search->session.metric];
   if (!isfinite(value) || r->pruned || r->failure[0] != '\0')
     return;
   bool prune = false;
@@ -99,12 +99,12 @@ static cdl_status read_value(const study_search *s, const char *folder, double *
   free(path);
   CDL_TRY(status);
   const json_t *evaluations = json_object_get(metrics, "evaluations");
-  const char *name = cdl_metric_name(train_session_main_metric(&s->session));
+  const char *name = cdl_metric_name(s->session.metric);
   const bool best = s->objective == TRAIN_KEEP_BEST;
   for (size_t i = 0; i < json_array_size(evaluations); i++) {
     const json_t *entry = json_object_get(json_array_get(evaluations, i), name);
     const double found = json_is_number(entry) ? json_number_value(entry) : (double)NAN;
-    if (!best || cdl_metric_better(found, *value))
+    if (!best || cdl_metric_improves(s->session.metric, found, *value))
       *value = found;
   }
   json_decref(metrics);

@@ -15,6 +15,13 @@ void data_epoch_shuffle(uint32_t *rows, size_t count, uint64_t data_seed, uint32
   }
 }
 
+static void fill_targets(data_batch *batch, const cdl_dataset *dataset, uint32_t row, size_t place)
+{
+  cdl_dataset_targets(dataset, row, batch->numbers);
+  for (size_t k = 0; k < batch->outputs; k++)
+    batch->targets[place * batch->outputs + k] = (float)batch->numbers[k];
+}
+
 cdl_status data_batch_fill(data_batch *batch, const cdl_dataset *dataset, const uint32_t *rows,
                            size_t count, int32_t first_position)
 {
@@ -27,17 +34,21 @@ cdl_status data_batch_fill(data_batch *batch, const cdl_dataset *dataset, const 
     if (batch->labels != NULL)
       batch->labels[i] = example.label;
     if (batch->targets != NULL)
-      batch->targets[i] = (float)example.target;
+      fill_targets(batch, dataset, rows[i], i);
   }
   return CDL_STATUS_OK;
 }
 
-bool data_batch_allocate(data_batch *batch, encoder_batch_bound bound)
+bool data_batch_allocate(data_batch *batch, encoder_batch_bound bound, size_t outputs)
 {
-  *batch = (data_batch){.labels = calloc(bound.examples + 1, sizeof *batch->labels),
-                        .targets = calloc(bound.examples + 1, sizeof *batch->targets)};
+  *batch =
+      (data_batch){.labels = calloc(bound.examples + 1, sizeof *batch->labels), .outputs = outputs};
+  if (outputs > 0) {
+    batch->targets = calloc(bound.examples * outputs + 1, sizeof *batch->targets);
+    batch->numbers = calloc(outputs, sizeof *batch->numbers);
+  }
   return encoder_host_batch_allocate(&batch->input, bound) && batch->labels != NULL &&
-         batch->targets != NULL;
+         (outputs == 0 || (batch->targets != NULL && batch->numbers != NULL));
 }
 
 void data_batch_free(data_batch *batch)
@@ -45,5 +56,6 @@ void data_batch_free(data_batch *batch)
   encoder_host_batch_free(&batch->input);
   free(batch->labels);
   free(batch->targets);
+  free(batch->numbers);
   *batch = (data_batch){0};
 }

@@ -14,7 +14,9 @@ void data_epoch_shuffle(uint32_t *rows, size_t count, uint64_t data_seed, uint32
 typedef struct {
   encoder_host_batch input;
   int32_t *labels; /* [examples] class ids, -1 without one */
-  float *targets;  /* [examples] of a regression, NaN without one */
+  float *targets;  /* [examples, outputs] unless each example has one class; NaN without one */
+  double *numbers; /* [outputs] scratch */
+  size_t outputs;
 } data_batch;
 
 /* Fills a batch with the examples of `rows`, in order; of its arrays, NULL ones are left out.
@@ -22,8 +24,9 @@ typedef struct {
 CDL_MUST_USE cdl_status data_batch_fill(data_batch *batch, const cdl_dataset *dataset,
                                         const uint32_t *rows, size_t count, int32_t first_position);
 
-/* Host arrays of a batch as large as `bound`; false when memory is out. */
-bool data_batch_allocate(data_batch *batch, encoder_batch_bound bound);
+/* Allocates host arrays of a batch as large as `bound`, with `outputs` targets for each example; 0:
+ * no targets. False when memory is out. */
+bool data_batch_allocate(data_batch *batch, encoder_batch_bound bound, size_t outputs);
 void data_batch_free(data_batch *batch);
 
 #endif

@@ -1,5 +1,6 @@
 #include "train/data/census.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,13 +8,21 @@
 
 /* ---- Labels ---- */
 
+/* `targets` is scratch [labels]. */
 static void count_labels(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
-                         size_t *labelled)
+                         double *targets, size_t *labelled)
 {
-  for (size_t i = 0; i < count; i++) {
-    const int32_t label = cdl_dataset_get(dataset, rows != NULL ? rows[i] : i).label;
+  const size_t labels = cdl_dataset_label_count(dataset);
+  for (size_t i = 0; labels > 0 && i < count; i++) {
+    const size_t row = rows != NULL ? rows[i] : i;
+    const int32_t label = cdl_dataset_get(dataset, row).label;
     if (label >= 0)
       labelled[label]++;
+    if (cdl_dataset_problem(dataset) == CDL_PROBLEM_SINGLE_LABEL)
+      continue;
+    cdl_dataset_targets(dataset, row, targets);
+    for (size_t c = 0; c < labels; c++)
+      labelled[c] += targets[c] > 0;
   }
 }
 
@@ -23,14 +32,21 @@ static cdl_status take_labels(const cdl_dataset *train, const data_split *split,
   c->classes = cdl_dataset_label_count(train);
   c->labelled = calloc(DATA_PART_COUNT * c->classes + 1, sizeof *c->labelled);
   c->names = calloc(c->classes + 1, sizeof *c->names);
-  if (c->labelled == NULL || c->names == NULL)
+  double *targets = calloc(c->classes + 1, sizeof *targets);
+  if (c->labelled == NULL || c->names == NULL || targets == NULL) {
+    free(targets);
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the counts of %zu labels", c->classes);
+  }
   for (size_t i = 0; i < c->classes; i++)
     c->names[i] = cdl_dataset_label_name(train, (int32_t)i);
-  count_labels(train, split->train, split->train_count, c->labelled + DATA_PART_TRAIN * c->classes);
-  count_labels(train, split->valid, split->valid_count, c->labelled + DATA_PART_VALID * c->classes);
+  count_labels(train, split->train, split->train_count, targets,
+               c->labelled + DATA_PART_TRAIN * c->classes);
+  count_labels(train, split->valid, split->valid_count, targets,
+               c->labelled + DATA_PART_VALID * c->classes);
   if (dev != NULL)
-    count_labels(dev, NULL, cdl_dataset_count(dev), c->labelled + DATA_PART_DEV * c->classes);
+    count_labels(dev, NULL, cdl_dataset_count(dev), targets,
+                 c->labelled + DATA_PART_DEV * c->classes);
+  free(targets);
   return CDL_STATUS_OK;
 }
 
@@ -72,11 +88,27 @@ static int compare_entries(const void *a, const void *b)
   return 0;
 }
 
+/* Compares several labels or numbers. */
+static bool same_targets(const entry *a, const entry *b)
+{
+  const size_t outputs = cdl_dataset_output_count(a->dataset);
+  double *targets = calloc(2 * outputs + 1, sizeof *targets);
+  if (targets == NULL)
+    return true; /* the census only informs */
+  cdl_dataset_targets(a->dataset, a->row, targets);
+  cdl_dataset_targets(b->dataset, b->row, targets + outputs);
+  const bool same = memcmp(targets, targets + outputs, outputs * sizeof *targets) == 0;
+  free(targets);
+  return same;
+}
+
 static bool same_truth(const entry *a, const entry *b)
 {
   const cdl_example x = cdl_dataset_get(a->dataset, a->row),
                     y = cdl_dataset_get(b->dataset, b->row);
-  return x.label == y.label && (x.label >= 0 || x.target == y.target);
+  if (x.label >= 0 || y.label >= 0 || !isnan(x.target) || !isnan(y.target))
+    return x.label == y.label && (x.label >= 0 || x.target == y.target);
+  return same_targets(a, b);
 }
 
 /* Counts entries that all have one text. */

@@ -11,7 +11,7 @@
 typedef enum { DATA_PART_TRAIN, DATA_PART_VALID, DATA_PART_DEV, DATA_PART_COUNT } data_part;
 
 typedef struct {
-  size_t classes;     /* 0: a regression */
+  size_t classes;     /* or labels; 0: a regression */
   size_t *labelled;   /* [DATA_PART_COUNT, classes] examples */
   const char **names; /* [classes]; borrowed from the data set */
   size_t examples[DATA_PART_COUNT];

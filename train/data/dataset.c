@@ -6,25 +6,14 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/number.h"
 #include "base/path.h"
 #include "base/sized.h"
 #include "condlora/log.h"
 #include "train/data/dataset_windows.h"
-#include "train/data/labels.h"
 #include "train/data/table.h"
 #include "train/data/task_files.h"
 #include "train/data/token_store.h"
-
-typedef struct {
-  const char *text[2];
-  uint32_t bytes[2];
-  uint32_t line;
-  union {
-    int32_t label;
-    double target;
-  } truth;
-} row;
+#include "train/data/truth.h"
 
 typedef struct {
   const char *name;
@@ -34,7 +23,7 @@ typedef struct {
 
 /* What is read from a file. */
 typedef struct {
-  const char *column[DATA_TABLE_SELECTED]; /* texts, then the label */
+  const char *column[DATA_TABLE_SELECTED]; /* texts, then the labels */
   size_t texts, columns;
   bool drops_rows, label_optional;
   const char *skip_label;
@@ -48,13 +37,10 @@ typedef struct {
 struct cdl_dataset {
   part parts[DATA_TASK_FILES_MAX];
   size_t part_count;
-  row *rows;
+  data_row *rows;
   size_t count, capacity;
-  bool pair, regression;
-  bool infers_labels; /* takes names from the rows */
-  bool labels_optional;
-  data_labels labels;
-  size_t unlabelled;
+  bool pair;
+  data_truth truth;
   tally left_out;
   data_token_store tokens;
 
@@ -66,90 +52,43 @@ struct cdl_dataset {
   char failure[1024];
 };
 
-static cdl_status fail_at(const data_table *table, uint64_t line, const char *format, ...)
-    CDL_PRINTF(3, 4);
-static cdl_status fail_at(const data_table *table, uint64_t line, const char *format, ...)
+/* Whether all columns of labels have a field. */
+static bool has_truth(const reading *what, const data_field *fields)
 {
-  va_list arguments;
-  va_start(arguments, format);
-  const cdl_status status = cdl_fail_v(CDL_STATUS_DATA, format, arguments);
-  va_end(arguments);
-  return cdl_context(status, "%s:%llu", data_table_name(table), (unsigned long long)line);
-}
-
-static bool is_text(data_field field, const char *text)
-{
-  return field.data != NULL && strlen(text) == field.bytes &&
-         memcmp(field.data, text, field.bytes) == 0;
-}
-
-static cdl_status unknown_label(const cdl_dataset *dataset, const data_table *table, uint64_t line,
-                                data_field field)
-{
-  char list[512] = "";
-  size_t used = 0, i = 0;
-  for (; i < dataset->labels.count && used < sizeof list - sizeof(data_quoted) - 8; i++) {
-    const char *name = dataset->labels.names[i];
-    used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ",
-                             data_quote(name, strlen(name)).text);
-  }
-  const bool unmarked = !dataset->labels_optional && (is_text(field, "-1") || is_text(field, "-"));
-  return fail_at(
-      table, line, "unknown label %s; expected %s%s%s%s", data_quote(field.data, field.bytes).text,
-      dataset->labels.count == 1 ? "" : "one of ", list, i < dataset->labels.count ? ", …" : "",
-      unmarked ? "; --skip-label leaves rows without a label out" : "");
-}
-
-static cdl_status read_truth(cdl_dataset *dataset, const data_table *table, uint64_t line,
-                             data_field field, row *r)
-{
-  if (dataset->regression) {
-    if (!base_number_parse(field.data, field.bytes, &r->truth.target))
-      return fail_at(table, line, "%s is not a number; expected a finite decimal such as 3.25",
-                     data_quote(field.data, field.bytes).text);
-    return CDL_STATUS_OK;
-  }
-  r->truth.label = data_labels_find(&dataset->labels, field.data, field.bytes);
-  if (r->truth.label >= 0)
-    return CDL_STATUS_OK;
-  if (!dataset->infers_labels)
-    return unknown_label(dataset, table, line, field);
-  if (field.bytes == 0)
-    return fail_at(table, line, "the label is empty; expected the name of a class");
-  r->truth.label = (int32_t)dataset->labels.count;
-  return cdl_context(data_labels_add(&dataset->labels, field.data, field.bytes), "%s:%llu",
-                     data_table_name(table), (unsigned long long)line);
+  for (size_t i = what->texts; i < what->columns; i++)
+    if (fields[i].data == NULL)
+      return false;
+  return true;
 }
 
 static cdl_status make_row(cdl_dataset *dataset, const data_table *table, uint64_t line,
-                           const reading *what, const data_field *fields, row *r)
+                           const reading *what, const data_field *fields, data_row *r)
 {
-  *r = (row){.line = line < UINT32_MAX ? (uint32_t)line : UINT32_MAX};
+  *r = (data_row){.line = line < UINT32_MAX ? (uint32_t)line : UINT32_MAX};
   for (size_t i = 0; i < what->texts; i++) {
+    if (fields[i].list)
+      return data_fail_at(table, line, "%s is an array; expected a string or a number",
+                          data_quote(what->column[i], strlen(what->column[i])).text);
     if (fields[i].bytes > INT32_MAX)
-      return fail_at(table, line, "a field of %zu bytes; at most %d can be read", fields[i].bytes,
-                     INT32_MAX);
+      return data_fail_at(table, line, "a field of %zu bytes; at most %d can be read",
+                          fields[i].bytes, INT32_MAX);
     r->text[i] = fields[i].data;
     r->bytes[i] = (uint32_t)fields[i].bytes;
   }
-  if (what->columns > what->texts && fields[what->texts].data != NULL)
-    return read_truth(dataset, table, line, fields[what->texts], r);
-  if (dataset->regression)
-    r->truth.target = (double)NAN;
-  else
-    r->truth.label = -1;
-  dataset->unlabelled++;
+  if (what->columns > what->texts && has_truth(what, fields))
+    return data_truth_read(&dataset->truth, table, line, fields + what->texts, r);
+  data_truth_omit(&dataset->truth, r);
   return CDL_STATUS_OK;
 }
 
-static cdl_status add_row(cdl_dataset *dataset, const row *r)
+static cdl_status add_row(cdl_dataset *dataset, const data_row *r)
 {
   if (dataset->count == INT32_MAX)
     return cdl_fail(CDL_STATUS_DATA, "more than %d rows", INT32_MAX);
   if (dataset->count == dataset->capacity) {
     const size_t capacity =
         dataset->capacity == 0 ? 1024 : dataset->capacity + dataset->capacity / 2;
-    row *rows =
+    data_row *rows =
         capacity > SIZE_MAX / sizeof *rows ? NULL : realloc(dataset->rows, capacity * sizeof *rows);
     if (rows == NULL)
       return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu rows", capacity);
@@ -176,9 +115,10 @@ static cdl_status no_field(const data_table *table, uint64_t line, const char *n
   const char *others = data_table_row_fields(table);
   const data_quoted quoted = data_quote(name, strlen(name));
   if (is_null)
-    return fail_at(table, line, "the field %s is null; expected a string or a number", quoted.text);
-  return fail_at(table, line, "no field %s%s%s", quoted.text,
-                 others[0] != '\0' ? "; the object has " : "", others);
+    return data_fail_at(table, line, "the field %s is null; expected a string or a number",
+                        quoted.text);
+  return data_fail_at(table, line, "no field %s%s%s", quoted.text,
+                      others[0] != '\0' ? "; the object has " : "", others);
 }
 
 /* Reads the next row and adds it, or counts it as left out. */
@@ -199,11 +139,11 @@ static cdl_status read_row(cdl_dataset *dataset, part *p, const reading *what, t
   if (missing != NULL)
     return no_field(p->table, line, missing, is_null);
   if (what->skip_label != NULL && what->columns > what->texts &&
-      is_text(fields[what->texts], what->skip_label)) {
+      data_field_is(fields[what->texts], what->skip_label)) {
     left_out->skipped++;
     return CDL_STATUS_OK;
   }
-  row r;
+  data_row r;
   CDL_TRY(make_row(dataset, p->table, line, what, fields, &r));
   return cdl_context(add_row(dataset, &r), "%s", data_table_name(p->table));
 }
@@ -250,80 +190,80 @@ static cdl_status read_rows(cdl_dataset *dataset, part *p, const reading *what)
   return CDL_STATUS_OK;
 }
 
-static cdl_status sort_labels(cdl_dataset *dataset)
+/* ---- A user's file ---- */
+
+/* The columns of labels: several, one or none. */
+typedef struct {
+  const char *const *name;
+  size_t count;
+} label_columns;
+
+static label_columns columns_of(const cdl_dataset_source *source)
 {
-  if (dataset->labels.count == 1)
-    return cdl_fail(CDL_STATUS_DATA,
-                    "%s: every row has the label %s; expected at least two classes",
-                    data_table_name(dataset->parts[0].table),
-                    data_quote(dataset->labels.names[0], strlen(dataset->labels.names[0])).text);
-  int32_t *renumbered = calloc(dataset->labels.count + 1, sizeof *renumbered);
-  if (renumbered == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu labels", dataset->labels.count);
-  const cdl_status status = data_labels_sort(&dataset->labels, renumbered);
-  for (size_t i = 0; status == CDL_STATUS_OK && i < dataset->count; i++)
-    if (dataset->rows[i].truth.label >= 0)
-      dataset->rows[i].truth.label = renumbered[dataset->rows[i].truth.label];
-  free(renumbered);
-  return status;
+  if (source->label_column_count > 0)
+    return (label_columns){source->label_columns, source->label_column_count};
+  return (label_columns){&source->label_column, source->label_column != NULL};
 }
 
-/* The marks for "no label", -1 in GLUE's files and - in SNLI's, are not accepted as a class among
- * inferred ones. With both - and +, or a label below -1, they may be real labels. */
-static cdl_status check_marks(const cdl_dataset *dataset)
+static cdl_status check_several(const cdl_dataset_source *source, label_columns columns)
 {
-  const data_labels *labels = &dataset->labels;
-  bool from_0 = true, plus = false;
-  for (size_t i = 0; i < labels->count; i++) {
-    const char *name = labels->names[i];
-    from_0 = from_0 && ((data_label_is_whole(name) && name[0] != '-') || strcmp(name, "-1") == 0);
-    plus = plus || strcmp(name, "+") == 0;
-  }
-  const char *mark = from_0 && data_labels_find(labels, "-1", 2) >= 0 ? "-1"
-                     : !plus && data_labels_find(labels, "-", 1) >= 0 ? "-"
-                                                                      : NULL;
-  if (mark == NULL)
-    return CDL_STATUS_OK;
-  const int32_t id = data_labels_find(labels, mark, strlen(mark));
-  size_t rows = 0, first = 0;
-  for (size_t i = dataset->count; i-- > 0;)
-    if (dataset->rows[i].truth.label == id) {
-      rows++;
-      first = i;
-    }
-  return fail_at(dataset->parts[0].table, dataset->rows[first].line,
-                 "the label %s, in %zu of %zu rows, stands for no label in %s data; "
-                 "--skip-label %s leaves these rows out, --labels with all labels in their order "
-                 "takes it for a class",
-                 mark, rows, dataset->count, mark[1] == '1' ? "GLUE's" : "SNLI's", mark);
+  if (columns.count > DATA_TABLE_SELECTED - 2)
+    return cdl_fail(CDL_STATUS_USAGE, "%s: %zu columns of labels; at most %d can be read",
+                    source->path, columns.count, DATA_TABLE_SELECTED - 2);
+  if (!source->multi_label && !source->regression)
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "%s: %zu columns of labels (--label-column) go with --multi-label or "
+                    "--regression; one label of several classes has one column",
+                    source->path, columns.count);
+  bool same = source->labels == NULL || source->label_count == columns.count;
+  for (size_t i = 0; same && source->labels != NULL && i < columns.count; i++)
+    same = strcmp(source->labels[i], columns.name[i]) == 0;
+  return same ? CDL_STATUS_OK
+              : cdl_fail(CDL_STATUS_USAGE,
+                         "%s: with several columns of labels the columns' names are the labels; "
+                         "the list of labels (--labels) differs",
+                         source->path);
 }
 
-static cdl_status add_labels(cdl_dataset *dataset, const char *const *names, size_t count)
+static cdl_status check_labels(const cdl_dataset_source *source)
 {
-  for (size_t i = 0; i < count; i++) {
-    const size_t bytes = strlen(names[i]);
-    if (data_labels_find(&dataset->labels, names[i], bytes) >= 0)
-      return cdl_fail(CDL_STATUS_USAGE, "the label %s is listed twice",
-                      data_quote(names[i], bytes).text);
-    CDL_TRY(data_labels_add(&dataset->labels, names[i], bytes));
+  const label_columns columns = columns_of(source);
+  if (source->regression && source->multi_label)
+    return cdl_fail(CDL_STATUS_USAGE, "%s: labels are names or numbers, not both", source->path);
+  if (source->label_separator != NULL) {
+    const size_t bytes = strlen(source->label_separator);
+    size_t characters = 0;
+    for (size_t i = 0; i < bytes; i++)
+      characters += ((unsigned char)source->label_separator[i] & 0xC0) != 0x80;
+    if (!source->multi_label || characters != 1 || bytes > 4)
+      return cdl_fail(CDL_STATUS_USAGE,
+                      source->multi_label ? "%s: --label-separator is one character, not '%s'"
+                                          : "%s: --label-separator goes with --multi-label, not "
+                                            "with one label of several classes ('%s')",
+                      source->path, source->label_separator);
   }
+  if (source->multi_label && source->skip_label != NULL)
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "%s: --skip-label goes with one label for each row, not with --multi-label",
+                    source->path);
+  if (columns.count > 1)
+    return check_several(source, columns);
+  if (source->regression && source->label_count > 0)
+    return cdl_fail(CDL_STATUS_USAGE, "%s: a regression has no classes; expected no list of labels",
+                    source->path);
+  if (!source->regression && !source->multi_label && source->labels != NULL &&
+      source->label_count < 2)
+    return cdl_fail(CDL_STATUS_USAGE, "%s: %zu label%s listed (--labels); expected at least two",
+                    source->path, source->label_count, source->label_count == 1 ? " is" : "s are");
   return CDL_STATUS_OK;
 }
-
-/* ---- A user's file ---- */
 
 static cdl_status check_source(const cdl_dataset_source *source)
 {
   const bool columns = source->text_column[0] != NULL;
   if (source->path == NULL || (source->unnamed == NULL && columns == source->plain_lines))
     return cdl_fail(CDL_STATUS_USAGE, "a data file needs a path and the name of a column of text");
-  if (source->regression && source->label_count > 0)
-    return cdl_fail(CDL_STATUS_USAGE, "%s: a regression has no classes; expected no list of labels",
-                    source->path);
-  if (!source->regression && source->labels != NULL && source->label_count < 2)
-    return cdl_fail(CDL_STATUS_USAGE, "%s: %zu label%s listed (--labels); expected at least two",
-                    source->path, source->label_count, source->label_count == 1 ? " is" : "s are");
-  return CDL_STATUS_OK;
+  return check_labels(source);
 }
 
 /* A first line that names the columns of training beside others is the header of a table, not a
@@ -360,22 +300,47 @@ static cdl_status check_first_line(const data_table *table, const cdl_dataset_so
                         data_table_name(table), source->unnamed);
 }
 
+static cdl_status prepare_truth(data_truth *t, const cdl_dataset_source *source)
+{
+  const label_columns columns = columns_of(source);
+  t->problem = source->regression    ? CDL_PROBLEM_REGRESSION
+               : source->multi_label ? CDL_PROBLEM_MULTI_LABEL
+                                     : CDL_PROBLEM_SINGLE_LABEL;
+  t->optional = source->label_optional;
+  t->columns = columns.count;
+  if (source->label_separator != NULL)
+    snprintf(t->separator, sizeof t->separator, "%s", source->label_separator);
+  if (columns.count > 1)
+    return data_truth_add_names(t, columns.name, columns.count);
+  t->infers = columns.count == 1 && source->labels == NULL && !source->regression;
+  return source->labels != NULL ? data_truth_add_names(t, source->labels, source->label_count)
+                                : CDL_STATUS_OK;
+}
+
+/* Adds the columns of labels, which may be missing if labels are optional. */
+static void add_label_columns(const data_table *table, const cdl_dataset_source *source,
+                              reading *what)
+{
+  const label_columns columns = columns_of(source);
+  for (size_t i = 0; source->label_optional && i < columns.count; i++)
+    if (!data_table_has_column(table, columns.name[i]))
+      return;
+  for (size_t i = 0; i < columns.count; i++)
+    what->column[what->columns++] = columns.name[i];
+}
+
 /* `windows`: as data_table_open_windows, with its `stop`. */
 static cdl_status open_source(cdl_dataset *dataset, const cdl_dataset_source *source, bool windows,
                               const volatile int *stop, reading *what)
 {
-  dataset->regression = source->regression;
-  dataset->labels_optional = source->label_optional;
+  CDL_TRY(prepare_truth(&dataset->truth, source));
   dataset->pair = source->text_column[1] != NULL;
-  dataset->infers_labels =
-      source->label_column != NULL && source->labels == NULL && !source->regression;
-  if (source->labels != NULL)
-    CDL_TRY(add_labels(dataset, source->labels, source->label_count));
 
   part *p = &dataset->parts[0];
   p->name = "";
   static const char *const line_columns[] = {"first text", "second text"};
-  data_table_options options = {.format = source->format, .strict = true};
+  data_table_options options = {
+      .format = source->format, .strict = true, .lists = source->multi_label};
   if (source->plain_lines) {
     options.header = line_columns;
     options.header_count = 2;
@@ -394,9 +359,7 @@ static cdl_status open_source(cdl_dataset *dataset, const cdl_dataset_source *so
                     .label_optional = source->label_optional,
                     .skip_label = source->skip_label};
   what->columns = what->texts;
-  if (source->label_column != NULL &&
-      (!source->label_optional || data_table_has_column(p->table, source->label_column)))
-    what->column[what->columns++] = source->label_column;
+  add_label_columns(p->table, source, what);
   if (lines)
     return check_first_line(p->table, source);
   return source->unnamed == NULL
@@ -411,10 +374,9 @@ static cdl_status read_source(cdl_dataset *dataset, const cdl_dataset_source *so
   reading what;
   CDL_TRY(open_source(dataset, source, false, NULL, &what));
   CDL_TRY(read_rows(dataset, &dataset->parts[0], &what));
-  if (!dataset->infers_labels)
-    return CDL_STATUS_OK;
-  CDL_TRY(check_marks(dataset));
-  return sort_labels(dataset);
+  return dataset->truth.infers ? data_truth_sort(&dataset->truth, dataset->parts[0].table,
+                                                 dataset->rows, dataset->count)
+                               : CDL_STATUS_OK;
 }
 
 static cdl_status finish(cdl_status status, cdl_dataset *made, cdl_dataset **dataset)
@@ -446,7 +408,7 @@ cdl_status dataset_open_windows(const cdl_dataset_source *source, const volatile
 {
   *dataset = NULL;
   CDL_TRY(check_source(source));
-  if (source->label_column != NULL && source->labels == NULL && !source->regression)
+  if (columns_of(source).count == 1 && source->labels == NULL && !source->regression)
     return cdl_fail(CDL_STATUS_ARGUMENT, "%s: the labels of a window are not those of all",
                     source->path);
   cdl_dataset *made = calloc(1, sizeof *made);
@@ -488,7 +450,8 @@ cdl_status dataset_next_window(cdl_dataset *dataset, size_t most)
   if (dataset->failed != CDL_STATUS_OK)
     return cdl_fail(dataset->failed, "%s", dataset->failure);
   dataset->before += dataset->count;
-  dataset->count = dataset->unlabelled = 0;
+  dataset->count = 0;
+  data_truth_forget(&dataset->truth);
   const cdl_status status = put_off(dataset, read_window(dataset, most));
   dataset->parts[0].count = dataset->count;
   return status;
@@ -571,9 +534,11 @@ static cdl_status read_split(cdl_dataset *dataset, const cdl_task *task, const c
 {
   data_task_split files;
   CDL_TRY(data_task_split_find(task, split, &files));
-  dataset->regression = cdl_task_is_regression(task);
+  if (cdl_task_is_regression(task))
+    dataset->truth.problem = CDL_PROBLEM_REGRESSION;
+  dataset->truth.columns = 1;
   dataset->pair = task->text_column[1] != NULL;
-  CDL_TRY(add_labels(dataset, task->labels, task->label_count));
+  CDL_TRY(data_truth_add_names(&dataset->truth, task->labels, task->label_count));
   for (size_t i = 0; i < files.count; i++)
     CDL_TRY(read_task_file(dataset, task, folder, &files.file[i]));
   return CDL_STATUS_OK;
@@ -595,7 +560,7 @@ void cdl_dataset_close(cdl_dataset *dataset)
     return;
   for (size_t i = 0; i < DATA_TASK_FILES_MAX; i++)
     data_table_close(dataset->parts[i].table);
-  data_labels_release(&dataset->labels);
+  data_truth_release(&dataset->truth);
   data_token_store_release(&dataset->tokens);
   free(dataset->rows);
   free(dataset);
@@ -610,20 +575,42 @@ size_t cdl_dataset_count(const cdl_dataset *dataset)
 
 cdl_example cdl_dataset_get(const cdl_dataset *dataset, size_t index)
 {
-  const row *r = &dataset->rows[index];
+  const data_row *r = &dataset->rows[index];
   return (cdl_example){
       .text = {r->text[0], r->text[1]},
       .bytes = {r->bytes[0], r->bytes[1]},
-      .label = dataset->regression ? -1 : r->truth.label,
-      .target = dataset->regression ? r->truth.target : (double)NAN,
+      .label = dataset->truth.problem == CDL_PROBLEM_SINGLE_LABEL ? r->truth.label : -1,
+      .target = dataset->truth.problem == CDL_PROBLEM_REGRESSION && dataset->truth.columns <= 1
+                    ? r->truth.target
+                    : (double)NAN,
       .index = (uint32_t)index,
       .line = r->line,
   };
 }
 
+cdl_problem cdl_dataset_problem(const cdl_dataset *dataset)
+{
+  return dataset->truth.problem;
+}
+
 bool cdl_dataset_is_regression(const cdl_dataset *dataset)
 {
-  return dataset->regression;
+  return dataset->truth.problem == CDL_PROBLEM_REGRESSION;
+}
+
+size_t cdl_dataset_output_count(const cdl_dataset *dataset)
+{
+  return data_truth_outputs(&dataset->truth);
+}
+
+const char *cdl_dataset_output_name(const cdl_dataset *dataset, size_t output)
+{
+  return output < dataset->truth.names.count ? dataset->truth.names.names[output] : NULL;
+}
+
+void cdl_dataset_targets(const cdl_dataset *dataset, size_t index, double *targets)
+{
+  data_truth_targets(&dataset->truth, &dataset->rows[index], targets);
 }
 
 bool cdl_dataset_is_pair(const cdl_dataset *dataset)
@@ -633,17 +620,19 @@ bool cdl_dataset_is_pair(const cdl_dataset *dataset)
 
 bool cdl_dataset_has_labels(const cdl_dataset *dataset)
 {
-  return dataset->unlabelled == 0;
+  return dataset->truth.unlabelled == 0;
 }
 
 size_t cdl_dataset_label_count(const cdl_dataset *dataset)
 {
-  return dataset->labels.count;
+  return cdl_dataset_is_regression(dataset) ? 0 : dataset->truth.names.count;
 }
 
 const char *cdl_dataset_label_name(const cdl_dataset *dataset, int32_t label)
 {
-  return label >= 0 && (size_t)label < dataset->labels.count ? dataset->labels.names[label] : NULL;
+  return label >= 0 && (size_t)label < cdl_dataset_label_count(dataset)
+             ? dataset->truth.names.names[label]
+             : NULL;
 }
 
 size_t cdl_dataset_dropped(const cdl_dataset *dataset)

@@ -288,7 +288,7 @@ cdl_status data_split_dataset(const cdl_dataset *dataset, double fraction, data_
 {
   CDL_TRY(data_split_make(fraction, cdl_dataset_count(dataset), split));
   if (form == DATA_SPLIT_REFERENCE || split->valid_count == 0 ||
-      cdl_dataset_is_regression(dataset) || !cdl_dataset_has_labels(dataset))
+      cdl_dataset_problem(dataset) != CDL_PROBLEM_SINGLE_LABEL || !cdl_dataset_has_labels(dataset))
     return CDL_STATUS_OK;
   const cdl_status status = stratify(dataset, fraction, split);
   if (status != CDL_STATUS_OK)

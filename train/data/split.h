@@ -38,7 +38,7 @@ typedef struct {
 } data_split;
 
 typedef enum {
-  DATA_SPLIT_STRATIFIED, /* by class; for a regression as the reference's */
+  DATA_SPLIT_STRATIFIED, /* by class; of numbers and several labels as the reference's */
   DATA_SPLIT_REFERENCE   /* the first rows of the permutation, whatever their labels */
 } data_split_form;
 

@@ -25,7 +25,7 @@ typedef struct text_block {
 struct data_table {
   char *name;
   cdl_data_format format;
-  bool strict;
+  bool strict, lists;
 
   base_mapping mapping;
   bool mapped;
@@ -264,42 +264,22 @@ static cdl_status read_csv(data_table *table, record *r)
 
 /* ---- JSONL ---- */
 
-static cdl_status keep_text(data_table *table, const char *text, size_t bytes, data_field *field)
+static cdl_status read_value(data_table *table, const char *column, const json_t *value,
+                             data_field *field)
 {
-  char *kept = take_text(table, bytes);
-  if (kept == NULL)
-    return out_of_memory(table);
-  memcpy(kept, text, bytes);
-  *field = (data_field){.data = kept, .bytes = bytes};
-  return CDL_STATUS_OK;
-}
-
-static cdl_status read_value(data_table *table, uint64_t line, const char *name,
-                             const json_t *value, data_field *field)
-{
+  char *text;
   *field = (data_field){0};
-  char number[BASE_JSON_REAL_BYTES];
-  switch (value == NULL ? JSON_NULL : json_typeof(value)) {
-  case JSON_NULL:
-    field->null = value != NULL;
-    return CDL_STATUS_OK;
-  case JSON_STRING:
-    return keep_text(table, json_string_value(value), json_string_length(value), field);
-  case JSON_INTEGER:
-    snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
-    return keep_text(table, number, strlen(number), field);
-  case JSON_REAL:
-    base_json_real_text(number, json_real_value(value));
-    return keep_text(table, number, strlen(number), field);
-  case JSON_TRUE:
-    return keep_text(table, "true", 4, field);
-  case JSON_FALSE:
-    return keep_text(table, "false", 5, field);
-  default:
-    return cdl_fail(CDL_STATUS_DATA,
-                    "%s:%llu: %s is an array or object; expected a string or a number", table->name,
-                    (unsigned long long)line, data_quote(name, strlen(name)).text);
-  }
+  CDL_TRY(data_table_json_text(table->name, table->line, data_quote(column, strlen(column)).text,
+                               value, table->lists, &text, &field->bytes));
+  field->null = json_is_null(value);
+  field->list = json_is_array(value);
+  char *kept = text != NULL ? take_text(table, field->bytes) : NULL;
+  if (kept != NULL)
+    memcpy(kept, text, field->bytes);
+  field->data = kept;
+  const bool failed = text != NULL && kept == NULL;
+  free(text);
+  return failed ? out_of_memory(table) : CDL_STATUS_OK;
 }
 
 /* Writes "'sentence', 'label'", for the message about a missing field. */
@@ -341,8 +321,8 @@ static cdl_status read_json(data_table *table, data_field *fields)
   CDL_TRY(parse_object(table, &object, &next));
   cdl_status status = CDL_STATUS_OK;
   for (size_t i = 0; i < table->selected_count && status == CDL_STATUS_OK; i++)
-    status = read_value(table, table->line, table->selected[i],
-                        json_object_get(object, table->selected[i]), &fields[i]);
+    status = read_value(table, table->selected[i], json_object_get(object, table->selected[i]),
+                        &fields[i]);
   for (size_t i = 0; i < table->selected_count && status == CDL_STATUS_OK; i++)
     if (fields[i].data == NULL && !fields[i].null) {
       note_fields(table, object);
@@ -629,6 +609,7 @@ static cdl_status begin(data_table *table, const char *data, size_t size,
   table->end = data + size;
   table->line = 1;
   table->strict = options->strict;
+  table->lists = options->lists;
   CDL_TRY(data_table_check_kind(table->name, data, size));
   if (size >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0)
     table->at += 3;

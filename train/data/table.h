@@ -22,6 +22,7 @@ typedef struct {
   const char *data;
   size_t bytes;
   bool null; /* the field exists and is null, so there is no text */
+  bool list; /* an array: `data` holds the text of each element with a NUL behind it */
 } data_field;
 
 typedef struct {
@@ -30,6 +31,7 @@ typedef struct {
   const char *const *header;
   size_t header_count;
   bool header_as_row_1; /* use only as many of `header` as the first row has fields */
+  bool lists;           /* an array is a field of JSONL; otherwise it is an error */
   bool strict; /* a row must have as many fields as the header; otherwise fields may be absent */
 } data_table_options;
 
@@ -66,7 +68,7 @@ CDL_MUST_USE cdl_status data_table_expect(data_table *table, const char *const *
                                           const char *options);
 /* Selects the columns that data_table_next gives, at most DATA_TABLE_SELECTED; the names are
  * borrowed. A missing column is an error that lists the existing ones. */
-enum { DATA_TABLE_SELECTED = 3 };
+enum { DATA_TABLE_SELECTED = 258 };
 CDL_MUST_USE cdl_status data_table_select(data_table *table, const char *const *names,
                                           size_t count);
 
