@@ -12,7 +12,7 @@
 #include "base/path.h"
 #include "model/export/card.h"
 
-enum { SCORES = CDL_METRIC_COUNT + 1, NAME_BYTES = 300, LABELS_SHOWN = 100 };
+enum { SCORES = CDL_METRIC_COUNT, NAME_BYTES = 300, LABELS_SHOWN = 100 };
 
 /* ---- The head ---- */
 
@@ -53,16 +53,19 @@ static cdl_status describe_data(const train_session *session, const train_settin
   return CDL_STATUS_OK;
 }
 
+static bool has_metric(const train_session *session, cdl_metric metric)
+{
+  return cdl_metric_applies(metric, session->model.problem, (size_t)session->model.labels);
+}
+
 static size_t list_scores(const train_session *session, const train_result *result,
                           export_card_score scores[SCORES])
 {
   size_t count = 0;
   for (int m = 0; m < CDL_METRIC_COUNT; m++)
-    if (train_has_metric(&session->model, (cdl_metric)m) && isfinite(result->scores.value[m]))
+    if (has_metric(session, (cdl_metric)m) && isfinite(result->scores.value[m]))
       scores[count++] =
           (export_card_score){cdl_metric_name((cdl_metric)m), result->scores.value[m]};
-  if (isfinite(result->loss))
-    scores[count++] = (export_card_score){"loss", result->loss};
   return count;
 }
 
@@ -117,13 +120,12 @@ static void put_results(FILE *to, const train_session *session, const train_sett
   for (size_t i = 0; i < splits; i++)
     fprintf(to, " %zu |", results[i]->examples);
   fputc('\n', to);
-  for (int m = 0; m <= CDL_METRIC_COUNT; m++) {
-    const bool loss = m == CDL_METRIC_COUNT;
-    if (!loss && !train_has_metric(&session->model, (cdl_metric)m))
+  for (int m = 0; m < CDL_METRIC_COUNT; m++) {
+    if (!has_metric(session, (cdl_metric)m))
       continue;
-    fprintf(to, "| %s |", loss ? "loss" : cdl_metric_name((cdl_metric)m));
+    fprintf(to, "| %s |", cdl_metric_name((cdl_metric)m));
     for (size_t i = 0; i < splits; i++) {
-      const double value = loss ? results[i]->loss : results[i]->scores.value[m];
+      const double value = results[i]->scores.value[m];
       if (isfinite(value))
         fprintf(to, " %.4f |", value);
       else
@@ -212,7 +214,8 @@ static bool put_body(FILE *to, const train_session *session, const train_setting
   const char *method = train_method_name(s);
   const bool whole = adapter_is_whole_model(method);
   fprintf(to, "# %s for %s\n\n", whole ? "A model" : "An adapter",
-          session->model.regression ? "regression on texts" : "text classification");
+          session->model.problem == CDL_PROBLEM_REGRESSION ? "regression on texts"
+                                                           : "text classification");
   fprintf(to,
           "Trained by condlora %s with the method `%s`: %" PRId64
           " trained parameters, and %" PRId64 " of the head.\n\n",

@@ -186,7 +186,7 @@ static void complete_plan(train_trainer *t)
   plan->dropout = t->step.dropout;
   plan->steps = (int64_t)t->schedule.total;
   plan->steps_per_epoch = t->steps_per_epoch;
-  plan->metric = t->metric;
+  plan->metric = session->metric;
   plan->best_value = NAN;
   adapter_trainable_parameters(session->model.adapter, &plan->adapter_numbers, &plan->head_numbers);
 }
@@ -437,7 +437,7 @@ static cdl_status evaluate(train_trainer *t)
                                           .epoch = trainer_epoch(t, t->state.step),
                                           .split = t->evaluated_split,
                                           .result = &result,
-                                          .metric = t->metric,
+                                          .metric = session->metric,
                                           .is_best = is_best};
   CDL_TRY(train_curves_evaluation(&t->curves, &report));
   if (t->events->evaluated != NULL)

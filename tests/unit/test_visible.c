@@ -128,7 +128,7 @@ START_TEST(reports_take_no_markup_from_files)
 {
   static const char hostile[] = "a|b `c` [d](javascript:e) <img src=x> &lt; *f* \\.g \x1b]0;h\n# i";
   report_document *d;
-  expect_ok(report_document_begin(scratch_folder, "page", "Title", &d));
+  expect_ok(report_document_begin(scratch_folder, "page", "Title", NULL, &d));
   report_document_table_begin(d, 2);
   report_document_cell(d, "`%s`", "setting");
   report_document_cell(d, "p < 0.001");
