@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/process.h"
@@ -47,7 +48,7 @@ static void find_processor(char *text, size_t bytes)
 
 base_machine base_machine_look(void)
 {
-  base_machine m = {.processors = base_process_processors(), .load = -1};
+  base_machine m = {.processors = base_process_processors(), .load = -1, .busy = -1};
   struct utsname names;
   double loads[1];
   if (uname(&names) == 0) {
@@ -57,8 +58,11 @@ base_machine base_machine_look(void)
   }
   find_processor(m.processor, sizeof m.processor);
   read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", m.governor, sizeof m.governor);
-  if (getloadavg(loads, 1) == 1)
+  if (getloadavg(loads, 1) == 1) {
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
     m.load = loads[0];
+    m.busy = loads[0] / (double)(online > 0 ? online : 1);
+  }
   return m;
 }
 

@@ -12,6 +12,7 @@ typedef struct {
   char governor[32];   /* of the frequency of the first processor: "performance" */
   unsigned processors; /* that this process may use */
   double load;         /* processes that ran or waited over the last minute; below 0: unknown */
+  double busy;         /* load for each processor that the system has; below 0: unknown */
 } base_machine;
 
 base_machine base_machine_look(void);

@@ -51,8 +51,8 @@ static cdl_status run_rounds(inference *t)
     for (int i = 0; i < CONTENDERS; i++)
       CDL_TRY(bench_workload_infer(&t->contender[i].workload, &t->encoder.batches.item[b]));
   CDL_TRY(cdl_queue_sync(t->bench->queue));
-  const double end = bench_measure_now() + seconds;
-  for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || bench_measure_now() < end);
+  const double end = bench_measure_spent() + seconds;
+  for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || bench_measure_spent() < end);
        round++)
     CDL_TRY(run_round(t, round));
   for (int i = 0; i < CONTENDERS; i++)

@@ -31,8 +31,8 @@ static cdl_status time_rounds(const bench *b, crew *c, const bench_batches *batc
   for (int step = 0; step < 2; step++)
     CDL_TRY(bench_workload_step_joint(c->run, c->count, &batches->item[0]));
   CDL_TRY(bench_workload_check_joint(c->run, c->count, &batches->item[0]));
-  const double end = bench_measure_now() + seconds;
-  for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || bench_measure_now() < end);
+  const double end = bench_measure_spent() + seconds;
+  for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || bench_measure_spent() < end);
        round++)
     CDL_TRY(time_round(c, batches));
   return bench_measure_summarize(&c->times);

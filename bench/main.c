@@ -19,14 +19,28 @@ typedef cdl_status (*workload)(bench *b);
 static const workload workloads[BENCH_WORKLOADS] = {bench_gemm,      bench_svd,   bench_elementwise,
                                                     bench_attention, bench_train, bench_inference};
 
-static void report_head(bench_report *r, const bench_options *o)
+/* A busy machine measures itself. */
+static void warn_if_busy(double busy)
 {
+  const double most = 0.5;
+  if (busy > most)
+    console_log_say(CONSOLE_LOG_WARNING,
+                    "the machine was busy: %.2g processes for each processor in the minute before; "
+                    "times are too long and vary (--threads 1 --clock processor holds)",
+                    busy);
+}
+
+/* Returns the load for each processor. */
+static double report_head(bench_report *r, const bench_options *o)
+{
+  const double busy = bench_report_machine(r);
   bench_report_fact(r, "version", cdl_version());
   bench_report_fact(r, "clock", o->clock);
   bench_report_fact(r, "precision", o->precision);
   bench_report_fact(r, "shapes", o->shapes != NULL ? o->shapes : "mixed");
   bench_report_fact(r, "caches", o->cold ? "cold" : "warm");
   bench_report_fact(r, "quick", o->quick ? "yes" : "no");
+  return busy;
 }
 
 static cdl_status run_workloads(bench_list *list, bench_report *r, const bench_command *c)
@@ -59,14 +73,19 @@ static cdl_status run(const bench_command *c)
   bench_shapes shapes;
   bench_list list = {0};
   bench_report r;
-  bench_measure_use(strcmp(o->clock, "processor") == 0 ? BENCH_MEASURE_PROCESSOR
-                                                       : BENCH_MEASURE_WALL);
+  const bench_measure_clock clock = strcmp(o->clock, "processor") == 0 ? BENCH_MEASURE_PROCESSOR
+                                    : strcmp(o->clock, "wall") == 0    ? BENCH_MEASURE_WALL
+                                                                       : BENCH_MEASURE_INSTRUCTIONS;
+  CDL_TRY(bench_measure_use(clock));
   CDL_TRY(bench_shapes_choose(o->shapes, &shapes));
   bench_report_begin(&r);
-  report_head(&r, o);
+  r.counts_instructions = clock == BENCH_MEASURE_INSTRUCTIONS;
+  const double busy = report_head(&r, o);
   cdl_status status = bench_open(o, &shapes, &r, &list);
   if (status == CDL_STATUS_OK)
     status = run_opened(&list, &r, c);
+  if (status == CDL_STATUS_OK && clock == BENCH_MEASURE_WALL)
+    warn_if_busy(busy); /* now: a call that fails says one line */
   bench_close(&list);
   bench_report_release(&r);
   bench_shapes_release(&shapes);

@@ -1,22 +1,59 @@
 #include "bench/measure.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-static clockid_t clock_in_use = CLOCK_MONOTONIC;
+#include "bench/counters.h"
 
-void bench_measure_use(bench_measure_clock clock)
+static bench_measure_clock in_use;
+
+cdl_status bench_measure_use(bench_measure_clock clock)
 {
-  clock_in_use = clock == BENCH_MEASURE_PROCESSOR ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+  in_use = clock;
+  return clock == BENCH_MEASURE_INSTRUCTIONS ? bench_instructions_begin() : CDL_STATUS_OK;
+}
+
+bench_measure_clock bench_measure_in_use(void)
+{
+  return in_use;
+}
+
+double bench_measure_spent(void)
+{
+  struct timespec t;
+  clock_gettime(in_use == BENCH_MEASURE_PROCESSOR ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 double bench_measure_now(void)
 {
-  struct timespec t;
-  clock_gettime(clock_in_use, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+  return in_use == BENCH_MEASURE_INSTRUCTIONS ? bench_instructions() / BENCH_MEASURE_PER_SECOND
+                                              : bench_measure_spent();
+}
+
+static void show_instructions(double count, char text[BENCH_MEASURE_TEXT])
+{
+  if (count >= 1e9)
+    snprintf(text, BENCH_MEASURE_TEXT, "%.3f G instructions", count * 1e-9);
+  else if (count >= 1e6)
+    snprintf(text, BENCH_MEASURE_TEXT, "%.3f M instructions", count * 1e-6);
+  else
+    snprintf(text, BENCH_MEASURE_TEXT, "%.1f k instructions", count * 1e-3);
+}
+
+void bench_measure_show(double s, bench_measure_clock clock, char text[BENCH_MEASURE_TEXT])
+{
+  if (clock == BENCH_MEASURE_INSTRUCTIONS)
+    show_instructions(s * BENCH_MEASURE_PER_SECOND, text);
+  else if (s >= 1)
+    snprintf(text, BENCH_MEASURE_TEXT, "%.3f s", s);
+  else if (s >= 1e-3)
+    snprintf(text, BENCH_MEASURE_TEXT, "%.*f ms", s < 1e-2 ? 3 : s < 1e-1 ? 2 : 1, s * 1e3);
+  else
+    snprintf(text, BENCH_MEASURE_TEXT, "%.*f µs", s < 1e-5 ? 2 : s < 1e-4 ? 1 : 0, s * 1e6);
 }
 
 /* ---- Statistics ---- */
@@ -168,7 +205,7 @@ static cdl_status warm_up(const trial *t, double *last)
 {
   enum { WINDOW = 3 };
   double window[WINDOW], device;
-  const double end = bench_measure_now() + t->effort->warm_seconds;
+  const double end = bench_measure_spent() + t->effort->warm_seconds;
   for (size_t i = 0;; i++) {
     CDL_TRY(time_runs(t, 1, last, &device));
     window[i % WINDOW] = *last;
@@ -178,7 +215,7 @@ static cdl_status warm_up(const trial *t, double *last)
       if (most < 1.05 * least)
         return CDL_STATUS_OK;
     }
-    if (bench_measure_now() >= end)
+    if (bench_measure_spent() >= end)
       return CDL_STATUS_OK;
   }
 }
@@ -191,12 +228,15 @@ static cdl_status run_trial(const trial *t, bench_measurement *m, bench_measurem
   CDL_TRY(warm_up(t, &warm));
   const bool repeat = warm < shortest && !cdl_tensor_present(t->effort->evict);
   const size_t times = repeat ? (size_t)ceil(shortest / fmax(warm, 1e-7)) : 1;
-  const double end = bench_measure_now() + t->effort->seconds;
-  while (m->count < t->effort->most && (m->count < t->effort->least || bench_measure_now() < end)) {
+  const double end = bench_measure_spent() + t->effort->seconds;
+  bench_energy energy = bench_energy_begin(BENCH_ENERGY_FOLDER);
+  while (m->count < t->effort->most &&
+         (m->count < t->effort->least || bench_measure_spent() < end)) {
     CDL_TRY(time_runs(t, times, &seconds, &on_device));
     CDL_TRY(bench_measure_add(m, seconds));
     CDL_TRY(bench_measure_add(device, on_device));
   }
+  m->joules = bench_energy_joules(&energy) / (double)(m->count * times);
   m->has_device = t->to != NULL;
   m->device_median = bench_measure_median(device->samples, device->count);
   return bench_measure_summarize(m);

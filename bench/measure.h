@@ -7,13 +7,29 @@
 #include "condlora/backend.h"
 
 /* The clock. Processor time, summed over threads, gives the cost of work also when other programs
- * use the same cores; it does not measure a device, nor how well threads share work. Wall time is
- * the default. */
-typedef enum { BENCH_MEASURE_WALL, BENCH_MEASURE_PROCESSOR } bench_measure_clock;
-void bench_measure_use(bench_measure_clock clock);
+ * use the same cores; it does not measure a device, nor how well threads share work. Instructions
+ * are the steadiest: a thousand million of them stand for a second. Wall time is the default. */
+typedef enum {
+  BENCH_MEASURE_WALL,
+  BENCH_MEASURE_PROCESSOR,
+  BENCH_MEASURE_INSTRUCTIONS
+} bench_measure_clock;
+/* Call it before a backend is opened, whose threads count too. Errors: UNSUPPORTED for instructions
+ * where the system does not count them. */
+CDL_MUST_USE cdl_status bench_measure_use(bench_measure_clock clock);
+bench_measure_clock bench_measure_in_use(void);
 
-/* Returns the time of the chosen clock in seconds; both clocks are monotonic. */
+/* Returns the time of the chosen clock in seconds; all clocks are monotonic. */
 double bench_measure_now(void);
+/* Returns seconds that decide how long to go on measuring: those of the clock, unless it counts
+ * instructions. */
+double bench_measure_spent(void);
+
+/* Instructions that stand for a second. */
+#define BENCH_MEASURE_PER_SECOND 1e9
+/* Writes "1.234 ms", or "1.234 M instructions". */
+enum { BENCH_MEASURE_TEXT = 48 };
+void bench_measure_show(double seconds, bench_measure_clock clock, char text[BENCH_MEASURE_TEXT]);
 
 /* How long to measure, and with which cache state. */
 typedef struct {
@@ -28,6 +44,7 @@ typedef struct {
   double *samples; /* [count] in order of measurement; owned */
   size_t count, capacity;
   double minimum, median, p95, mean;
+  double joules;   /* of one run, by the machine's counter; not above 0: unknown */
   double interval; /* half of the mean's 95 % interval (Student's t) */
   size_t outliers; /* more than 3.5 · 1.4826 · MAD from the median (Iglewicz and Hoaglin 1993) */
   bool has_device; /* the backend has events */

@@ -45,16 +45,17 @@ static void list_options(bench_command *c, base_option list[OPTIONS])
       BASE_OPTION(FLAG, "cold", &o->cold, NULL, "empty the caches before each run; not for train"),
       BASE_OPTION(INT, "threads", &o->threads, "N", "number of CPU threads; 0: every core [0]",
                   .high = 1e9),
-      BASE_OPTION(WORD, "clock", &o->clock, "wall|processor",
-                  "clock of the measurement; with --threads 1, processor time is steady on a busy "
-                  "machine [wall]"),
+      BASE_OPTION(WORD, "clock", &o->clock, "wall|processor|instructions",
+                  "what is counted; with --threads 1, processor time is steady on a busy machine, "
+                  "and instructions more so [wall]"),
       BASE_OPTION(
           FLAG, "no_record", &o->no_record, NULL,
           "train, model: launch a step piece by piece instead of recording it on the device"),
       BASE_OPTION(FLAG, "quick", &o->quick, NULL,
                   "fewer and shorter cases: half a minute on two cores"),
-      BASE_OPTION(WORD, "format", &o->format, "text|markdown|json|csv",
-                  "format of the report [text]"),
+      BASE_OPTION(WORD, "format", &o->format, "text|markdown|json|csv|bmf|github",
+                  "format of the report; bmf is Bencher's, github that of github-action-benchmark "
+                  "[text]"),
       BASE_OPTION(STRING, "output", &o->output, "FILE", "file for the report [standard output]"),
       BASE_OPTION(
           STRING, "plot", &o->plot, "FILE",
@@ -185,6 +186,9 @@ static cdl_status check(const bench_command *c)
   if (o->model != NULL && (o->shapes != NULL && strcmp(o->shapes, "large") == 0))
     return cdl_fail(CDL_STATUS_USAGE,
                     "--model and --shapes large both say which encoder: give one");
+  if (strcmp(o->clock, "instructions") == 0 && (c->tune || c->model || o->plot != NULL || o->ops))
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--clock instructions has no times, which tune, model, --plot and --ops want");
   if (o->parameters != NULL && !c->tune)
     return cdl_fail(CDL_STATUS_USAGE, "--parameters is for tune only");
   if (!c->model && (o->devices != NULL || o->assume.count > 0 || o->measured != NULL))

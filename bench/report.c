@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/commit.h"
+#include "base/machine.h"
+
 void bench_report_begin(bench_report *r)
 {
   *r = (bench_report){.facts = json_object(), .backend = BENCH_REPORT_NO_BACKEND};
@@ -44,6 +47,41 @@ void bench_report_fact_number(bench_report *r, const char *key, double number)
                                                                  : json_real(number);
   if (json_object_set_new(r->facts, key, value) != 0)
     r->out_of_memory = true;
+}
+
+double bench_report_machine(bench_report *r)
+{
+  const base_machine m = base_machine_look();
+  bench_report_fact(r, "date", base_time_now().text);
+  bench_report_fact(r, "commit", base_commit()[0] != '\0' ? base_commit() : "unknown");
+  bench_report_fact(r, "host", m.host);
+  bench_report_fact(r, "system", m.system);
+  bench_report_fact(r, "processor", m.processor[0] != '\0' ? m.processor : "unknown");
+  bench_report_fact_number(r, "processors", m.processors);
+  bench_report_fact(r, "governor", m.governor[0] != '\0' ? m.governor : "unknown");
+  if (m.load >= 0)
+    bench_report_fact_number(r, "load", m.load);
+  return m.busy;
+}
+
+const char *bench_report_key(const bench_report *r, const char *key, char text[BENCH_REPORT_KEY])
+{
+  const size_t length = strlen(key);
+  if (!r->counts_instructions || length < 2 || strcmp(key + length - 2, "_s") != 0)
+    return key;
+  snprintf(text, BENCH_REPORT_KEY, "%.*s_instructions", (int)length - 2, key);
+  return text;
+}
+
+bool bench_report_has_column(const bench_report *r, const bench_report_column *column)
+{
+  static const char rate[] = "_per_s";
+  const size_t length = strlen(column->key), ending = sizeof rate - 1;
+  return !r->counts_instructions ||
+         (column->unit != BENCH_REPORT_OPERATIONS_PER_S &&
+          column->unit != BENCH_REPORT_BYTES_PER_S && column->unit != BENCH_REPORT_SHARE &&
+          strcmp(column->key, "device_s") != 0 &&
+          (length < ending || strcmp(column->key + length - ending, rate) != 0));
 }
 
 void bench_report_use_backend(bench_report *r, const char *label)
@@ -169,6 +207,8 @@ void bench_report_timing(bench_report *r, const bench_measurement *m)
   bench_report_number(r, "mean_s", m->mean);
   bench_report_number(r, "interval95_s", m->interval);
   bench_report_number(r, "outliers", (double)m->outliers);
+  if (m->joules > 0)
+    bench_report_number(r, "joules", m->joules);
   if (m->has_device)
     bench_report_number(r, "device_s", m->device_median);
   if (r->out_of_memory)

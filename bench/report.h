@@ -35,8 +35,9 @@ typedef struct {
       {"median_s", "median", BENCH_REPORT_SECONDS}, {"p95_s", "p95", BENCH_REPORT_SECONDS},       \
       {"mean_s", "mean", BENCH_REPORT_SECONDS}, {"interval95_s", "± 95 %", BENCH_REPORT_SECONDS}, \
       {"outliers", "outliers", BENCH_REPORT_COUNT},                                               \
+      {"device_s", "on device", BENCH_REPORT_SECONDS},                                            \
   {                                                                                               \
-    "device_s", "on device", BENCH_REPORT_SECONDS                                                 \
+    "joules", "joules", BENCH_REPORT_NUMBER                                                       \
   }
 
 /* The columns derived from operations, bytes and time; bench_fill_shares fills in the shares at the
@@ -83,6 +84,7 @@ typedef struct {
   int backend; /* backend of the rows that are added next */
   bench_report_table *tables;
   size_t table_count, current;
+  bool counts_instructions; /* seconds stand for instructions (measure.h); no rates are shown */
   bool out_of_memory;
 } bench_report;
 
@@ -110,7 +112,23 @@ const bench_report_cell *bench_report_find(const bench_report_table *t, const be
 bool bench_report_set(const bench_report_table *t, bench_report_row *row, const char *key,
                       double number);
 
-/* Writes the report; `format` is text, markdown, json or csv. */
+/* Notes date, machine, load and the build's commit. Returns the load for each processor that the
+ * system has; below 0: unknown. */
+double bench_report_machine(bench_report *r);
+
+/* The key of a column in JSON and CSV: where instructions are counted, "median_s" is
+ * "median_instructions". `text` is for it, if need be. */
+enum { BENCH_REPORT_KEY = 64 };
+const char *bench_report_key(const bench_report *r, const char *key, char text[BENCH_REPORT_KEY]);
+/* Whether a column is written: no rates where instructions are counted. */
+bool bench_report_has_column(const bench_report *r, const bench_report_column *column);
+
+/* report_ci.c: the formats of services that watch the speed of commits: Bencher's BMF, and the
+ * custom one of github-action-benchmark. One entry for each timed case. */
+CDL_MUST_USE cdl_status bench_report_write_bmf(const bench_report *r, FILE *file);
+CDL_MUST_USE cdl_status bench_report_write_github(const bench_report *r, FILE *file);
+
+/* Writes the report; `format` is text, markdown, json, csv, bmf or github. */
 CDL_MUST_USE cdl_status bench_report_write(const bench_report *r, const char *format, FILE *file);
 /* Writes the report to a file, completely or not at all; `path` NULL means standard output. */
 CDL_MUST_USE cdl_status bench_report_save(const bench_report *r, const char *format,

@@ -15,16 +15,6 @@ enum { CELL_BYTES = 1024 };
 
 /* ---- For readers ---- */
 
-static void show_seconds(double s, char *text)
-{
-  if (s >= 1)
-    snprintf(text, CELL_BYTES, "%.3f s", s);
-  else if (s >= 1e-3)
-    snprintf(text, CELL_BYTES, "%.*f ms", s < 1e-2 ? 3 : s < 1e-1 ? 2 : 1, s * 1e3);
-  else
-    snprintf(text, CELL_BYTES, "%.*f µs", s < 1e-5 ? 2 : s < 1e-4 ? 1 : 0, s * 1e6);
-}
-
 static void show(const bench_report_cell *cell, bench_report_unit unit, char *text)
 {
   text[0] = '\0';
@@ -39,7 +29,7 @@ static void show(const bench_report_cell *cell, bench_report_unit unit, char *te
     snprintf(text, CELL_BYTES, "%.0f", x);
     break;
   case BENCH_REPORT_SECONDS:
-    show_seconds(x, text);
+    bench_measure_show(x, bench_measure_in_use(), text);
     break;
   case BENCH_REPORT_BYTES:
     snprintf(text, CELL_BYTES, "%.1f MB", x / 1e6);
@@ -111,12 +101,13 @@ static const bench_report_cell **shown_cell(const shown_table *s, size_t row, si
 }
 
 /* Appends a column unless all its cells are empty. */
-static void keep_column(shown_table *s, const bench_report_column *column, const char *group)
+static void keep_column(shown_table *s, const bench_report *r, const bench_report_column *column,
+                        const char *group)
 {
   bool used = false;
   for (size_t i = 0; i < s->row_count; i++)
     used = used || *shown_cell(s, i, s->column_count) != NULL;
-  if (!used)
+  if (!used || !bench_report_has_column(r, column))
     return;
   shown_column *c = &s->columns[s->column_count++];
   snprintf(c->title, sizeof c->title, "%s", column->title);
@@ -239,7 +230,8 @@ static const bench_report_row *row_of_case(const bench_report_table *t,
 }
 
 /* Selects the rows of one backend with all columns. */
-static bool show_backend(const bench_report_table *t, int backend, shown_table *s)
+static bool show_backend(const bench_report *r, const bench_report_table *t, int backend,
+                         shown_table *s)
 {
   if (!begin_shown(s, t->row_count, t->column_count))
     return false;
@@ -250,7 +242,7 @@ static bool show_backend(const bench_report_table *t, int backend, shown_table *
     for (size_t i = 0; i < t->row_count; i++)
       if (t->rows[i].backend == backend)
         *shown_cell(s, row++, s->column_count) = present(&t->rows[i].cell[c]);
-    keep_column(s, &t->columns[c], "");
+    keep_column(s, r, &t->columns[c], "");
   }
   return true;
 }
@@ -274,7 +266,7 @@ static bool show_side_by_side(const bench_report *r, const bench_report_table *t
     for (size_t i = 0; is_identity(&t->columns[c]) && i < s->row_count; i++)
       *shown_cell(s, i, s->column_count) = present(&first[i]->cell[c]);
     if (is_identity(&t->columns[c]))
-      keep_column(s, &t->columns[c], "");
+      keep_column(s, r, &t->columns[c], "");
   }
   for (size_t b = 0; b < r->backend_count; b++)
     for (size_t c = 0; c < t->column_count; c++) {
@@ -284,7 +276,7 @@ static bool show_side_by_side(const bench_report *r, const bench_report_table *t
         const bench_report_row *row = row_of_case(t, first[i], (int)b);
         *shown_cell(s, i, s->column_count) = row != NULL ? present(&row->cell[c]) : NULL;
       }
-      keep_column(s, &t->columns[c], r->backends[b]);
+      keep_column(s, r, &t->columns[c], r->backends[b]);
     }
   free(first);
   return true;
@@ -330,7 +322,7 @@ static bool write_table(FILE *f, const bench_report *r, const bench_report_table
   for (int b = BENCH_REPORT_NO_BACKEND; complete && b < (int)r->backend_count; b++) {
     if (!has_rows_of(t, b))
       continue;
-    complete = show_backend(t, b, &s);
+    complete = show_backend(r, t, b, &s);
     if (complete)
       write_shown(f, &s, t->title, b >= 0 && r->backend_count > 1 ? r->backends[b] : "", markdown);
     end_shown(&s);
@@ -358,10 +350,13 @@ static cdl_status write_for_readers(const bench_report *r, FILE *f, bool markdow
 
 /* ---- For programs ---- */
 
-static json_t *cell_json(const bench_report_cell *cell, bench_report_unit unit)
+static json_t *cell_json(const bench_report *r, const bench_report_cell *cell,
+                         bench_report_unit unit)
 {
   if (unit == BENCH_REPORT_TEXT)
     return json_string(cell->text);
+  if (unit == BENCH_REPORT_SECONDS && r->counts_instructions)
+    return json_integer((json_int_t)llround(cell->number * BENCH_MEASURE_PER_SECOND));
   return unit == BENCH_REPORT_COUNT || unit == BENCH_REPORT_BYTES || unit == BENCH_REPORT_OPERATIONS
              ? json_integer((json_int_t)cell->number)
              : json_real(cell->number);
@@ -370,17 +365,22 @@ static json_t *cell_json(const bench_report_cell *cell, bench_report_unit unit)
 static json_t *row_json(const bench_report *r, const bench_report_table *t,
                         const bench_report_row *row)
 {
+  char key[BENCH_REPORT_KEY];
   json_t *object = json_object();
   if (row->backend >= 0)
     base_json_set(&object, "backend", json_string(r->backends[row->backend]));
   for (size_t c = 0; c < t->column_count; c++)
-    if (row->cell[c].present)
-      base_json_set(&object, t->columns[c].key, cell_json(&row->cell[c], t->columns[c].unit));
+    if (row->cell[c].present && bench_report_has_column(r, &t->columns[c]))
+      base_json_set(&object, bench_report_key(r, t->columns[c].key, key),
+                    cell_json(r, &row->cell[c], t->columns[c].unit));
   if (row->samples != NULL) {
     json_t *samples = json_array();
     for (size_t i = 0; i < row->sample_count; i++)
-      base_json_append(&samples, json_real(row->samples[i]));
-    base_json_set(&object, "samples_s", samples);
+      base_json_append(&samples, r->counts_instructions
+                                     ? json_integer((json_int_t)llround(row->samples[i] *
+                                                                        BENCH_MEASURE_PER_SECOND))
+                                     : json_real(row->samples[i]));
+    base_json_set(&object, bench_report_key(r, "samples_s", key), samples);
   }
   return object;
 }
@@ -448,6 +448,8 @@ static cdl_status union_of_keys(const bench_report *r, const char ***keys, size_
     for (size_t c = 0; c < r->tables[i].column_count; c++) {
       const char *key = r->tables[i].columns[c].key;
       size_t k = 0;
+      if (!bench_report_has_column(r, &r->tables[i].columns[c]))
+        continue;
       while (k < *count && strcmp((*keys)[k], key) != 0)
         k++;
       if (k == *count)
@@ -456,15 +458,20 @@ static cdl_status union_of_keys(const bench_report *r, const char ***keys, size_
   return CDL_STATUS_OK;
 }
 
-/* Writes CSV as in RFC 4180, except for the line ends, with one set of columns for all tables. */
+/* Writes CSV as in RFC 4180, except for the line ends, with one set of columns for all tables. The
+ * facts are columns too, the same in each row. */
 static cdl_status write_csv(const bench_report *r, FILE *f)
 {
   const char **keys;
   size_t count;
   CDL_TRY(union_of_keys(r, &keys, &count));
   fputs("table,backend", f);
+  const char *fact;
+  json_t *value;
+  char key[BENCH_REPORT_KEY];
   for (size_t k = 0; k < count; k++)
-    fprintf(f, ",%s", keys[k]);
+    fprintf(f, ",%s", bench_report_key(r, keys[k], key));
+  json_object_foreach(r->facts, fact, value) fprintf(f, ",%s", fact);
   fputc('\n', f);
   for (size_t i = 0; i < r->table_count; i++)
     for (size_t row = 0; row < r->tables[i].row_count; row++) {
@@ -481,7 +488,18 @@ static cdl_status write_csv(const bench_report *r, FILE *f)
         if (column->unit == BENCH_REPORT_TEXT)
           write_quoted(f, cell->text);
         else
-          fprintf(f, "%.9g", cell->number);
+          fprintf(f, "%.9g",
+                  column->unit == BENCH_REPORT_SECONDS && r->counts_instructions
+                      ? cell->number * BENCH_MEASURE_PER_SECOND
+                      : cell->number);
+      }
+      json_object_foreach(r->facts, fact, value)
+      {
+        fputc(',', f);
+        if (json_is_string(value))
+          write_quoted(f, json_string_value(value));
+        else
+          fprintf(f, "%.9g", json_number_value(value));
       }
       fputc('\n', f);
     }
@@ -498,6 +516,10 @@ cdl_status bench_report_write(const bench_report *r, const char *format, FILE *f
     status = write_json(r, file);
   else if (strcmp(format, "csv") == 0)
     status = write_csv(r, file);
+  else if (strcmp(format, "bmf") == 0)
+    status = bench_report_write_bmf(r, file);
+  else if (strcmp(format, "github") == 0)
+    status = bench_report_write_github(r, file);
   else
     status = write_for_readers(r, file, strcmp(format, "markdown") == 0);
   return status;

@@ -5,6 +5,7 @@
 
 #include "base/process.h"
 #include "bench/bench.h"
+#include "bench/counters.h"
 #include "bench/encoders.h"
 #include "bench/op_times.h"
 #include "bench/products.h"
@@ -16,7 +17,9 @@ typedef struct {
   bench_workload workload;
   bench_product_list *lists; /* [batches] */
   bench_product_weights weights;
-  bench_measurement step, list;    /* samples: round by round, batch by batch */
+  bench_measurement step, list; /* samples: round by round, batch by batch */
+  bench_energy energy;
+  double joules;                   /* of all steps; NaN where the machine has no counter */
   size_t peak_bytes, buffer_bytes; /* of the process; of the backend's buffers and weights */
 } contender;
 
@@ -69,6 +72,7 @@ static cdl_status prepare(training *t, contender *c)
 {
   cdl_queue *queue = t->bench->queue;
   float loss, norm;
+  c->energy = bench_energy_begin(BENCH_ENERGY_FOLDER);
   CDL_TRY(bench_workload_open(&c->workload, queue, &t->encoder.model, c->method,
                               t->encoder.batches.bound));
   c->lists = calloc(t->encoder.batches.count, sizeof *c->lists);
@@ -90,9 +94,11 @@ static cdl_status prepare(training *t, contender *c)
 static cdl_status time_step(contender *c, const data_batch *batch)
 {
   float loss, norm;
-  const double start = bench_measure_now();
+  const double before = bench_energy_joules(&c->energy), start = bench_measure_now();
   CDL_TRY(bench_workload_step(&c->workload, batch, &loss, &norm));
-  return bench_measure_add(&c->step, bench_measure_now() - start);
+  const double spent = bench_measure_now() - start;
+  c->joules += bench_energy_joules(&c->energy) - before;
+  return bench_measure_add(&c->step, spent);
 }
 
 static cdl_status time_list(contender *c, const bench_product_list *list)
@@ -122,8 +128,8 @@ static cdl_status run_rounds(training *t)
   const bench_options *o = &t->bench->options;
   const double seconds = o->seconds > 0 ? o->seconds : o->quick ? 4 : 40;
   enum { LEAST_ROUNDS = 2, MOST_ROUNDS = 200 };
-  const double end = bench_measure_now() + seconds;
-  for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || bench_measure_now() < end);
+  const double end = bench_measure_spent() + seconds;
+  for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || bench_measure_spent() < end);
        round++) {
     bench_progress("train", "");
     CDL_TRY(run_round(t));
@@ -131,6 +137,7 @@ static cdl_status run_rounds(training *t)
   for (int m = 0; m < METHODS; m++) {
     CDL_TRY(bench_measure_summarize(&t->contender[m].step));
     CDL_TRY(bench_measure_summarize(&t->contender[m].list));
+    t->contender[m].step.joules = t->contender[m].joules / (double)t->contender[m].step.count;
   }
   return CDL_STATUS_OK;
 }

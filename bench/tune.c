@@ -276,6 +276,7 @@ static cdl_status report_outcomes(const tuning *t, const outcome *before, const 
   bench_report r;
   bench_report_begin(&r);
   bench_report_fact(&r, "version", cdl_version());
+  (void)bench_report_machine(&r);
   bench_report_fact(&r, "device", before->description);
   bench_report_fact(&r, "parameters", parameters != NULL ? parameters : "none better found");
   bench_report_use_table(&r, "tune", "tune: products, float32", columns,

@@ -244,9 +244,69 @@ def check_compare(report, folder):
     after.write_text(json.dumps(report))
     assert run("--compare", str(before), str(after), status=3).count("SLOWER") == 1
     assert run("--compare", str(after), str(before)).count("faster\n") == 1
+    check_verdicts(report, before, after)
     check_compare_backends(report, before, after)
     after.write_text("[]")
     run("--compare", str(before), str(after), status=1)
+
+
+def check_verdicts(report, before, after):
+    """Same and undecided by the interval of the ratio; another or a busy machine is said."""
+    tables = [table for table in report["tables"] if table["name"] in ("backends", "svd")]
+    quiet = {**report, "tables": tables, "load": 0.1, "processors": 2}
+    changed = json.loads(json.dumps(quiet))
+    rows = rows_of(quiet, "svd")
+    for row in rows:
+        row["samples_s"] = [1.0 + 0.001 * i for i in range(12)]
+    before.write_text(json.dumps(quiet))
+    text = run("--compare", str(before), str(before))
+    assert f"{len(rows)} cases: 0 slower, 0 faster, {len(rows)} the same, 0 undecided;" in text and "warning" not in text, text
+    noisy = rows_of(changed, "svd")
+    for row in noisy:
+        row["samples_s"] = [1.0 + 0.001 * i for i in range(12)]
+    noisy[0]["samples_s"] = [0.8 + 0.05 * i for i in range(9)]  # the interval is wider than 3 %
+    noisy[1]["samples_s"] = [1.0, 1.01, 1.02]  # too few
+    changed.update(load=7.5, processors=2, host="another")
+    after.write_text(json.dumps(changed))
+    text = run("--compare", str(before), str(after))
+    assert text.count("undecided\n") == 2 and ", 2 undecided;" in text, text
+    assert "two machines" in text and "second report was busy: load 7.5 on 2" in text and "first report was busy" not in text, text
+    assert f"host: was {report['host']}, is another" in text, text
+    for row in noisy:
+        row["samples_instructions"] = [1000000 + i for i in range(12)]
+        del row["samples_s"]
+    changed["clock"] = "instructions"
+    after.write_text(json.dumps(changed))
+    assert " 1.000 M instructions " in run("--compare", str(after), str(after))
+    run("--compare", str(before), str(after), status=1)
+
+
+def check_services():
+    """Each timed case once, in the formats of Bencher and github-action-benchmark."""
+    report = json.loads(small("--format", "json", "svd", "train"))
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", report["date"]) and report["processors"] >= 1, report
+    cases = sum("samples_s" in row for table in report["tables"] for row in table["rows"])
+    bmf, github = json.loads(small("--format", "bmf", "svd", "train")), json.loads(small("--format", "github", "svd", "train"))
+    assert len(bmf) == cases == len(github) and {entry["name"] for entry in github} == set(bmf), (cases, list(bmf))
+    for measures in bmf.values():
+        latency = measures["latency"]
+        assert 0 < latency["lower_value"] <= latency["value"] <= latency["upper_value"], measures
+    assert any("throughput" in measures for measures in bmf.values()), bmf
+    assert all(entry["unit"] == "ns" and entry["value"] > 0 and entry["range"].startswith("± ") for entry in github), github
+
+
+def check_instructions():
+    """Counted, and steady, where the system counts them; else one line says why not."""
+    arguments = ("--quick", "--backend", "cpu", "--threads", "1", "--clock", "instructions", "--format", "json", "svd")
+    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True)
+    if done.returncode != 0:
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and "perf_event_open" in done.stderr, done.stderr
+        print("skipped: the clock of instructions: this system does not count them")
+        return
+    first, second = (rows_of(json.loads(text), "svd") for text in (done.stdout, run(*arguments)))
+    for a, b in zip(first, second):
+        assert 0.98 < a["median_instructions"] / b["median_instructions"] < 1.02, (a, b)
+        assert not any(key.endswith("_s") for key in a), a
 
 
 def check_compare_backends(report, before, after):
@@ -369,6 +429,8 @@ def main():
     check_joint()
     check_formats()
     check_page()
+    check_services()
+    check_instructions()
     check_several_backends()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -386,7 +448,7 @@ def main():
                   ["--task", "RTE"], ["--threads"], ["--compare", "one"], ["--backend", "cpu,"], ["--backend", "cpu,cpu"], ["--backend", ""],
                   ["--precision", "fp8"], ["tune"], ["tune", "--backend", "cpu"], ["tune", "--backend", "opencl,cpu"],
                   ["tune", "gemm", "--backend", "opencl"], ["tune", "--backend", "opencl", "--precision", "tf32"],
-                  ["--parameters", "x", "svd"], ["tune", "--backend", "opencl", "--plot", "x"],
+                  ["--parameters", "x", "svd"], ["--clock", "instructions", "--plot", "x.svg"], ["--clock", "instructions", "model"], ["tune", "--backend", "opencl", "--plot", "x"],
                   ["--shapes", "large", "--model", MODEL, "train"]):
         run(*wrong, status=2)
     assert "usage:" in run("--help") and run("--version").startswith("bench-condlora ")

@@ -1,9 +1,12 @@
 /* Statistics of bench-condlora against published tables, sums by hand, and counting. */
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "bench/compare.h"
+#include "bench/counters.h"
 #include "bench/measure.h"
 
 START_TEST(quantiles_of_t)
@@ -94,6 +97,129 @@ START_TEST(mann_whitney_large)
 }
 END_TEST
 
+/* Numbers around `level`, their logarithms spread by about `spread`; the same in every run. */
+static void draw(double *values, size_t count, double level, double spread, unsigned *state)
+{
+  for (size_t i = 0; i < count; i++) {
+    double sum = -6;
+    for (int k = 0; k < 12; k++) {
+      *state = *state * 1664525u + 1013904223u;
+      sum += *state / 4294967296.0;
+    }
+    values[i] = level * exp(spread * sum);
+  }
+}
+
+static double p_of_ratio(const double *x, const double *y, size_t count, double ratio)
+{
+  double scaled[64];
+  for (size_t i = 0; i < count; i++)
+    scaled[i] = x[i] * ratio;
+  return bench_mann_whitney(scaled, count, y, count);
+}
+
+/* The interval is the ratios that the test at 1 % does not reject. */
+START_TEST(an_interval_is_the_test_turned_around)
+{
+  enum { COUNT = 40 };
+  unsigned state = 7;
+  for (int round = 0; round < 20; round++) {
+    double x[COUNT], y[COUNT], low, high;
+    draw(x, COUNT, 1e-3, 0.05, &state);
+    draw(y, COUNT, 1.2e-3, 0.05, &state);
+    ck_assert_int_eq(bench_ratio_interval(x, COUNT, y, COUNT, &low, &high), CDL_STATUS_OK);
+    ck_assert(low < 1.2 * 1.05 && high > 1.2 / 1.05 && low < high);
+    ck_assert(p_of_ratio(x, y, COUNT, low * 0.99) < 0.01);
+    ck_assert(p_of_ratio(x, y, COUNT, low * 1.01) > 0.01);
+    ck_assert(p_of_ratio(x, y, COUNT, high * 1.01) < 0.01);
+    ck_assert(p_of_ratio(x, y, COUNT, high * 0.99) > 0.01);
+  }
+}
+END_TEST
+
+START_TEST(an_interval_covers)
+{
+  enum { COUNT = 15, ROUNDS = 2000 };
+  unsigned state = 11;
+  int covered = 0;
+  for (int round = 0; round < ROUNDS; round++) {
+    double x[COUNT], y[COUNT], low, high;
+    draw(x, COUNT, 1, 0.1, &state);
+    draw(y, COUNT, 1, 0.1, &state);
+    ck_assert_int_eq(bench_ratio_interval(x, COUNT, y, COUNT, &low, &high), CDL_STATUS_OK);
+    covered += low <= 1 && high >= 1;
+  }
+  /* 99 %, within four standard deviations of a binomial count */
+  ck_assert_int_ge(covered, (int)(0.99 * ROUNDS - 4 * sqrt(0.99 * 0.01 * ROUNDS)));
+}
+END_TEST
+
+START_TEST(few_numbers_say_nothing)
+{
+  static const double x[] = {1, 1.001, 1.002}, y[] = {2, 2.001, 2.002};
+  double low, high;
+  ck_assert_int_eq(bench_ratio_interval(x, 3, y, 3, &low, &high), CDL_STATUS_OK);
+  ck_assert(low == 0 && isinf(high));
+}
+END_TEST
+
+static void write_number(const char *folder, const char *zone, const char *name, const char *number)
+{
+  char path[300];
+  snprintf(path, sizeof path, "%s/%s", folder, zone);
+  (void)mkdir(path, 0700);
+  snprintf(path, sizeof path, "%s/%s/%s", folder, zone, name);
+  FILE *file = fopen(path, "w");
+  ck_assert(file != NULL && fputs(number, file) >= 0 && fclose(file) == 0);
+}
+
+/* Packages are added up; their parts, and other ways to the same counter, are not. */
+START_TEST(joules_of_the_packages)
+{
+  char folder[] = "/tmp/condlora-energy-XXXXXX", command[100];
+  ck_assert_ptr_nonnull(mkdtemp(folder));
+  static const char *const zones[] = {"intel-rapl:0", "intel-rapl:1", "intel-rapl:0:0",
+                                      "intel-rapl-mmio:0"};
+  for (size_t i = 0; i < 4; i++) {
+    write_number(folder, zones[i], "energy_uj", "5000000\n");
+    write_number(folder, zones[i], "max_energy_range_uj", "6000000\n");
+  }
+  bench_energy energy = bench_energy_begin(folder);
+  ck_assert_int_eq(energy.count, 2);
+  ck_assert_double_eq(bench_energy_joules(&energy), 0);
+  write_number(folder, "intel-rapl:0", "energy_uj", "5500000\n");
+  write_number(folder, "intel-rapl:0:0", "energy_uj", "5400000\n");
+  ck_assert_double_eq_tol(bench_energy_joules(&energy), 0.5, 1e-9);
+  write_number(folder, "intel-rapl:1", "energy_uj", "1000000\n"); /* began anew */
+  ck_assert_double_eq_tol(bench_energy_joules(&energy), 0.5 + 2, 1e-9);
+  snprintf(command, sizeof command, "rm -r %s", folder);
+  ck_assert_int_eq(system(command), 0);
+  ck_assert(isnan(bench_energy_joules(&energy)));
+  energy = bench_energy_begin(folder);
+  ck_assert(energy.count == 0 && isnan(bench_energy_joules(&energy)));
+}
+END_TEST
+
+START_TEST(times_and_counts_as_text)
+{
+  static const struct {
+    double seconds;
+    bench_measure_clock clock;
+    const char *text;
+  } shown[] = {{1.5, BENCH_MEASURE_WALL, "1.500 s"},
+               {0.0123, BENCH_MEASURE_PROCESSOR, "12.30 ms"},
+               {4.5e-6, BENCH_MEASURE_WALL, "4.50 µs"},
+               {1.5, BENCH_MEASURE_INSTRUCTIONS, "1.500 G instructions"},
+               {2.5e-3, BENCH_MEASURE_INSTRUCTIONS, "2.500 M instructions"},
+               {4.5e-6, BENCH_MEASURE_INSTRUCTIONS, "4.5 k instructions"}};
+  for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
+    char text[BENCH_MEASURE_TEXT];
+    bench_measure_show(shown[i].seconds, shown[i].clock, text);
+    ck_assert_str_eq(text, shown[i].text);
+  }
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("measure");
@@ -103,6 +229,11 @@ int main(void)
   tcase_add_test(tests, median_of_few);
   tcase_add_test(tests, mann_whitney_small);
   tcase_add_test(tests, mann_whitney_large);
+  tcase_add_test(tests, an_interval_is_the_test_turned_around);
+  tcase_add_test(tests, an_interval_covers);
+  tcase_add_test(tests, few_numbers_say_nothing);
+  tcase_add_test(tests, joules_of_the_packages);
+  tcase_add_test(tests, times_and_counts_as_text);
   suite_add_tcase(suite, tests);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);

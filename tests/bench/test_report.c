@@ -127,6 +127,90 @@ START_TEST(for_programs)
 END_TEST
 
 /* Figures of NVIDIA's data sheets, dense. */
+/* Two runs of a case that took 0.5 and 1 s. */
+static void make_timed(bench_report *r)
+{
+  double samples[] = {1, 0.5};
+  const bench_measurement m = {.samples = samples,
+                               .count = 2,
+                               .minimum = 0.5,
+                               .median = 0.75,
+                               .p95 = 0.975,
+                               .mean = 0.75,
+                               .interval = 0.25,
+                               .joules = 3};
+  bench_report_begin(r);
+  add_row(r, "cpu", "up, \"x\"", "native", 0);
+  bench_report_timing(r, &m);
+}
+
+START_TEST(for_services)
+{
+  bench_report r;
+  make_timed(&r);
+  char *bmf = written(&r, "bmf"), *github = written(&r, "github");
+  json_error_t error;
+  json_t *a = json_loads(bmf, 0, &error), *b = json_loads(github, 0, &error);
+  ck_assert_uint_eq(json_object_size(a), 1);
+  json_t *measures = json_object_get(a, "cpu/gemm/up, \"x\""),
+         *latency = json_object_get(measures, "latency");
+  ck_assert(json_number_value(json_object_get(latency, "value")) == 0.75e9);
+  ck_assert(json_number_value(json_object_get(latency, "lower_value")) == 0.5e9);
+  ck_assert(json_number_value(json_object_get(latency, "upper_value")) == 0.975e9);
+  ck_assert(json_number_value(json_object_get(json_object_get(measures, "joules"), "value")) == 3);
+  ck_assert_uint_eq(json_array_size(b), 1);
+  json_t *entry = json_array_get(b, 0);
+  ck_assert_str_eq(json_string_value(json_object_get(entry, "name")), "cpu/gemm/up, \"x\"");
+  ck_assert_str_eq(json_string_value(json_object_get(entry, "unit")), "ns");
+  ck_assert(json_number_value(json_object_get(entry, "value")) == 0.75e9);
+  ck_assert_str_eq(json_string_value(json_object_get(entry, "range")), "± 2.5e+08");
+  json_decref(a);
+  json_decref(b);
+  free(bmf);
+  free(github);
+  bench_report_release(&r);
+}
+END_TEST
+
+/* Where instructions are counted, nothing is called seconds, and there are no rates. */
+START_TEST(instructions_are_no_seconds)
+{
+  bench_report r;
+  make_timed(&r);
+  bench_report_number(&r, "flop_per_s", 1e9);
+  r.counts_instructions = true;
+  char *json = written(&r, "json"), *csv = written(&r, "csv"), *bmf = written(&r, "bmf");
+  ck_assert_ptr_nonnull(strstr(json, "\"median_instructions\": 750000000,"));
+  ck_assert_ptr_nonnull(strstr(json, "\"samples_instructions\""));
+  ck_assert(strstr(json, "_s\"") == NULL && strstr(json, "per_s") == NULL);
+  ck_assert_ptr_nonnull(strstr(csv, ",median_instructions,"));
+  ck_assert_ptr_null(strstr(csv, "_s,"));
+  ck_assert(strstr(bmf, "\"instructions\"") != NULL && strstr(bmf, "latency") == NULL);
+  free(json);
+  free(csv);
+  free(bmf);
+  bench_report_release(&r);
+}
+END_TEST
+
+START_TEST(each_format_names_the_machine)
+{
+  static const char *const formats[] = {"text", "markdown", "json", "csv"},
+                           *const facts[] = {"date",      "commit",     "host",     "system",
+                                             "processor", "processors", "governor", "load"};
+  bench_report r;
+  make_report(&r);
+  (void)bench_report_machine(&r);
+  for (size_t f = 0; f < 4; f++) {
+    char *text = written(&r, formats[f]);
+    for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
+      ck_assert_msg(strstr(text, facts[i]) != NULL, "%s has no %s", formats[f], facts[i]);
+    free(text);
+  }
+  bench_report_release(&r);
+}
+END_TEST
+
 START_TEST(peaks_by_name)
 {
   static const struct {
@@ -203,6 +287,9 @@ int main(void)
   tcase_add_test(tests, side_by_side);
   tcase_add_test(tests, one_backend_has_one_table);
   tcase_add_test(tests, for_programs);
+  tcase_add_test(tests, for_services);
+  tcase_add_test(tests, instructions_are_no_seconds);
+  tcase_add_test(tests, each_format_names_the_machine);
   tcase_add_test(tests, peaks_by_name);
   tcase_add_test(tests, points_are_valid);
   tcase_add_test(tests, lines_of_parameters);

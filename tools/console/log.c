@@ -1,5 +1,6 @@
 #include "tools/console/log.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,19 @@ void console_log_message(console_log_level level, const char *message)
   json_t *fields = json_object();
   base_json_set_text(&fields, "message", message);
   console_log_object(level, fields);
+}
+
+void console_log_say(console_log_level level, const char *format, ...)
+{
+  char text[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (json_wanted)
+    console_log_message(level, text);
+  else
+    fprintf(stderr, "%s: %s\n", level == CONSOLE_LOG_WARNING ? "warning" : "note", text);
 }
 
 void console_log_error(const char *program)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/option.h"
+#include "condlora/status.h"
 
 typedef enum { CONSOLE_LOG_INFO, CONSOLE_LOG_WARNING, CONSOLE_LOG_ERROR } console_log_level;
 
@@ -23,6 +24,8 @@ bool console_log_is_json(void);
  * was out, prints nothing. */
 void console_log_object(console_log_level level, json_t *fields);
 void console_log_message(console_log_level level, const char *message);
+/* Prints a notice or a warning in either form: "warning: …". */
+void console_log_say(console_log_level level, const char *format, ...) CDL_PRINTF(2, 3);
 /* Prints the thread's error message in either form: "program: message". */
 void console_log_error(const char *program);
 
