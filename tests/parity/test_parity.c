@@ -422,6 +422,7 @@ static cdl_status read_settings(parity_case *c, const char *backend)
   static const char *const fields[][2] = {{"method", "method"},
                                           {"text_columns", "text_columns"},
                                           {"label_column", "label_column"},
+                                          {"label_separator", "label_separator"},
                                           {"labels", "labels"},
                                           {"max_length", "max_length"},
                                           {"batch_size", "batch_size"},
@@ -453,6 +454,8 @@ static cdl_status read_settings(parity_case *c, const char *backend)
   CDL_TRY(set(c, "precision", c->precision));
   c->settings.regression =
       strcmp(json_string_value(json_object_get(c->json, "task")), "regression") == 0;
+  c->settings.multi_label =
+      strcmp(json_string_value(json_object_get(c->json, "task")), "multi-label") == 0;
   if (c->settings.regression) {
     free(c->settings.labels);
     c->settings.labels = NULL;

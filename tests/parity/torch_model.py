@@ -473,8 +473,16 @@ def optimizer_groups(trained, weight_decay, decay):
     return [group for group in groups if group["params"]]
 
 
-def example_losses(logits, labels, class_weights=None, label_smoothing=0.0):
-    """Sum of the examples' losses and what to divide it by: the mean over any number of batches is Σ sums / Σ divisors."""
+def example_losses(logits, labels, class_weights=None, label_smoothing=0.0, multi_label=False):
+    """Sum of the examples' losses and what to divide it by: the mean over any number of batches is Σ sums / Σ divisors.
+
+    Several labels and several numbers [examples, outputs] are averaged over both, as Transformers' losses are.
+    """
+    if multi_label:
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=class_weights, reduction="sum")
+        return loss, torch.tensor(float(labels.numel()), dtype=logits.dtype)
+    if labels.is_floating_point() and labels.dim() == 2:
+        return ((logits - labels) ** 2).sum(), torch.tensor(float(labels.numel()), dtype=logits.dtype)
     if labels.is_floating_point():
         return ((logits.squeeze(-1) - labels) ** 2).sum(), torch.tensor(float(len(labels)), dtype=logits.dtype)
     loss = nn.functional.cross_entropy(

@@ -32,6 +32,7 @@ from transformers import AutoTokenizer, get_scheduler
 from transformers.utils import logging as transformers_logging
 
 STEPS = 20
+SEPARATOR = "|"  # between the labels of one field
 ROWS = 40
 SCHEDULES = {"cosine-with-restarts": "cosine_with_restarts"}  # where Transformers' name differs
 ZERO_GRADIENT = (".attention.self.key.bias", ".attention.k_lin.bias", ".attention.attn.k.bias")
@@ -73,6 +74,8 @@ class Case:
     shape: dict
     adapter: torch_model.Settings
     labels: list | None = dataclasses.field(default_factory=lambda: ["no", "yes"])  # None: regression
+    multi_label: bool = False  # any number of the labels for each row
+    numbers: int = 1  # outputs of a regression
     pairs: bool = False
     zero_b: bool = False
     pruned: dict | None = None  # AdaLoRA: the initial adapter has lost these ranks, by the ends of paths
@@ -212,6 +215,13 @@ def committed_cases():
         Case("bert-condlora-weighted", "label smoothing and class weights", shape("bert", 20, 4, activation="gelu_fast"),
              adapter("condlora", rank=3, alpha=3), labels=["a", "b", "c"], label_smoothing=0.1,
              class_weights=[0.5, 1.0, 2.5], accumulate=2),
+        Case("bert-lora-multi-label", "any number of labels, with weights of positive examples; two batches a step",
+             shape("bert", 20, 4), adapter("lora", **lora), labels=["a", "b", "c"], multi_label=True,
+             class_weights=[0.5, 1.0, 2.5], accumulate=2),
+        Case("distilbert-full-multi-label", "any number of labels; every tensor is trained", shape("distilbert", 20, 4),
+             adapter("full"), lr=2e-3, labels=["a", "b", "c", "d", "e"], multi_label=True),
+        Case("roberta-condlora-numbers", "three outputs and mean squared error", shape("roberta", 20, 4),
+             adapter("condlora", rank=3, alpha=4), labels=None, numbers=3, pairs=True),
         Case("bert-lora-polynomial", "polynomial schedule, every tensor decays, tight clipping; norms named gamma and beta",
              shape("bert", 20, 4, form="gamma"),
              adapter("lora", **lora), schedule="polynomial", schedule_options={"power": 2.0, "lr_end": 1e-5},
@@ -292,7 +302,9 @@ def drawn_case(case, rng):
 def label_of(case):
     def choose(rng, texts, index):
         if case.labels is None:
-            return f"{5 * rng.random():.2f}"
+            return "\t".join(f"{5 * rng.random():.2f}" for _ in range(case.numbers))
+        if case.multi_label:
+            return SEPARATOR.join(label for label in case.labels if rng.random() < 0.4)
         hint = sum(len(text) for text in texts) if rng.random() < 0.7 else rng.randint(0, 99)
         return case.labels[hint % len(case.labels)]
 
@@ -305,13 +317,30 @@ def write_data(folder, case, rng):
         rows[0] = (" ", rows[0][-1])
         rows[1] = (small_models.sentence(rng, 12), rows[1][-1])
         rows[2] = (" ", rows[2][-1])
-    columns = [*text_columns(case), "label"]
+    columns = [*text_columns(case), *label_columns(case)]
     small_models.write_rows(folder / "train.tsv", columns, rows)
     return rows
 
 
 def text_columns(case):
     return ["sentence1", "sentence2"] if case.pairs else ["sentence1"]
+
+
+def label_columns(case):
+    return ["label"] if case.numbers == 1 else [f"number{i}" for i in range(case.numbers)]
+
+
+def outputs_of(case):
+    return len(case.labels) if case.labels else case.numbers
+
+
+def target_of(case, field):
+    """A class's index, a number, or a list of 0 and 1 or of numbers."""
+    if case.labels is None:
+        return float(field) if case.numbers == 1 else [float(number) for number in field.split("\t")]
+    if case.multi_label:
+        return [float(label in field.split(SEPARATOR)) for label in case.labels]
+    return case.labels.index(field)
 
 
 def encode(model_folder, case, rows):
@@ -322,11 +351,15 @@ def encode(model_folder, case, rows):
     types = encoded["token_type_ids"]
     if "token_type_ids" not in tokenizer.model_input_names:
         types = [[0] * len(ids) for ids in types]
-    targets = [float(row[-1]) if case.labels is None else case.labels.index(row[-1]) for row in rows]
+    targets = [target_of(case, row[-1]) for row in rows]
     return list(zip(encoded["input_ids"], types, targets))
 
 
-def collate(examples, regression, dtype):
+def has_numbers(case):
+    return case.labels is None or case.multi_label
+
+
+def collate(examples, numbers, dtype):
     longest = max(len(ids) for ids, _, _ in examples)
 
     def padded(values):
@@ -334,7 +367,7 @@ def collate(examples, regression, dtype):
 
     mask = padded([[1] * len(ids) for ids, _, _ in examples])
     ids = padded([ids for ids, _, _ in examples])
-    labels = torch.tensor([target for _, _, target in examples], dtype=dtype if regression else torch.long)
+    labels = torch.tensor([target for _, _, target in examples], dtype=dtype if numbers else torch.long)
     return {"input_ids": ids, "attention_mask": mask, "token_type_ids": padded([types for _, types, _ in examples])}, labels
 
 
@@ -375,7 +408,7 @@ def write_adapter(tuned, folder, case, seed):
 
 
 def open_tuned(model_folder, adapter_folder, case):
-    outputs = len(case.labels) if case.labels else 1
+    outputs = outputs_of(case)
     if case.adapter.method == "full":
         base, fresh = torch_model.read_base(model_folder, outputs, attention="eager")
         return torch_model.apply(base, case.adapter, fresh)
@@ -389,11 +422,11 @@ def run(tuned, case, examples, dtype):
     parameters = list(tuned.trained.values())
 
     def forward(chosen):
-        inputs, labels = collate(chosen, case.labels is None, dtype)
+        inputs, labels = collate(chosen, has_numbers(case), dtype)
         return tuned(**pad_with(inputs, tuned.model.config)), labels
 
     def loss_of(chosen):
-        total, divisor = torch_model.example_losses(*forward(chosen), class_weights, case.label_smoothing)
+        total, divisor = torch_model.example_losses(*forward(chosen), class_weights, case.label_smoothing, case.multi_label)
         return (total + tuned.allocation.penalty() * divisor if tuned.allocation else total), divisor
 
     def logits():
@@ -549,11 +582,12 @@ def describe(case, truth, strayed, seed):
         "allocation": settings.allocation or None,
         "forms": settings.forms or None,
         "lora_plus_ratio": settings.lora_plus_ratio if settings.lora_plus_ratio != 1 else None,
-        "task": "classification" if case.labels else "regression",
+        "task": "multi-label" if case.multi_label else "classification" if case.labels else "regression",
         "labels": case.labels,
         "train": "train.tsv",
         "text_columns": text_columns(case),
-        "label_column": "label",
+        "label_column": label_columns(case) if case.numbers > 1 else "label",
+        "label_separator": SEPARATOR if case.multi_label else None,
         "max_length": case.max_length,
         "dropout": 0.0,
         "batch_size": case.batch_size,
@@ -591,7 +625,7 @@ def describe(case, truth, strayed, seed):
 
 def check_with_peft(model_folder, adapter_folder, case, examples, expected):
     """PEFT itself must give the logits: it reads its own folders, and others' pairs, or triplets, written out."""
-    outputs = len(case.labels) if case.labels else 1
+    outputs = outputs_of(case)
     base, _ = torch_model.read_base(model_folder, outputs, attention="eager")
     if case.adapter.method in ("lora", "adalora", "vera"):
         model = PeftModel.from_pretrained(base, adapter_folder, is_trainable=case.adapter.method == "adalora")
@@ -607,7 +641,7 @@ def check_with_peft(model_folder, adapter_folder, case, examples, expected):
         tuned.load_tensors(written_out(model_folder, adapter_folder, case, tuned))
         model = tuned.model
     model = model.double().eval()
-    inputs, labels = collate(examples[: case.batch_size], case.labels is None, torch.double)
+    inputs, labels = collate(examples[: case.batch_size], has_numbers(case), torch.double)
     if case.adapter.method == "adalora":
         torch_adalora.PeftAllocation(model, case.adapter).check_penalty(pad_with(inputs, base.config), labels)
     with torch.no_grad():
@@ -623,7 +657,7 @@ def written_out_targets(case):
 
 def written_out(model_folder, adapter_folder, case, lora):
     """A_l and B_l of every layer, in float64, as LoRA tensors."""
-    base, _ = torch_model.read_base(model_folder, len(case.labels) if case.labels else 1, attention="eager")
+    base, _ = torch_model.read_base(model_folder, outputs_of(case), attention="eager")
     weights = {name.removesuffix(".weight"): p.detach().double() for name, p in base.named_parameters()}
     adapter_tensors = {
         name.removeprefix(torch_model.PEFT_PREFIX): t.double()
@@ -670,13 +704,13 @@ def write_case(output, case, seed, real_model=None):
     if real_model:
         model_folder.symlink_to(pathlib.Path(real_model).resolve())
     else:
-        small_models.write_model(model_folder, case.shape, len(case.labels) if case.labels else 1, rng.getrandbits(31))
+        small_models.write_model(model_folder, case.shape, outputs_of(case), rng.getrandbits(31))
     rows = write_data(folder, case, rng)
     examples = encode(model_folder, case, rows)
     if case.adapter.method != "full":
         settings = dataclasses.replace(case.adapter, labels=case.labels, regression=case.labels is None)
         torch.manual_seed(0)
-        base, fresh = torch_model.read_base(model_folder, len(case.labels) if case.labels else 1, attention="eager")
+        base, fresh = torch_model.read_base(model_folder, outputs_of(case), attention="eager")
         if torch_model.singular_gap(base, settings) < LEAST_GAP:
             raise IllConditioned(f"{case.name}: singular values too close")
         tuned = torch_model.apply(base, settings, fresh)
