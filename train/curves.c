@@ -101,18 +101,16 @@ cdl_status train_curves_step(train_curves *c, const train_step_report *r)
 cdl_status train_curves_evaluation(train_curves *c, const train_evaluation_report *r)
 {
   enum { TAG_BYTES = 64 };
-  char tags[CDL_METRIC_COUNT + 1][TAG_BYTES];
-  train_scalar scalars[CDL_METRIC_COUNT + 1];
+  char tags[CDL_METRIC_COUNT][TAG_BYTES];
+  train_scalar scalars[CDL_METRIC_COUNT];
   size_t count = 0;
   if (c->events == NULL)
     return CDL_STATUS_OK;
-  for (int m = 0; m <= CDL_METRIC_COUNT; m++) {
-    const bool loss = m == CDL_METRIC_COUNT;
-    const double value = loss ? r->result->loss : r->result->scores.value[m];
+  for (int m = 0; m < CDL_METRIC_COUNT; m++) {
+    const double value = r->result->scores.value[m];
     if (!isfinite(value))
       continue;
-    snprintf(tags[count], TAG_BYTES, "%s/%s", r->split,
-             loss ? "loss" : cdl_metric_name((cdl_metric)m));
+    snprintf(tags[count], TAG_BYTES, "%s/%s", r->split, cdl_metric_name((cdl_metric)m));
     scalars[count] = (train_scalar){tags[count], value};
     count++;
   }

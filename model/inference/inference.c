@@ -7,6 +7,7 @@
 
 #include "condlora/log.h"
 #include "model/inference/adapted.h"
+#include "model/inference/base.h"
 #include "model/inference/columns.h"
 #include "model/inference/evaluation.h"
 
@@ -266,12 +267,41 @@ static cdl_status open_all(inference_model *model, const inference_settings *s)
   return inference_find_length(model, encoder_config(model->encoder), s->max_length);
 }
 
+/* Completes the settings if no model is named: with the adapter's base, or, for a run that trained
+ * the whole model, with that model. `*found` is the folder, which the caller frees. */
+static cdl_status find_model(inference_settings *s, char **found)
+{
+  bool is_adapter;
+  *found = NULL;
+  if (s->model != NULL || s->adapter == NULL)
+    return CDL_STATUS_OK;
+  char *folder = adapter_folder_find(s->adapter);
+  if (folder == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", s->adapter);
+  cdl_status status = inference_has_file(folder, "adapter_config.json", &is_adapter);
+  free(folder);
+  CDL_TRY(status);
+  if (!is_adapter)
+    CDL_TRY(inference_find_whole(s->adapter, found));
+  if (*found != NULL)
+    s->adapter = NULL;
+  else
+    CDL_TRY(inference_find_base(s->adapter, NULL, found, NULL));
+  s->model = *found;
+  return CDL_STATUS_OK;
+}
+
 cdl_status inference_open(inference_model *model, const inference_settings *settings)
 {
+  inference_settings whole = *settings;
+  char *found;
   *model = (inference_model){0};
-  const cdl_status status = open_all(model, settings);
+  cdl_status status = find_model(&whole, &found);
+  if (status == CDL_STATUS_OK)
+    status = open_all(model, &whole);
   if (status != CDL_STATUS_OK)
     inference_close(model);
+  free(found);
   return status;
 }
 

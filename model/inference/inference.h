@@ -4,7 +4,8 @@
 
 #include "model/inference/state.h"
 
-/* On failure nothing stays open. */
+/* `settings->model` may be NULL if there is an adapter: the base that the adapter records, or the
+ * model of a run that trained it whole, is opened. On failure nothing stays open. */
 CDL_MUST_USE cdl_status inference_open(inference_model *model, const inference_settings *settings);
 /* Frees what is there: an adapter, an encoder, a tokenizer, queue and backend. */
 void inference_close(inference_model *model);

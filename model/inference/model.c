@@ -6,6 +6,7 @@
 
 #include "base/path.h"
 #include "base/sized.h"
+#include "model/inference/base.h"
 #include "model/inference/evaluation.h"
 #include "model/inference/inference.h"
 #include "model/inference/model_state.h"
@@ -18,50 +19,6 @@ static cdl_status no_memory(const char *what)
 
 /* ---- What a path is ---- */
 
-static cdl_status has_file(const char *folder, const char *name, bool *there)
-{
-  char *path = base_path_join(folder, name);
-  const cdl_status status = path != NULL ? base_file_find(path, there) : no_memory(folder);
-  free(path);
-  return status;
-}
-
-/* The base that the adapter records, where the caller names none. */
-static cdl_status find_base(cdl_model *m, const char *given, bool *changes_base)
-{
-  adapter_config config;
-  cdl_safetensors *tensors;
-  CDL_TRY(adapter_folder_open(m->adapter_folder, &config, &tensors));
-  cdl_safetensors_close(tensors);
-  const char *method = config.settings.method, *base = given;
-  *changes_base = (method != NULL && !adapter_is_low_rank(method) && strcmp(method, "none") != 0) ||
-                  config.settings.init == ADAPTER_INIT_PISSA ||
-                  config.settings.init == ADAPTER_INIT_OLORA ||
-                  config.settings.bias != ADAPTER_BIAS_NONE;
-  cdl_status status = CDL_STATUS_OK;
-  bool there = given != NULL;
-  if (base == NULL)
-    base = config.base_model;
-  if (base != NULL && !there)
-    status = has_file(base, "config.json", &there);
-  if (status != CDL_STATUS_OK)
-    ; /* the system does not say */
-  else if (base == NULL || base[0] == '\0')
-    status = cdl_fail(CDL_STATUS_DATA,
-                      "%s: adapter_config.json does not say which model it is for "
-                      "(base_model_name_or_path): name the model's folder",
-                      m->adapter_folder);
-  else if (!there)
-    status = cdl_fail(CDL_STATUS_ABSENT,
-                      "%s: the adapter is for the model '%s', which is no folder with a "
-                      "config.json here: name the model's folder",
-                      m->adapter_folder, base);
-  else if ((m->base_folder = strdup(base)) == NULL)
-    status = no_memory(base);
-  adapter_config_free(&config);
-  return status;
-}
-
 /* Adapter's folder, run's folder or whole model's: sets base_folder, and adapter_folder for the
  * first two. */
 static cdl_status find_folders(cdl_model *m, const char *path, const char *given_base,
@@ -70,11 +27,11 @@ static cdl_status find_folders(cdl_model *m, const char *path, const char *given
   char *adapter = adapter_folder_find(path);
   if (adapter == NULL)
     return no_memory(path);
-  bool there, has_config, has_run;
-  const cdl_status looked = has_file(adapter, "adapter_config.json", &there);
+  bool there;
+  const cdl_status looked = inference_has_file(adapter, "adapter_config.json", &there);
   if (looked == CDL_STATUS_OK && there) {
     m->adapter_folder = adapter;
-    return find_base(m, given_base, changes_base);
+    return inference_find_base(adapter, given_base, &m->base_folder, changes_base);
   }
   free(adapter);
   CDL_TRY(looked);
@@ -85,9 +42,9 @@ static cdl_status find_folders(cdl_model *m, const char *path, const char *given
   if (given_base != NULL)
     return cdl_fail(CDL_STATUS_USAGE, "%s: there is no adapter in it, for which a base is named",
                     path);
-  CDL_TRY(has_file(path, "config.json", &has_config));
-  CDL_TRY(has_file(path, "run.json", &has_run));
-  m->base_folder = !has_config && has_run ? base_path_join(path, "model") : strdup(path);
+  CDL_TRY(inference_find_whole(path, &m->base_folder));
+  if (m->base_folder == NULL)
+    m->base_folder = strdup(path);
   return m->base_folder != NULL ? CDL_STATUS_OK : no_memory(path);
 }
 

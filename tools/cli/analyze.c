@@ -7,13 +7,14 @@
 
 #include "base/nearest.h"
 #include "base/number.h"
+#include "model/inference/base.h"
 #include "tools/cli/command.h"
 
 /* ---- Options ---- */
 
 static cdl_status check(const cli_analyze_kind *kind, const cli_analyze_options *o)
 {
-  if (o->settings.model == NULL)
+  if (o->settings.model == NULL && (kind->bare || o->settings.adapter == NULL))
     return cdl_fail(CDL_STATUS_USAGE, "analyze needs --model: the encoder that was adapted");
   if (o->settings.adapter == NULL && !kind->bare)
     return cdl_fail(CDL_STATUS_USAGE, "analyze %s needs --adapter: the adapter to analyze",
@@ -141,9 +142,17 @@ static cdl_status run(void *command, console_notices *notices)
 {
   const analysis *a = command;
   chosen_lists lists;
+  char *base = NULL;
   CDL_TRY(check(a->kind, a->options));
   CDL_TRY(read_lists(a->options, &lists));
-  const cdl_status status = open_and_run(a->kind, a->options, &lists.selection, notices);
+  cdl_status status = CDL_STATUS_OK;
+  if (a->options->settings.model == NULL) {
+    status = inference_find_base(a->options->settings.adapter, NULL, &base, NULL);
+    a->options->settings.model = base;
+  }
+  if (status == CDL_STATUS_OK)
+    status = open_and_run(a->kind, a->options, &lists.selection, notices);
+  free(base);
   free_lists(&lists);
   return status;
 }

@@ -24,9 +24,10 @@ typedef struct {
   }
 
 /* Rows of option tables. */
-#define CLI_ANALYZE_MODEL_OPTION(o)                                                   \
-  BASE_SECTION("The model"), BASE_OPTION(STRING, "model", &(o).settings.model, "DIR", \
-                                         "Hugging Face folder of the encoder that was adapted")
+#define CLI_ANALYZE_MODEL_OPTION(o)                            \
+  BASE_SECTION("The model"),                                   \
+      BASE_OPTION(STRING, "model", &(o).settings.model, "DIR", \
+                  "Hugging Face folder of the encoder that was adapted [the adapter's base]")
 #define CLI_ANALYZE_ADAPTER_OPTIONS(o)                                         \
   BASE_OPTION(STRING, "adapter", &(o).settings.adapter, "DIR",                 \
               "low-rank adapter, made by condlora, PEFT or the paper's code"), \

@@ -160,7 +160,7 @@ cdl_status cli_analyze_similarity(int count, char **arguments)
                                  CLI_ANALYZE_SEED_OPTION(o.common),
                                  CLI_ANALYZE_OUTPUT_OPTIONS(o.common)};
   const base_command_line line = {
-      .usage = "condlora analyze similarity --model DIR --adapter DIR --adapter2 DIR "
+      .usage = "condlora analyze similarity --adapter DIR --adapter2 DIR [--model DIR] "
                "[--output DIR]",
       .summary = "Compares two adapters layer by layer (Table 3): A by its right singular vectors, "
                  "B and B A by their left singular vectors. The first adapter is also compared "

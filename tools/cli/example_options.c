@@ -3,11 +3,9 @@
 static cdl_status check_folders(const char *command, const inference_settings *settings,
                                 bool needs_adapter, const char *output)
 {
-  if (settings->model == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "%s needs --model: the encoder that the adapter is for",
-                    command);
-  if (settings->adapter == NULL && needs_adapter)
-    return cdl_fail(CDL_STATUS_USAGE, "%s needs --adapter: the adapter's folder", command);
+  if (settings->adapter == NULL && (needs_adapter || settings->model == NULL))
+    return cdl_fail(CDL_STATUS_USAGE, "%s needs --adapter: the adapter's folder%s", command,
+                    needs_adapter ? "" : ", or --model: a fine-tuned model");
   return output != NULL ? CDL_STATUS_OK
                         : cdl_fail(CDL_STATUS_USAGE, "%s needs --output: the new folder", command);
 }

@@ -36,7 +36,7 @@
 #define CLI_MODEL_OPTIONS(settings)                                                            \
   BASE_SECTION("The model"),                                                                   \
       BASE_OPTION(STRING, "model", &(settings).model, "DIR",                                   \
-                  "Hugging Face folder of the encoder"),                                       \
+                  "Hugging Face folder of the encoder [base of the adapter]"),                 \
       BASE_OPTION(STRING, "adapter", &(settings).adapter, "DIR",                               \
                   "adapter to apply: an adapter of condlora (or the folder of its run) or of " \
                   "PEFT; none for a fully fine-tuned model"),                                  \
@@ -47,8 +47,8 @@
           "precision of matrix products: fp32, or tf32 or bf16 if the backend has it [fp32]"), \
       CLI_THREADS_OPTIONS(settings)
 
-/* Checks that `command` has --model, --output and, if `needs_adapter`, --adapter, then opens the
- * model by the library's API: the adapter with its base, or a whole model. Close with
+/* Checks that `command` has --output and --adapter or, unless `needs_adapter`, --model, then opens
+ * the model by the library's API: the adapter with its base, or a whole model. Close with
  * cdl_model_close. Errors: USAGE; those of cdl_model_open. */
 CDL_MUST_USE cdl_status cli_open_adapted(const char *command, const inference_settings *settings,
                                          bool needs_adapter, const char *output, cdl_model **model);

@@ -2,14 +2,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "base/json.h"
 #include "base/path.h"
 #include "base/process.h"
 #include "model/inference/evaluation.h"
+#include "tools/cli/answers.h"
 #include "tools/cli/command.h"
 #include "tools/cli/example_options.h"
-#include "tools/console/output.h"
 #include "tools/console/signals.h"
 #include "tools/study/windows.h"
 #include "train/data/submission.h"
@@ -19,64 +19,23 @@
  * answers to come soon. */
 enum { WINDOW = 512 };
 
-typedef enum { FORMAT_JSONL, FORMAT_GLUE } prediction_format;
+/* The forms of answers, then GLUE's. */
+#define FORMAT_WORDS "table|jsonl|csv|tsv|glue"
+enum { FORMAT_OPEN = -1, FORMAT_GLUE = CLI_ANSWERS_TSV + 1 };
 
 typedef struct {
   inference_settings model;
   study_example_source source;
   const char *output;
-  int format; /* prediction_format */
+  int format; /* a place in FORMAT_WORDS */
+  int64_t top;
 } prediction;
 
-/* ---- JSON lines ---- */
-
-/* Returns the labels as JSON strings, [model->labels]. The caller frees each and the array. */
-static char **quote_labels(const inference_model *model)
-{
-  char **quoted = calloc((size_t)model->labels + 1, sizeof *quoted);
-  for (int i = 0; quoted != NULL && model->label_names != NULL && i < model->labels; i++) {
-    json_t *name = json_string(model->label_names[i]);
-    quoted[i] = base_json_line(name);
-    json_decref(name);
-    if (quoted[i] == NULL) {
-      while (i > 0)
-        free(quoted[--i]);
-      free(quoted);
-      return NULL;
-    }
-  }
-  return quoted;
-}
-
-/* The output, and the memory that writing a line needs. */
-typedef struct {
-  console_output output;
-  double *probabilities; /* [labels] */
-  char **labels;         /* [labels] as JSON strings; NULL entries for a regression */
-} line_writer;
-
-static void write_line(line_writer *w, const inference_model *model, uint64_t index,
-                       const float *logits)
-{
-  console_output *output = &w->output;
-  console_output_printf(output, "{\"index\": %" PRIu64 ", \"logits\": [", index);
-  for (int c = 0; c < model->labels; c++)
-    console_output_printf(output, "%s%.9g", c > 0 ? ", " : "", (double)logits[c]);
-  if (model->problem == CDL_PROBLEM_REGRESSION) {
-    console_output_printf(output, "], \"prediction\": %.9g}\n", (double)logits[0]);
-    return;
-  }
-  inference_probabilities(logits, model->labels, w->probabilities);
-  console_output_printf(output, "], \"probabilities\": [");
-  for (int c = 0; c < model->labels; c++)
-    console_output_printf(output, "%s%.9g", c > 0 ? ", " : "", w->probabilities[c]);
-  console_output_printf(output, "], \"prediction\": %s}\n",
-                        w->labels[inference_argmax(logits, model->labels)]);
-}
+/* ---- Answers ---- */
 
 /* Writes a line for each example of the window. If an output is not finite, it writes the lines
  * before it and fails. */
-static cdl_status write_window(line_writer *writer, inference_model *model, study_windows *w)
+static cdl_status write_window(cli_answers *answers, inference_model *model, study_windows *w)
 {
   float *logits;
   cdl_status status = study_windows_logits(w, model, &logits);
@@ -84,15 +43,16 @@ static cdl_status write_window(line_writer *writer, inference_model *model, stud
     const float *row = logits + (size_t)w->rows[i] * (size_t)model->labels;
     status = train_check_finite(model, w->all.dataset, w->all.split, w->rows[i],
                                 w->before + w->rows[i], row);
+    const cdl_example example = cdl_dataset_get(w->all.dataset, w->rows[i]);
     if (status == CDL_STATUS_OK)
-      write_line(writer, model, w->before + w->rows[i], row);
+      cli_answers_write(answers, w->before + w->rows[i], &example, row);
   }
   free(logits);
-  const cdl_status flushed = console_output_flush(&writer->output);
+  const cdl_status flushed = console_output_flush(&answers->output);
   return status == CDL_STATUS_OK ? flushed : status;
 }
 
-static cdl_status write_windows(line_writer *writer, inference_model *model, study_windows *w,
+static cdl_status write_windows(cli_answers *answers, inference_model *model, study_windows *w,
                                 console_notices *notices)
 {
   CDL_TRY(study_windows_plan(model));
@@ -102,25 +62,16 @@ static cdl_status write_windows(line_writer *writer, inference_model *model, stu
     console_notices_release(notices);
     if (w->count == 0)
       return CDL_STATUS_OK;
-    CDL_TRY(write_window(writer, model, w));
+    CDL_TRY(write_window(answers, model, w));
   }
 }
 
-static cdl_status write_lines(const prediction *p, inference_model *model, study_windows *w,
-                              console_notices *notices)
+static cdl_status write_answers(const prediction *p, inference_model *model, study_windows *w,
+                                console_notices *notices)
 {
-  line_writer writer = {.probabilities = calloc((size_t)model->labels, sizeof(double)),
-                        .labels = quote_labels(model)};
-  cdl_status status = writer.probabilities != NULL && writer.labels != NULL
-                          ? console_output_begin(&writer.output, p->output)
-                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d labels", model->labels);
-  if (status == CDL_STATUS_OK)
-    status = console_output_finish(&writer.output, write_windows(&writer, model, w, notices));
-  for (int c = 0; writer.labels != NULL && c < model->labels; c++)
-    free(writer.labels[c]);
-  free(writer.labels);
-  free(writer.probabilities);
-  return status;
+  cli_answers answers;
+  CDL_TRY(cli_answers_begin(&answers, model, p->output, (cli_answers_form)p->format, p->top));
+  return cli_answers_finish(&answers, write_windows(&answers, model, w, notices));
 }
 
 /* ---- Submissions ---- */
@@ -184,6 +135,8 @@ static cdl_status write_submissions(const prediction *p, const inference_model *
 static cdl_status check(const prediction *p)
 {
   CDL_TRY(console_output_check(p->output, p->source.input));
+  if (p->format == FORMAT_GLUE && p->top > 0)
+    return cdl_fail(CDL_STATUS_USAGE, "--top does not go with --format glue");
   if (p->format != FORMAT_GLUE)
     return CDL_STATUS_OK;
   if (p->source.task == NULL)
@@ -203,7 +156,7 @@ static cdl_status check_ids(const void *model, const cdl_dataset *dataset)
   return train_check_ids(model, dataset);
 }
 
-static cdl_status predict_lines(const prediction *p, console_notices *notices)
+static cdl_status predict_answers(const prediction *p, console_notices *notices)
 {
   inference_model model;
   study_windows windows;
@@ -217,7 +170,7 @@ static cdl_status predict_lines(const prediction *p, console_notices *notices)
   cdl_status status = study_windows_open(&p->source, STUDY_LABELS_OPTIONAL, &model, &tokenizer,
                                          WINDOW, console_signals_flag(), &windows);
   if (status == CDL_STATUS_OK) {
-    status = write_lines(p, &model, &windows, notices);
+    status = write_answers(p, &model, &windows, notices);
     study_windows_close(&windows);
   }
   inference_close(&model);
@@ -241,17 +194,27 @@ static cdl_status predict_submission(const prediction *p, console_notices *notic
   return status;
 }
 
+/* A terminal shows a table; files, pipes and devices get JSON lines. */
+static int usual_format(const prediction *p)
+{
+  const bool to_stdout = p->output == NULL || strcmp(p->output, "-") == 0;
+  return to_stdout && isatty(STDOUT_FILENO) != 0 ? CLI_ANSWERS_TABLE : CLI_ANSWERS_JSONL;
+}
+
 static cdl_status run(void *command, console_notices *notices)
 {
-  const prediction *p = command;
+  prediction *p = command;
+  if (p->format == FORMAT_OPEN)
+    p->format = usual_format(p);
   CDL_TRY(check(p));
-  return p->format == FORMAT_GLUE ? predict_submission(p, notices) : predict_lines(p, notices);
+  return p->format == FORMAT_GLUE ? predict_submission(p, notices) : predict_answers(p, notices);
 }
 
 cdl_status cli_predict(int count, char **arguments)
 {
   prediction p = {.model = {.backend = "auto", .precision = "fp32"},
-                  .source = STUDY_EXAMPLE_DEFAULTS};
+                  .source = STUDY_EXAMPLE_DEFAULTS,
+                  .format = FORMAT_OPEN};
   const base_option options[] = {
       CLI_MODEL_OPTIONS(p.model),
       CLI_EXAMPLE_OPTIONS(p.source),
@@ -261,17 +224,23 @@ cdl_status cli_predict(int count, char **arguments)
                   "multi-label: the character between labels in a field [that of training]"),
       BASE_SECTION("Output"),
       BASE_OPTION(STRING, "output", &p.output, "FILE", "file for the results [standard output]"),
-      BASE_OPTION(CHOICE, "format", &p.format, "jsonl|glue",
-                  "jsonl: one JSON object a line; glue: a submission for GLUE's site [jsonl]")};
+      BASE_OPTION(CHOICE, "format", &p.format, FORMAT_WORDS,
+                  "table: prediction, score and text, for people; jsonl: one JSON object a line; "
+                  "csv, tsv: a header and one row for each example; glue: a submission for GLUE's "
+                  "site [table on a terminal, otherwise jsonl]"),
+      BASE_OPTION(INT, "top", &p.top, "K",
+                  "also list the K labels with the highest scores, with the scores [0]",
+                  .high = INT32_MAX)};
   const base_command_line line = {
-      .usage = "condlora predict --model DIR [--adapter DIR] --task NAME "
+      .usage = "condlora predict --adapter DIR [--model DIR] --task NAME "
                "--data DIR [--split NAME] [--output FILE]\n"
-               "condlora predict --model DIR [--adapter DIR] --input FILE "
-               "[--text-columns A[,B]] [--output FILE]",
-      .summary = "Applies an adapter or a fully fine-tuned model to examples. It writes one line "
-                 "of JSON for each, with index, logits, probabilities and prediction.",
-      .notes = "echo 'a small domesticated mammal' | condlora predict "
-               "--model DIR --adapter DIR --input -",
+               "condlora predict --adapter DIR [--model DIR] --input FILE "
+               "[--text-columns A[,B]] [--output FILE]\n"
+               "condlora predict --model DIR …",
+      .summary = "Applies an adapter or a fully fine-tuned model to examples. A terminal shows the "
+                 "prediction, its score and the text of each; a file or a pipe gets one line of "
+                 "JSON for each, with index, logits, probabilities and prediction.",
+      .notes = "echo 'a small domesticated mammal' | condlora predict --adapter DIR --input -",
       .options = BASE_OPTIONS(options)};
   return cli_run(&line, count, arguments, run, &p);
 }

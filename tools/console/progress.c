@@ -172,7 +172,7 @@ static json_t *evaluation_json(const train_evaluation_report *r)
   base_json_set(&fields, "epoch", base_json_rounded(r->epoch, 4));
   base_json_set_text(&fields, "split", r->split);
   for (int m = 0; m < CDL_METRIC_COUNT; m++)
-    if (!isnan(r->result->scores.value[m]))
+    if (m != CDL_METRIC_LOSS && !isnan(r->result->scores.value[m]))
       base_json_set(&fields, cdl_metric_name((cdl_metric)m),
                     base_json_number(r->result->scores.value[m]));
   base_json_set(&fields, "loss", base_json_number(r->result->loss));

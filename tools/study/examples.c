@@ -307,8 +307,9 @@ void study_examples_close(study_examples *e)
 cdl_status study_examples_open_model(const inference_settings *settings,
                                      const study_example_source *source, inference_model *model)
 {
-  if (settings->model == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "expected --model: the folder of the encoder");
+  if (settings->model == NULL && settings->adapter == NULL)
+    return cdl_fail(CDL_STATUS_USAGE, "expected --adapter: the folder of an adapter or a run, or "
+                                      "--model: the folder of a fine-tuned model");
   CDL_TRY(study_examples_check(source));
   return inference_open(model, settings);
 }
