@@ -5,7 +5,8 @@
 # What the build and the programs need, by Debian's names (docs/dependencies.md has the reasons).
 # shellcheck disable=SC2034  # for those who source this file
 project_packages=(build-essential meson ninja-build pkg-config check
-  libjansson-dev libpcre2-dev libutf8proc-dev libprotobuf-c-dev protobuf-c-compiler libcairo2-dev libopenblas0-pthread liblapacke)
+  libjansson-dev libpcre2-dev libutf8proc-dev libprotobuf-c-dev protobuf-c-compiler libcairo2-dev libcurl4-openssl-dev
+  ca-certificates libopenblas0-pthread liblapacke)
 
 # What only tests need: devices that are no GPUs, tools that watch, and a cache for what is compiled more than once. Debian 13
 # does not have what is marked by `?`; the tests that want it are skipped by name.

@@ -5,6 +5,7 @@
  *   settings.h     the settings of a training run, by name or as JSON
  *   train.h        train and resume
  *   tokenizer.h    text to token ids
+ *   hub.h          names of models and adapters: folders, Hugging Face's cache, its hub
  *   dataset.h      examples from files; task.h: the tasks of GLUE
  *   metrics.h      scores; problem.h: one label, several, or numbers
  *   safetensors.h  files of tensors
@@ -43,6 +44,7 @@
 #include "condlora/backend.h"
 #include "condlora/dataset.h"
 #include "condlora/export.h"
+#include "condlora/hub.h"
 #include "condlora/log.h"
 #include "condlora/mapped.h"
 #include "condlora/metrics.h"
