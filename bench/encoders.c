@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/hub/resolve.h"
+
 static model_config roberta(bool large)
 {
   return (model_config){.family = MODEL_FAMILY_ROBERTA,
@@ -26,8 +28,9 @@ static cdl_status choose_model(const bench *b, bench_encoder *t)
   enum { QUICK_LAYERS = 3 };
   t->model.no_record = o->no_record;
   if (o->model != NULL) {
-    CDL_TRY(model_config_read(o->model, &t->model.config));
-    t->model.folder = o->model;
+    CDL_TRY(hub_resolve(o->model, CDL_HUB_MODEL, &t->source));
+    CDL_TRY(model_config_read(cdl_hub_source_folder(t->source), &t->model.config));
+    t->model.folder = cdl_hub_source_folder(t->source);
   } else {
     t->model.config = roberta(strcmp(b->shapes->encoder, "large") == 0);
     if (o->quick)
@@ -42,7 +45,7 @@ static cdl_status make_batches(const bench *b, bench_encoder *t, const char *len
   const size_t count = o->quick ? 2 : 6, examples = (size_t)o->batch_size;
   const bench_shapes *s = b->shapes;
   if (o->task != NULL)
-    return bench_batches_read(&t->model.config, o->model, o->task, o->data, count, examples,
+    return bench_batches_read(&t->model.config, t->model.folder, o->task, o->data, count, examples,
                               &t->batches);
   if (s->batch_count > 0 && o->lengths == NULL)
     return bench_batches_like(&t->model.config, s->batches,
@@ -87,4 +90,5 @@ void bench_encoder_release(bench_encoder *encoder)
   bench_batches_release(&encoder->batches);
   if (encoder->model.folder != NULL)
     model_config_release(&encoder->model.config);
+  cdl_hub_source_close(encoder->source);
 }

@@ -4,8 +4,10 @@
 
 #include "bench/bench.h"
 #include "bench/workload.h"
+#include "condlora/hub.h"
 
 typedef struct {
+  cdl_hub_source *source; /* of --model; or NULL */
   bench_workload_model model;
   bench_batches batches;
   char title[256]; /* description for readers */

@@ -10,6 +10,7 @@
 #include "bench/roofline.h"
 #include "bench/shapes_choice.h"
 #include "bench/tune.h"
+#include "tools/console/download.h"
 #include "tools/console/log.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -98,6 +99,7 @@ int main(int count, char **arguments)
   bool slower = false;
   base_map_faults_begin("bench-condlora", NULL);
   console_log_begin(count, arguments);
+  console_downloads_show();
   cdl_status status = bench_command_read(count - 1, arguments + 1, &c);
   if (status == CDL_STATUS_OK && c.help)
     bench_command_help();

@@ -76,7 +76,7 @@ static cdl_status make_head(const train_session *session, const train_settings *
   const char *method = train_method_name(s);
   const bool whole = adapter_is_whole_model(method),
              peft = base_is_one_of(method, of_peft, sizeof of_peft / sizeof of_peft[0]);
-  *head = (export_card_head){.base = s->model,
+  *head = (export_card_head){.base = session->model.adapter_config.base_model,
                              .relation = whole ? "finetune" : "adapter",
                              .library = whole  ? "transformers"
                                         : peft ? "peft"

@@ -21,7 +21,9 @@ static cdl_status make(const cdl_model *m, train_settings *s, inference_model *m
   made->adapter_config.thresholds = NULL;
   made->types_zero = s->compat == TRAIN_COMPAT_REFERENCE;
   train_session session = {.model = *made};
+  session.model.base_source = m->base_source; /* its name is recorded */
   const cdl_status status = train_session_make_adapter(&session, s);
+  session.model.base_source = NULL;
   *made = session.model;
   return status;
 }

@@ -207,11 +207,19 @@ static cdl_status find_batches(const train_session *session, const train_setting
   return CDL_STATUS_OK;
 }
 
+/* The folder of --init-adapter. */
+static const char *initial_folder(const train_session *session)
+{
+  return cdl_hub_source_folder(session->model.adapter_source);
+}
+
 /* Opens data, tokenizer, backend and model. */
 static cdl_status open_base(train_session *session, const train_settings *s)
 {
   model_config read, config;
-  CDL_TRY(model_config_read(s->model, &read));
+  const char *base;
+  CDL_TRY(inference_find_base(&session->model, s->model, &base));
+  CDL_TRY(model_config_read(base, &read));
   const cdl_status status = inference_find_length(&session->model, &read, s->max_length);
   config = read; /* its numbers */
   config.label_names = NULL;
@@ -219,32 +227,31 @@ static cdl_status open_base(train_session *session, const train_settings *s)
   CDL_TRY(status);
   bool own_tokenizer = false;
   if (s->init_adapter != NULL)
-    CDL_TRY(inference_brings_tokenizer(s->init_adapter, &session->initial, session->initial_tensors,
-                                       &own_tokenizer));
+    CDL_TRY(inference_brings_tokenizer(initial_folder(session), &session->initial,
+                                       session->initial_tensors, &own_tokenizer));
   if (own_tokenizer)
-    session->model.tokenizer_folder = s->init_adapter;
+    session->model.tokenizer_folder = initial_folder(session);
   session->model.types_zero =
       s->compat == TRAIN_COMPAT_REFERENCE || session->initial.zero_token_types;
   CDL_TRY(read_data(session, s, s->init_adapter != NULL ? &session->initial.labels : NULL));
   CDL_TRY(inference_open_backend(&session->model, s->backend, (cdl_precision)s->precision,
                                  s->threads, s->no_fallback));
   encoder_load_options options = load_options(session, s, &config);
-  CDL_TRY(inference_open_tokenizer(&session->model, s->model,
-                                   options.vocabulary > 0 ? options.vocabulary
-                                                          : config.vocabulary_size));
+  CDL_TRY(inference_open_tokenizer(
+      &session->model, base, options.vocabulary > 0 ? options.vocabulary : config.vocabulary_size));
   CDL_TRY(train_split_tokens(&session->model, session->train));
   if (session->dev != NULL)
     CDL_TRY(train_split_tokens(&session->model, session->dev));
   /* The texts first, so that a device that is too small is found before a weight is read. */
   CDL_TRY(find_batches(session, s, &options.training));
-  CDL_TRY(encoder_load(session->model.queue, s->model, &options, &session->model.encoder,
+  CDL_TRY(encoder_load(session->model.queue, base, &options, &session->model.encoder,
                        &session->model.loaded));
   CDL_TRY(train_check_ids(&session->model, session->train));
   if (session->dev != NULL)
     CDL_TRY(train_check_ids(&session->model, session->dev));
   data_census_count_truncated(&session->census, session->train, session->dev);
   return s->init_adapter != NULL
-             ? inference_check_base(&session->model, s->init_adapter, &session->initial)
+             ? inference_check_base(&session->model, initial_folder(session), &session->initial)
              : CDL_STATUS_OK;
 }
 
@@ -261,7 +268,7 @@ cdl_status train_session_make_adapter(train_session *session, train_settings *s)
                                train_settings_seed(s, s->seed_init)));
   if (s->init_adapter == NULL)
     return CDL_STATUS_OK;
-  return adapter_read(session->model.adapter, session->model.queue, s->init_adapter);
+  return adapter_read(session->model.adapter, session->model.queue, initial_folder(session));
 }
 
 static cdl_status adopt_initial(train_session *session, train_settings *s, const bool *given)
@@ -271,8 +278,10 @@ static cdl_status adopt_initial(train_session *session, train_settings *s, const
 
 static cdl_status open_initial(train_session *session, train_settings *s, const bool *given)
 {
-  if (s->init_adapter != NULL)
-    CDL_TRY(adapter_folder_open(s->init_adapter, &session->initial, &session->initial_tensors));
+  const char *folder;
+  CDL_TRY(inference_find_adapter(&session->model, s->init_adapter, &folder));
+  if (folder != NULL)
+    CDL_TRY(adapter_folder_open(folder, &session->initial, &session->initial_tensors));
   return adopt_initial(session, s, given);
 }
 
@@ -311,7 +320,8 @@ static cdl_status reload(train_session *session, const train_settings *s)
 {
   encoder_load_options options = load_options(session, s, encoder_config(session->model.encoder));
   options.part = session->body_changed ? ENCODER_LOAD_ALL : ENCODER_LOAD_HEAD;
-  CDL_TRY(encoder_reload(session->model.encoder, session->model.queue, s->model, &options,
+  CDL_TRY(encoder_reload(session->model.encoder, session->model.queue,
+                         cdl_hub_source_folder(session->model.base_source), &options,
                          session->model.loaded.fingerprint));
   session->body_changed = false;
   return CDL_STATUS_OK;

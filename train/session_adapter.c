@@ -191,6 +191,9 @@ static cdl_status describe_adapter(const train_session *session, const train_set
                                    adapter_config *c)
 {
   char fingerprint[INFERENCE_FINGERPRINT_BYTES];
+  const cdl_hub_source *source = session->model.base_source;
+  const char *name = source != NULL ? cdl_hub_source_name(source) : NULL,
+             *commit = source != NULL ? cdl_hub_source_commit(source) : NULL;
   inference_fingerprint(&session->model, fingerprint);
   *c = (adapter_config){
       .settings = adapter_settings_of(train_method_name(s)),
@@ -199,9 +202,11 @@ static cdl_status describe_adapter(const train_session *session, const train_set
       .held_out = {.known = session->train != NULL,
                    .fraction = s->dev_fraction,
                    .reference_split = train_split_form_of(s) == DATA_SPLIT_REFERENCE},
-      .base_model = strdup(s->model),
+      .base_model = strdup(name != NULL ? name : s->model),
+      .base_revision = commit != NULL ? strdup(commit) : NULL,
       .fingerprint = strdup(fingerprint)};
-  if (c->base_model == NULL || c->fingerprint == NULL)
+  if (c->base_model == NULL || (commit != NULL && c->base_revision == NULL) ||
+      c->fingerprint == NULL)
     return no_memory();
   if (session->task != NULL && (c->task = strdup(session->task->name)) == NULL)
     return no_memory();

@@ -125,8 +125,9 @@ static cdl_status measure(train_trainer *t, train_summary *s, json_t **metrics)
 static cdl_status keep_result(train_trainer *t)
 {
   train_session *session = t->session;
-  const adapter_model_origin origin = {.base = t->settings->model,
-                                       .tokenizer = t->settings->model,
+  const char *base = cdl_hub_source_folder(session->model.base_source);
+  const adapter_model_origin origin = {.base = base,
+                                       .tokenizer = base,
                                        .labels = (const char *const *)session->model.label_names,
                                        .problem = session->model.problem};
   if (adapter_is_whole_model(train_method_name(t->settings))) {

@@ -23,8 +23,8 @@ typedef struct cdl_model cdl_model;
 
 typedef struct {
   size_t size;
-  /* Folder of the adapter's base model. NULL: the folder that the adapter records; if that is
-   * relative, it is relative to the working directory. */
+  /* Folder of the adapter's base model, or its name. NULL: what the adapter records, which is a
+   * folder, perhaps relative to the working directory, or a name and its commit. */
   const char *base;
   const char *backend; /* as cdl_backend_open takes it; NULL: "auto" */
   cdl_precision precision;
@@ -43,10 +43,11 @@ static inline cdl_model_options cdl_model_options_init(void)
   return options;
 }
 
-/* Opens a folder. `path` is the folder of an adapter of this project or of PEFT, of a run of
- * `condlora train` or cdl_train, or of a fully fine-tuned model. The folder's adapter becomes
- * active under the name "default". `options` may be NULL. Errors: ABSENT, IO, DATA and UNSUPPORTED,
- * naming the file; USAGE for invalid options; those of cdl_backend_open; MEMORY. */
+/* Opens a folder, or a name as cdl_hub_resolve takes it. `path` is the folder of an adapter of this
+ * project or of PEFT, of a run of `condlora train` or cdl_train, or of a fully fine-tuned model.
+ * The folder's adapter becomes active under the name "default". `options` may be NULL. Errors:
+ * ABSENT, IO, DATA and UNSUPPORTED, naming the file; USAGE for invalid options; those of
+ * cdl_hub_resolve and cdl_backend_open; MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_model_open(const char *path, const cdl_model_options *options,
                                                cdl_model **model);
 CDL_API void cdl_model_close(cdl_model *model);
@@ -103,11 +104,11 @@ CDL_API void cdl_model_decide(const cdl_model *model, const float *logits, bool 
 
 /* ---- Adapters ---- */
 
-/* Reads another adapter for the same base; it shares the base's weights. The active adapter does
- * not change. Errors: as cdl_model_open; ARGUMENT for a name that is in use; DATA if the head has
- * another number of labels; UNSUPPORTED for an adapter that changes the base itself (full,
- * bitfit, pissa, olora), and if the model was opened with such an adapter. These can only be
- * opened alone. */
+/* Reads another adapter for the same base, from its folder or by its name; it shares the base's
+ * weights. The active adapter does not change. Errors: as cdl_model_open; ARGUMENT for a name that
+ * is in use; DATA if the head has another number of labels; UNSUPPORTED for an adapter that changes
+ * the base itself (full, bitfit, pissa, olora), and if the model was opened with such an adapter.
+ * These can only be opened alone. */
 CDL_API CDL_MUST_USE cdl_status cdl_model_load_adapter(cdl_model *model, const char *folder,
                                                        const char *name);
 /* Creates an untrained adapter with the initial values that training would start from. `settings`

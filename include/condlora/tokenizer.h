@@ -30,12 +30,12 @@ typedef struct {
   void *scratch;  /* working memory of the tokenizer */
 } cdl_encoding;
 
-/* Opens the tokenizer of a Hugging Face folder as Transformers' AutoTokenizer does. Its class is
+/* Opens the tokenizer of a Hugging Face folder, or of a name as cdl_hub_resolve takes it, as
+ * Transformers' AutoTokenizer does. Its class is
  * named in tokenizer_config.json or config.json. Its data is in `tokenizer.json` or in the files of
  * its class, with special_tokens_map.json and added_tokens.json if they exist. Errors: ABSENT, DATA
  * or UNSUPPORTED, naming the file and the entry. */
-CDL_API CDL_MUST_USE cdl_status cdl_tokenizer_open(const char *model_folder,
-                                                   cdl_tokenizer **tokenizer);
+CDL_API CDL_MUST_USE cdl_status cdl_tokenizer_open(const char *model, cdl_tokenizer **tokenizer);
 CDL_API void cdl_tokenizer_close(cdl_tokenizer *tokenizer);
 
 /* Encodes `first`, or the pair `first`, `second` if `second` is not NULL. Ill-formed UTF-8 counts

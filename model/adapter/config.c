@@ -23,6 +23,7 @@ void adapter_config_free(adapter_config *config)
   free(s->layers);
   free(config->token_rows);
   free(config->base_model);
+  free(config->base_revision);
   free(config->task);
   base_list_release(&config->label_columns);
   free(config->label_separator);

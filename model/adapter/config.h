@@ -24,6 +24,7 @@ typedef struct {
   int64_t *token_rows;
   size_t token_count;
   char *base_model;          /* base_model_name_or_path, or NULL */
+  char *base_revision;       /* revision: the commit of a base that has a name; or NULL */
   char *task;                /* ours: a GLUE task, for example "RTE", or NULL */
   base_list labels;          /* ours: names in the order of the logits; empty if unknown */
   cdl_problem problem;       /* ours; a regression's labels name its outputs, if it has several */

@@ -18,7 +18,6 @@ static const config_row rows[] = {
     {CONFIG_HARMLESS, .key = "merge_weights"},
     {CONFIG_HARMLESS, .key = "peft_version"},
     {CONFIG_HARMLESS, .key = "qalora_group_size"},
-    {CONFIG_HARMLESS, .key = "revision"},
     {CONFIG_HARMLESS, .key = "runtime_config"},
 
     {CONFIG_BASE_MODEL, .key = "base_model_name_or_path", AT(base_model)},
@@ -27,6 +26,7 @@ static const config_row rows[] = {
     {CONFIG_INFERENCE_MODE, .key = "inference_mode"},
     {CONFIG_COLUMNS, .key = "label_column", AT(label_columns), .or_name = true},
     {CONFIG_STRING, .key = "label_separator", AT(label_separator), .said = "label separator"},
+    {CONFIG_STRING, .key = "revision", AT(base_revision), .said = "revision of the base"},
     {CONFIG_LIST, .key = "text_columns", AT(text_columns)},
     {CONFIG_LIST, .key = "labels", AT(labels), .said = "list of labels"},
     {CONFIG_MODULES_TO_SAVE, .key = "modules_to_save", AT(settings.modules_to_save),

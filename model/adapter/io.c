@@ -11,6 +11,7 @@
 #include "model/adapter/fold.h"
 #include "model/adapter/state.h"
 #include "model/files/checkpoint.h"
+#include "model/hub/files.h"
 
 enum { FILE_NAME_BYTES = MODEL_NAME_BYTES + sizeof ADAPTER_PREFIX + sizeof ".base_layer" };
 
@@ -433,16 +434,8 @@ static cdl_status write_weights(model_encoder *encoder, cdl_queue *queue, const 
 
 cdl_status adapter_tokenizer_files_copy(const char *from_folder, const char *folder)
 {
-  static const char *const names[] = {"tokenizer.json",
-                                      "tokenizer_config.json",
-                                      "special_tokens_map.json",
-                                      "added_tokens.json",
-                                      "vocab.json",
-                                      "merges.txt",
-                                      "sentencepiece.bpe.model",
-                                      "vocab.txt"};
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-    CDL_TRY(copy_file(from_folder, folder, names[i]));
+  for (const char *const *name = hub_tokenizer_files; *name != NULL; name++)
+    CDL_TRY(copy_file(from_folder, folder, *name));
   return CDL_STATUS_OK;
 }
 

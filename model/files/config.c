@@ -499,32 +499,6 @@ static cdl_status read_object(const char *path, const json_t *object, model_conf
   return read_labels(path, object, config);
 }
 
-/* `path` is a model's folder or its config.json. A name on Hugging Face's hub looks like a relative
- * path. */
-static cdl_status check_folder(const char *path)
-{
-  static const char tail[] = "/config.json";
-  const size_t length = strlen(path), end = sizeof tail - 1;
-  const bool is_file = length > end && strcmp(path + length - end, tail) == 0;
-  char *folder = strndup(path, is_file ? length - end : length);
-  if (folder == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
-  cdl_status status = CDL_STATUS_OK;
-  if (!base_file_exists(folder)) {
-    const char *slash = strchr(folder, '/');
-    const bool may_be_a_name =
-        strchr("./~", folder[0]) == NULL &&
-        (slash == NULL || (strchr(slash + 1, '/') == NULL && slash[1] != '\0'));
-    status = cdl_fail(CDL_STATUS_ABSENT,
-                      "%s: no such folder; expected a model's, with config.json, weights and "
-                      "tokenizer%s%s%s",
-                      folder, may_be_a_name ? ": hf download " : "", may_be_a_name ? folder : "",
-                      may_be_a_name ? " --local-dir DIR makes one of a model on the hub" : "");
-  }
-  free(folder);
-  return status;
-}
-
 /* Returns `path` itself, or config.json in it if it is a folder. */
 static char *config_path(const char *path)
 {
@@ -537,7 +511,6 @@ static char *config_path(const char *path)
 cdl_status model_config_read(const char *path, model_config *config)
 {
   *config = (model_config){0};
-  CDL_TRY(check_folder(path));
   char *file = config_path(path);
   if (file == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "condlora/log.h"
+#include "model/hub/resolve.h"
 #include "model/inference/adapted.h"
 #include "model/inference/base.h"
 #include "model/inference/columns.h"
@@ -45,6 +46,23 @@ bool inference_has_tokens(const inference_model *model, const int32_t *ids, cons
     return false;
   }
   return true;
+}
+
+cdl_status inference_find_base(inference_model *model, const char *name, const char **folder)
+{
+  CDL_TRY(hub_resolve(name, CDL_HUB_MODEL, &model->base_source));
+  *folder = cdl_hub_source_folder(model->base_source);
+  return CDL_STATUS_OK;
+}
+
+cdl_status inference_find_adapter(inference_model *model, const char *name, const char **folder)
+{
+  *folder = NULL;
+  if (name == NULL)
+    return CDL_STATUS_OK;
+  CDL_TRY(hub_resolve(name, CDL_HUB_ADAPTER, &model->adapter_source));
+  *folder = cdl_hub_source_folder(model->adapter_source);
+  return CDL_STATUS_OK;
 }
 
 cdl_status inference_open_backend(inference_model *model, const char *name, cdl_precision precision,
@@ -258,51 +276,58 @@ static cdl_status open_model(inference_model *model, const inference_settings *s
   return s->adapter != NULL ? inference_open_with_adapter(model, s) : open_whole_model(model, s);
 }
 
-static cdl_status open_all(inference_model *model, const inference_settings *s)
+/* Completes the settings if no model is named: with the adapter's base, or, for a run that trained
+ * the whole model, with that model. */
+static cdl_status find_model(inference_model *model, inference_settings *s)
+{
+  bool is_adapter;
+  char *whole = NULL;
+  if (s->model != NULL || s->adapter == NULL)
+    return inference_find_base(model, s->model, &s->model);
+  char *folder = adapter_folder_find(s->adapter);
+  if (folder == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", s->adapter);
+  const cdl_status status = inference_has_file(folder, "adapter_config.json", &is_adapter);
+  free(folder);
+  CDL_TRY(status);
+  if (!is_adapter)
+    CDL_TRY(inference_find_whole(s->adapter, &whole));
+  if (whole == NULL) {
+    CDL_TRY(inference_resolve_base(s->adapter, NULL, &model->base_source, NULL));
+    s->model = cdl_hub_source_folder(model->base_source);
+    return CDL_STATUS_OK;
+  }
+  s->adapter = NULL;
+  const cdl_status found = inference_find_base(model, whole, &s->model);
+  free(whole);
+  return found;
+}
+
+static cdl_status open_all(inference_model *model, const inference_settings *settings)
 {
   cdl_precision precision;
+  inference_settings found = *settings, *s = &found;
+  CDL_TRY(inference_find_adapter(model, settings->adapter, &found.adapter));
+  CDL_TRY(find_model(model, &found));
   CDL_TRY(cdl_precision_find(s->precision, &precision));
   CDL_TRY(inference_open_backend(model, s->backend, precision, s->threads, s->no_fallback));
   CDL_TRY(open_model(model, s));
   return inference_find_length(model, encoder_config(model->encoder), s->max_length);
 }
 
-/* Completes the settings if no model is named: with the adapter's base, or, for a run that trained
- * the whole model, with that model. `*found` is the folder, which the caller frees. */
-static cdl_status find_model(inference_settings *s, char **found)
-{
-  bool is_adapter;
-  *found = NULL;
-  if (s->model != NULL || s->adapter == NULL)
-    return CDL_STATUS_OK;
-  char *folder = adapter_folder_find(s->adapter);
-  if (folder == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", s->adapter);
-  cdl_status status = inference_has_file(folder, "adapter_config.json", &is_adapter);
-  free(folder);
-  CDL_TRY(status);
-  if (!is_adapter)
-    CDL_TRY(inference_find_whole(s->adapter, found));
-  if (*found != NULL)
-    s->adapter = NULL;
-  else
-    CDL_TRY(inference_find_base(s->adapter, NULL, found, NULL));
-  s->model = *found;
-  return CDL_STATUS_OK;
-}
-
 cdl_status inference_open(inference_model *model, const inference_settings *settings)
 {
-  inference_settings whole = *settings;
-  char *found;
   *model = (inference_model){0};
-  cdl_status status = find_model(&whole, &found);
-  if (status == CDL_STATUS_OK)
-    status = open_all(model, &whole);
+  const cdl_status status = open_all(model, settings);
   if (status != CDL_STATUS_OK)
     inference_close(model);
-  free(found);
   return status;
+}
+
+const char *inference_base_name(const inference_model *model)
+{
+  const char *name = cdl_hub_source_name(model->base_source);
+  return name != NULL ? name : cdl_hub_source_folder(model->base_source);
 }
 
 void inference_close(inference_model *model)
@@ -319,5 +344,7 @@ void inference_close(inference_model *model)
     free(model->label_names[i]);
   free(model->label_names);
   adapter_config_free(&model->adapter_config);
+  cdl_hub_source_close(model->base_source);
+  cdl_hub_source_close(model->adapter_source);
   *model = (inference_model){0};
 }

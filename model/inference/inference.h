@@ -1,4 +1,5 @@
-/* Opens a model for inference: backend, encoder, adapter and tokenizer, from their folders. */
+/* Opens a model for inference: backend, encoder, adapter and tokenizer, from their folders or
+ * names. */
 #ifndef CONDLORA_MODEL_INFERENCE_INFERENCE_H
 #define CONDLORA_MODEL_INFERENCE_INFERENCE_H
 
@@ -9,8 +10,16 @@
 CDL_MUST_USE cdl_status inference_open(inference_model *model, const inference_settings *settings);
 /* Frees what is there: an adapter, an encoder, a tokenizer, queue and backend. */
 void inference_close(inference_model *model);
+/* The base's name on the hub, or its folder. Borrowed until the model is closed. */
+const char *inference_base_name(const inference_model *model);
 
 /* The parts, for what opens a model in another order. Each frees nothing on failure. */
+/* Resolves the name of a base and that of an adapter (NULL: none), and keeps the sources. *folder
+ * is the model's until it is closed. */
+CDL_MUST_USE cdl_status inference_find_base(inference_model *model, const char *name,
+                                            const char **folder);
+CDL_MUST_USE cdl_status inference_find_adapter(inference_model *model, const char *name,
+                                               const char **folder);
 CDL_MUST_USE cdl_status inference_open_backend(inference_model *model, const char *name,
                                                cdl_precision precision, int64_t threads,
                                                bool no_fallback);

@@ -1,11 +1,13 @@
 /* cdl_model: opening, facts and classifying. */
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/path.h"
 #include "base/sized.h"
+#include "model/hub/resolve.h"
 #include "model/inference/base.h"
 #include "model/inference/evaluation.h"
 #include "model/inference/inference.h"
@@ -19,10 +21,25 @@ static cdl_status no_memory(const char *what)
 
 /* ---- What a path is ---- */
 
+/* Keeps the source of the base, and its folder. */
+static cdl_status keep_base(cdl_model *m, cdl_hub_source *source)
+{
+  m->base_source = source;
+  m->base_folder = strdup(cdl_hub_source_folder(source));
+  return m->base_folder != NULL ? CDL_STATUS_OK : no_memory("a model");
+}
+
+static cdl_status find_base(cdl_model *m, const char *given, bool *changes_base)
+{
+  cdl_hub_source *source;
+  CDL_TRY(inference_resolve_base(m->adapter_folder, given, &source, changes_base));
+  return keep_base(m, source);
+}
+
 /* Adapter's folder, run's folder or whole model's: sets base_folder, and adapter_folder for the
  * first two. */
-static cdl_status find_folders(cdl_model *m, const char *path, const char *given_base,
-                               bool *changes_base)
+static cdl_status look_at_folder(cdl_model *m, const char *path, const char *given_base,
+                                 bool *changes_base)
 {
   char *adapter = adapter_folder_find(path);
   if (adapter == NULL)
@@ -31,14 +48,10 @@ static cdl_status find_folders(cdl_model *m, const char *path, const char *given
   const cdl_status looked = inference_has_file(adapter, "adapter_config.json", &there);
   if (looked == CDL_STATUS_OK && there) {
     m->adapter_folder = adapter;
-    return inference_find_base(adapter, given_base, &m->base_folder, changes_base);
+    return find_base(m, given_base, changes_base);
   }
   free(adapter);
   CDL_TRY(looked);
-  CDL_TRY(base_file_find(path, &there));
-  if (!there)
-    return cdl_fail(CDL_STATUS_ABSENT,
-                    "%s: no such folder; expected a model's, an adapter's or a run's", path);
   if (given_base != NULL)
     return cdl_fail(CDL_STATUS_USAGE, "%s: there is no adapter in it, for which a base is named",
                     path);
@@ -46,6 +59,20 @@ static cdl_status find_folders(cdl_model *m, const char *path, const char *given
   if (m->base_folder == NULL)
     m->base_folder = strdup(path);
   return m->base_folder != NULL ? CDL_STATUS_OK : no_memory(path);
+}
+
+static cdl_status find_folders(cdl_model *m, const char *path, const char *given_base,
+                               bool *changes_base)
+{
+  cdl_hub_source *source;
+  CDL_TRY(hub_resolve(path, CDL_HUB_ANY, &source));
+  const cdl_status status =
+      look_at_folder(m, cdl_hub_source_folder(source), given_base, changes_base);
+  if (m->adapter_folder == NULL)
+    m->base_source = source;
+  else
+    cdl_hub_source_close(source);
+  return status;
 }
 
 /* ---- Opening ---- */
@@ -150,6 +177,7 @@ void cdl_model_close(cdl_model *m)
   inference_member_free(m->bare);
   inference_close(&m->base);
   free(m->member);
+  cdl_hub_source_close(m->base_source);
   free(m->base_folder);
   free(m->adapter_folder);
   free(m->backend_name);

@@ -26,6 +26,7 @@ cdl_status inference_member_create(cdl_model *m, const char *name, uint64_t seed
     return no_memory();
   }
   made->model = m->base;
+  made->model.base_source = made->model.adapter_source = NULL;
   made->model.encoder = NULL;
   made->model.adapter = NULL;
   made->model.adapter_config = (adapter_config){0};
@@ -102,9 +103,10 @@ cdl_status cdl_model_load_adapter(cdl_model *m, const char *folder, const char *
   CDL_TRY(inference_member_create(m, name, 0, &member));
   inference_settings settings = m->settings;
   settings.part = INFERENCE_OPEN_MODEL;
-  settings.adapter = folder;
   settings.rank = 0;
-  cdl_status status = inference_open_with_adapter(&member->model, &settings);
+  cdl_status status = inference_find_adapter(&member->model, folder, &settings.adapter);
+  if (status == CDL_STATUS_OK)
+    status = inference_open_with_adapter(&member->model, &settings);
   if (status == CDL_STATUS_OK)
     status = inference_model_add(m, member);
   if (status != CDL_STATUS_OK)

@@ -15,6 +15,7 @@ typedef struct {
 struct cdl_model {
   inference_settings settings; /* as it was opened; its texts are below */
   char *base_folder, *adapter_folder, *backend_name;
+  cdl_hub_source *base_source; /* of base_folder; NULL for a folder inside a run's */
   inference_model base;
   bool base_has_head;        /* of the checkpoint, so that it classifies without an adapter */
   bool alone;                /* the only member works on the base itself, which it changes */

@@ -2,11 +2,14 @@
 #ifndef CONDLORA_MODEL_INFERENCE_STATE_H
 #define CONDLORA_MODEL_INFERENCE_STATE_H
 
+#include "condlora/hub.h"
 #include "condlora/tokenizer.h"
 #include "model/adapter/adapter.h"
 #include "model/adapter/folder.h"
 
 typedef struct {
+  /* where it was opened from; NULL where other models own it, or there is no adapter */
+  cdl_hub_source *base_source, *adapter_source;
   cdl_backend *backend;
   cdl_queue *queue;
   cdl_tokenizer *tokenizer;
@@ -34,7 +37,8 @@ typedef enum {
 } inference_open_part;
 
 typedef struct {
-  const char *model, *adapter; /* `adapter` NULL: a whole fine-tuned model */
+  /* folders, or names of the hub; `adapter` NULL: a whole fine-tuned model */
+  const char *model, *adapter;
   const char *backend, *precision;
   int64_t threads;
   bool no_fallback;

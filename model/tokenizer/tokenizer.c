@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/utf8.h"
+#include "model/hub/resolve.h"
 #include "model/tokenizer/parts.h"
 
 /* ---- Opening ---- */
@@ -107,16 +108,15 @@ static cdl_status compile(cdl_tokenizer *tokenizer)
   return CDL_STATUS_OK;
 }
 
-cdl_status cdl_tokenizer_open(const char *model_folder, cdl_tokenizer **tokenizer)
+static cdl_status open_folder(const char *folder, cdl_tokenizer **tokenizer)
 {
-  *tokenizer = NULL;
   cdl_tokenizer *opened = calloc(1, sizeof *opened);
   if (opened == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a tokenizer");
   struct timespec now = {0};
   clock_gettime(CLOCK_MONOTONIC, &now);
   opened->stamp = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-  cdl_status status = tokenizer_load(model_folder, opened);
+  cdl_status status = tokenizer_load(folder, opened);
   if (status == CDL_STATUS_OK)
     status = compile(opened);
   if (status != CDL_STATUS_OK) {
@@ -125,6 +125,16 @@ cdl_status cdl_tokenizer_open(const char *model_folder, cdl_tokenizer **tokenize
   }
   *tokenizer = opened;
   return CDL_STATUS_OK;
+}
+
+cdl_status cdl_tokenizer_open(const char *model, cdl_tokenizer **tokenizer)
+{
+  cdl_hub_source *source;
+  *tokenizer = NULL;
+  CDL_TRY(hub_resolve(model, CDL_HUB_TOKENIZER, &source));
+  const cdl_status status = open_folder(cdl_hub_source_folder(source), tokenizer);
+  cdl_hub_source_close(source);
+  return status;
 }
 
 void cdl_tokenizer_close(cdl_tokenizer *tokenizer)

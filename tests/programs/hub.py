@@ -493,5 +493,90 @@ class Offline(Case):
             self.check_whole(self.resolve()[0])
 
 
+class Commands(Case):
+    def setUp(self):
+        super().setUp()
+        self.hub.repositories["owner/adapter"] = Repository(adapter_of("owner/model", COMMIT))
+        shutil.copytree(CASES / "bert-lora/model", self.folder / "local-model")
+        (self.folder / "local-adapter").mkdir()
+        for name, content in adapter_of("local-model").items():
+            (self.folder / "local-adapter" / name).write_bytes(content)
+        shutil.copy(CASES / "bert-lora/train.tsv", self.folder)
+        self.examples = ["--input", "train.tsv", "--text-columns", "sentence1", "--backend", "cpu", "--threads", "1"]
+
+    def test_names_and_folders_give_the_same(self):
+        for command in [["predict"], ["eval", "--label-column", "label"]]:
+            outputs = [self.call(PROGRAM, command[0], "--model", model, "--adapter", adapter, *self.examples, *command[1:]).stdout
+                       for model, adapter in [("local-model", "local-adapter"), ("owner/model", "owner/adapter"),
+                                              (f"owner/model@{COMMIT}", "owner/adapter@main")]]
+            self.assertEqual(len(set(outputs)), 1)
+            self.assertGreater(len(outputs[0]), 50)
+
+    def test_tokenize_and_inspect(self):
+        for words in [["tokenize", "--input", "train.tsv", "--text-columns", "sentence1", "--model"], ["inspect"]]:
+            named, local = (self.call(PROGRAM, *words, model).stdout.splitlines() for model in ["owner/model", "local-model"])
+            skipped = 1 if words == ["inspect"] else 0  # the line that names the folder
+            self.assertEqual(named[skipped:], local[skipped:])
+            self.assertGreater(len(named), 5)
+        self.assertIn("owner/model", self.call(PROGRAM, "inspect", "owner/adapter").stdout)
+
+    def train(self, output, model, *more):
+        return self.call(PROGRAM, "train", "--model", model, "--train", "train.tsv", "--text-columns", "sentence1",
+                         "--label-column", "label", "--max-steps", "2", "--backend", "cpu", "--threads", "1", "--output", output, *more)
+
+    def test_training_records_the_name_and_the_commit(self):
+        self.train("local", "local-model", "--fresh-head")
+        self.train("named", "owner/model", "--fresh-head")
+        self.assertEqual((self.folder / "local/adapter/adapter_model.safetensors").stat().st_size,
+                         (self.folder / "named/adapter/adapter_model.safetensors").stat().st_size)
+        config = json.loads((self.folder / "named/adapter/adapter_config.json").read_text())
+        self.assertEqual((config["base_model_name_or_path"], config["revision"]), ("owner/model", COMMIT))
+        run = json.loads((self.folder / "named/run.json").read_text())
+        self.assertEqual(run["settings"]["model"], "owner/model")
+        local = json.loads((self.folder / "local/adapter/adapter_config.json").read_text())
+        self.assertNotIn("revision", local)
+        self.train("named", "owner/model", "--resume")
+        # The base's name leads to the base, at its commit, wherever the branch is now.
+        (self.repository() / "refs/main").unlink()
+        self.call(PROGRAM, "export", "--model", "owner/model", "--adapter", "named", "--output", "exported", "--backend", "cpu")
+        exported = json.loads((self.folder / "exported/adapter_config.json").read_text())
+        self.assertEqual((exported["base_model_name_or_path"], exported["revision"]), ("owner/model", COMMIT))
+
+    def test_training_starts_from_a_named_adapter(self):
+        self.train("on", "owner/model", "--init-adapter", "owner/adapter")
+
+    def test_merge_and_export_by_name(self):
+        for place in ["local", "named"]:
+            model, adapter = ("local-model", "local-adapter") if place == "local" else ("owner/model", "owner/adapter")
+            self.call(PROGRAM, "merge", "--model", model, "--adapter", adapter, "--output", place + "-merged", "--backend", "cpu")
+            self.call(PROGRAM, "export", "--model", model, "--adapter", adapter, "--format", "onnx", "--output", place + "-onnx",
+                      "--backend", "cpu")
+        for kind in ["merged", "onnx"]:
+            self.assertEqual(files_of(self.folder / f"local-{kind}"), files_of(self.folder / f"named-{kind}"))
+
+    def test_a_missing_model_is_one_line(self):
+        for command in ["predict", "tokenize"]:
+            done = self.call(PROGRAM, command, "--model", "owner/nothing", "--input", "train.tsv", fails=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertEqual(done.stdout, "")
+            self.assertRegex(done.stderr, r"\Acondlora: owner/nothing: no such folder.*\n\Z")
+
+    def test_a_download_is_reported(self):
+        self.hub.repositories["owner/model"] = Repository(MODEL | {"model.safetensors": b"x" * 2_000_000})
+        done = self.call(PROGRAM, "inspect", "owner/model", fails=True)
+        self.assertRegex(done.stderr, r"owner/model: downloaded \d files?, 2\.\d MB, in \d+ s\n")
+
+    def test_a_library_that_is_missing_is_named(self):
+        """Without libcurl what the cache has works, and nothing else."""
+        self.resolve()
+        blind = self.folder / "blind"
+        blind.mkdir()
+        for name in ["libcurl.so.4", "libcurl-gnutls.so.4"]:
+            (blind / name).write_text("no library")
+        self.environment["LD_LIBRARY_PATH"] = str(blind)
+        self.resolve()
+        self.refused("owner/adapter", "adapter", status="ABSENT", says=["libcurl.so.4", "Debian's package libcurl4"])
+
+
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[4:]], verbosity=1)

@@ -187,9 +187,9 @@ START_TEST(a_model_that_is_not_there_is_said_to_be_a_folder)
 {
   check_refused(RUN("train", "--model", "roberta-base", "--task", "RTE", "--data", scratch("no"),
                     "--output", scratch("o")),
-                1, "roberta-base: no such folder", "hf download roberta-base --local-dir");
-  check_refused(RUN("predict", "--model", "org/name", "--input", "-"), 1, "hf download org/name");
-  check_refused(RUN("tokenize", "--model", "roberta-base", "--input", "-"), 1, "hf download");
+                1, "roberta-base: no such folder", "HF_HUB_OFFLINE");
+  check_refused(RUN("predict", "--model", "org/name", "--input", "-"), 1, "org/name: no such");
+  check_refused(RUN("tokenize", "--model", "roberta-base", "--input", "-"), 1, "roberta-base: no");
   check_refused(RUN("predict", "--model", scratch("nowhere"), "--input", "-"), 1, "nowhere",
                 "config.json");
   check_refused(RUN("predict", "--model", "m", "--adapter", scratch("none"), "--input", "-"), 1,

@@ -118,17 +118,21 @@ static cdl_status choose_layers(const cli_analyze_kind *kind, cli_analyze_input 
       input->options->settings.adapter);
 }
 
-static cdl_status open_and_run(const cli_analyze_kind *kind, const cli_analyze_options *o,
+static cdl_status open_and_run(const cli_analyze_kind *kind, cli_analyze_options *o,
                                const analysis_selection *selection, console_notices *notices)
 {
   inference_model model;
   cli_analyze_input input = {.options = o, .selection = selection, .model = &model};
+  const char *named = o->settings.model;
   CDL_TRY(inference_open(&model, &o->settings));
+  if (named == NULL)
+    o->settings.model = inference_base_name(&model);
   cdl_status status = choose_layers(kind, &input);
   if (status == CDL_STATUS_OK) {
     status = run_opened(kind, &input, notices);
     analysis_adapted_free(&input.adapted);
   }
+  o->settings.model = named;
   inference_close(&model);
   return status;
 }
@@ -142,17 +146,9 @@ static cdl_status run(void *command, console_notices *notices)
 {
   const analysis *a = command;
   chosen_lists lists;
-  char *base = NULL;
   CDL_TRY(check(a->kind, a->options));
   CDL_TRY(read_lists(a->options, &lists));
-  cdl_status status = CDL_STATUS_OK;
-  if (a->options->settings.model == NULL) {
-    status = inference_find_base(a->options->settings.adapter, NULL, &base, NULL);
-    a->options->settings.model = base;
-  }
-  if (status == CDL_STATUS_OK)
-    status = open_and_run(a->kind, a->options, &lists.selection, notices);
-  free(base);
+  const cdl_status status = open_and_run(a->kind, a->options, &lists.selection, notices);
   free_lists(&lists);
   return status;
 }

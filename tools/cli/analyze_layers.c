@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "model/hub/resolve.h"
 #include "model/inference/evaluation.h"
 #include "tools/analysis/layer_similarity.h"
 #include "tools/cli/analyze.h"
@@ -184,7 +185,7 @@ static bool wants_examples(const layers_options *o)
 /* Reads the first --examples examples and tokenizes them with the base's tokenizer. */
 static cdl_status read_examples(const layers_options *o, inference_model *model, study_examples *e)
 {
-  CDL_TRY(inference_open_tokenizer(model, o->common.settings.model,
+  CDL_TRY(inference_open_tokenizer(model, cdl_hub_source_folder(model->base_source),
                                    encoder_config(model->encoder)->vocabulary_size));
   CDL_TRY(study_examples_read(&o->source, STUDY_LABELS_IGNORED, NULL, e));
   const cdl_status status = train_tokenize(model, e->dataset);
@@ -264,8 +265,12 @@ static cdl_status compute(const cli_analyze_input *input, void *result)
   model_encoder *tuned;
   encoder_load_report report;
   study_examples examples = {0};
-  CDL_TRY(encoder_load(input->model->queue, o->tuned, &options, &tuned, &report));
-  cdl_status status = CDL_STATUS_OK;
+  cdl_hub_source *source;
+  CDL_TRY(hub_resolve(o->tuned, CDL_HUB_MODEL, &source));
+  cdl_status status =
+      encoder_load(input->model->queue, cdl_hub_source_folder(source), &options, &tuned, &report);
+  cdl_hub_source_close(source);
+  CDL_TRY(status);
   if (wants_examples(o)) {
     status = cdl_context(check_tables(input->model->encoder, tuned), "%s", o->tuned);
     if (status == CDL_STATUS_OK)

@@ -11,6 +11,7 @@
 #include "model/adapter/config.h"
 #include "model/files/checkpoint.h"
 #include "model/files/family.h"
+#include "model/hub/resolve.h"
 #include "tools/cli/command.h"
 #include "tools/cli/options.h"
 #include "tools/console/output.h"
@@ -567,27 +568,36 @@ static cdl_status inspect_model(const char *folder, bool as_json)
 /* ---- The command ---- */
 
 typedef struct {
-  const char *folder;
+  const char *model; /* or an adapter */
   bool as_json;
 } inspecting;
+
+static cdl_status inspect(const char *folder, bool as_json)
+{
+  char *own = adapter_folder_find(folder);
+  char *config = own != NULL ? base_path_join(own, "adapter_config.json") : NULL;
+  cdl_status status;
+  if (config == NULL)
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", folder);
+  else if (base_file_exists(config))
+    status = inspect_adapter(own, as_json);
+  else
+    status = inspect_model(folder, as_json);
+  free(config);
+  free(own);
+  return status;
+}
 
 static cdl_status run(void *command, console_notices *notices)
 {
   const inspecting *c = command;
+  cdl_hub_source *source;
   (void)notices;
-  if (c->folder == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "expected the folder of a model or an adapter");
-  char *own = adapter_folder_find(c->folder);
-  char *config = own != NULL ? base_path_join(own, "adapter_config.json") : NULL;
-  cdl_status status;
-  if (config == NULL)
-    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", c->folder);
-  else if (base_file_exists(config))
-    status = inspect_adapter(own, c->as_json);
-  else
-    status = inspect_model(c->folder, c->as_json);
-  free(config);
-  free(own);
+  if (c->model == NULL)
+    return cdl_fail(CDL_STATUS_USAGE, "expected a model or an adapter, as a folder or a name");
+  CDL_TRY(hub_resolve(c->model, CDL_HUB_ANY, &source));
+  const cdl_status status = inspect(cdl_hub_source_folder(source), c->as_json);
+  cdl_hub_source_close(source);
   return status;
 }
 
@@ -596,12 +606,12 @@ cdl_status cli_inspect(int count, char **arguments)
   inspecting c = {0};
   const base_option options[] = {
       BASE_OPTION(FLAG, "json", &c.as_json, NULL, "print JSON, with one entry for each tensor")};
-  const base_command_line line = {.usage = "condlora inspect DIR [--json]",
+  const base_command_line line = {.usage = "condlora inspect MODEL [--json]",
                                   .summary =
                                       "Lists modules, shapes and parameters of a model or an "
                                       "adapter, and the modules that an adapter can target.",
                                   .options = BASE_OPTIONS(options),
-                                  .operands = &c.folder,
+                                  .operands = &c.model,
                                   .operands_most = 1};
   return cli_run(&line, count, arguments, run, &c);
 }

@@ -10,6 +10,7 @@
 #include "model/files/family.h"
 #include "tools/cli/command.h"
 #include "tools/cli/options.h"
+#include "tools/console/download.h"
 #include "tools/console/log.h"
 #include "tools/console/output.h"
 #include "tools/console/signals.h"
@@ -105,6 +106,7 @@ int main(int count, char **arguments)
   occupy_closed_streams();
   console_signals_begin();
   console_log_begin(count, arguments);
+  console_downloads_show();
   if (count < 2) {
     print_usage(stderr);
     return EXIT_USAGE;

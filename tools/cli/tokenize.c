@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "base/process.h"
+#include "model/hub/resolve.h"
 #include "tools/cli/command.h"
 #include "tools/cli/example_options.h"
 #include "tools/console/output.h"
@@ -17,10 +18,10 @@ typedef struct {
   study_example_source source;
 } tokenization;
 
-static cdl_status find_length(const tokenization *t, size_t *length)
+static cdl_status find_length(const tokenization *t, const char *folder, size_t *length)
 {
   model_config config;
-  CDL_TRY(model_config_read(t->model, &config));
+  CDL_TRY(model_config_read(folder, &config));
   const cdl_status status = inference_example_length(&config, t->max_length, length);
   model_config_release(&config);
   return status;
@@ -55,17 +56,28 @@ static cdl_status write_windows(console_output *output, study_windows *w, consol
   }
 }
 
+/* The tokenizer, and the longest example. */
+static cdl_status open_model(const tokenization *t, cdl_tokenizer **tokenizer, size_t *length)
+{
+  cdl_hub_source *source;
+  CDL_TRY(hub_resolve(t->model, CDL_HUB_TOKENIZER, &source));
+  cdl_status status = find_length(t, cdl_hub_source_folder(source), length);
+  if (status == CDL_STATUS_OK)
+    status = cdl_tokenizer_open(cdl_hub_source_folder(source), tokenizer);
+  cdl_hub_source_close(source);
+  return status;
+}
+
 static cdl_status run(void *command, console_notices *notices)
 {
   const tokenization *t = command;
   if (t->model == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "tokenize needs --model: the folder with the tokenizer");
+    return cdl_fail(CDL_STATUS_USAGE, "tokenize needs --model: what has the tokenizer");
   CDL_TRY(study_examples_check(&t->source));
   CDL_TRY(console_output_check(t->output, t->source.input));
   size_t length = 0;
-  CDL_TRY(find_length(t, &length));
   cdl_tokenizer *tokenizer;
-  CDL_TRY(cdl_tokenizer_open(t->model, &tokenizer));
+  CDL_TRY(open_model(t, &tokenizer, &length));
   console_signals_defer();
   const data_window_tokenizer of_windows = {
       .tokenizer = tokenizer, .max_length = length, .threads = base_process_processors()};

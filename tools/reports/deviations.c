@@ -17,7 +17,7 @@ cdl_status report_describe_model(const report_source *source, report_described *
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the model's name");
   base_make_visible(name, strlen(name), folder, sizeof folder);
   free(name);
-  CDL_TRY(model_config_read(source->model, &config));
+  CDL_TRY(model_config_read(source->folder, &config));
   snprintf(d->text, sizeof d->text, "%.128s: %s, %" PRId64 " layers of width %" PRId64,
            report_document_foreign(folder).text, model_family_name(config.family), config.layers,
            config.hidden_size);

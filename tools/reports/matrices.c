@@ -22,7 +22,7 @@ typedef struct {
 
 static cdl_status open_adapter(const report_source *source, const char *adapter, opened *o)
 {
-  const inference_settings settings = {.model = source->model,
+  const inference_settings settings = {.model = source->folder,
                                        .adapter = adapter,
                                        .backend = source->backend,
                                        .precision = "fp32",

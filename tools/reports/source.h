@@ -25,7 +25,8 @@ typedef struct {
   const report_kind *kind;
   const report_comparison *comparison; /* already read */
   json_t *const *recipes; /* [tasks, methods] the recipes' settings that change results */
-  const char *model;      /* folder of the model */
+  const char *model;      /* as the user named it: a folder, or a name of the hub */
+  const char *folder;     /* its folder */
   const char *backend;
   int threads;
   bool no_fallback;

@@ -30,7 +30,7 @@ cdl_status study_predict_dev(const study_reproduction *r, const train_settings *
   char *adapter = base_path_join(settings->output, "adapter");
   if (adapter == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", settings->output);
-  const inference_settings inference = {.model = r->asked.model,
+  const inference_settings inference = {.model = cdl_hub_source_folder(r->model),
                                         .adapter = adapter,
                                         .backend = r->asked.backend,
                                         .precision =

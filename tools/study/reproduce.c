@@ -8,6 +8,7 @@
 
 #include "base/lock.h"
 #include "base/number.h"
+#include "model/hub/resolve.h"
 #include "tools/reports/report.h"
 #include "tools/study/reproduce_manifest.h"
 #include "tools/study/reproduce_run.h"
@@ -105,6 +106,7 @@ static void release(study_reproduction *r)
   base_list *const lists[] = {&r->tasks, &r->methods, &r->seeds, &r->settings};
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     base_list_release(lists[i]);
+  cdl_hub_source_close(r->model);
   free(r->comparison.tasks);
   free(r->comparison.methods);
   free((void *)(uintptr_t)r->comparison.seeds);
@@ -155,6 +157,7 @@ static cdl_status write_report(const study_reproduction *r)
                           .comparison = &r->comparison,
                           .recipes = recipes,
                           .model = r->asked.model,
+                          .folder = cdl_hub_source_folder(r->model),
                           .backend = r->asked.backend,
                           .threads = (int)r->asked.threads,
                           .no_fallback = r->asked.no_fallback};
@@ -246,6 +249,7 @@ static cdl_status run(study_reproduction *r)
     return study_verdict_report(r);
   CDL_TRY(check_places(r));
   CDL_TRY(read_lists(r));
+  CDL_TRY(hub_resolve(r->asked.model, CDL_HUB_MODEL, &r->model));
   r->comparison.folder = r->asked.output;
   CDL_TRY(study_reproduce_check(r));
   if (r->kind->content == REPORT_VERDICT)

@@ -124,7 +124,7 @@ static cdl_status read_contents(const study_reproduction *r, const json_t *befor
                                 json_t **contents)
 {
   uint64_t hash = 0;
-  CDL_TRY(study_hash_model(r->asked.model, &hash));
+  CDL_TRY(study_hash_model(cdl_hub_source_folder(r->model), &hash));
   set_hash(contents, "model", hash);
   for (size_t t = 0; t < r->comparison.task_count; t++) {
     CDL_TRY(study_hash_task(r->comparison.tasks[t], r->asked.data, &hash));

@@ -240,7 +240,7 @@ cdl_status study_reproduce_check(const study_reproduction *r)
   for (size_t i = 0; i < r->settings.count; i++)
     CDL_TRY(check_assignment(r, r->settings.item[i]));
   model_config model;
-  CDL_TRY(model_config_read(r->asked.model, &model));
+  CDL_TRY(model_config_read(cdl_hub_source_folder(r->model), &model));
   const cdl_status status = check_runs(r, &model);
   model_config_release(&model);
   return status;

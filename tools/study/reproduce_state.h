@@ -3,13 +3,15 @@
 #define CONDLORA_TOOLS_STUDY_REPRODUCE_STATE_H
 
 #include "base/list.h"
+#include "condlora/hub.h"
 #include "tools/reports/source.h"
 #include "train/trainer.h"
 
 /* The request; texts are borrowed. */
 typedef struct {
-  const char *table;                 /* "table1", "verdict" */
-  const char *model, *data, *output; /* folders; `data` holds one folder a GLUE task */
+  const char *table;         /* "table1", "verdict" */
+  const char *model;         /* a folder, or a name of the hub */
+  const char *data, *output; /* folders; `data` holds one folder a GLUE task */
   /* Lists with commas; NULL: the table's. A single number of `seeds` is their count, from 0. */
   const char *tasks, *methods, *seeds;
   /* Replacements for the recipes' settings: two values, or NULL, and others as "KEY=VALUE" or
@@ -51,6 +53,7 @@ typedef struct {
   study_reproduce_request asked;
   study_reproduce_events events;
   const report_kind *kind;
+  cdl_hub_source *model;
   base_list methods, tasks, seeds, settings; /* settings: "KEY=VALUE" or "METHOD:KEY=VALUE" */
   report_comparison comparison;
 } study_reproduction;

@@ -258,7 +258,7 @@ static cdl_status run_plan(plan *p)
 {
   const study_reproduction *r = p->v->r;
   CDL_TRY(read_plan(r, p));
-  CDL_TRY(study_hash_model(r->asked.model, &p->v->model_hash));
+  CDL_TRY(study_hash_model(cdl_hub_source_folder(r->model), &p->v->model_hash));
   for (size_t t = 0; t < r->comparison.task_count; t++)
     CDL_TRY(study_hash_task(r->comparison.tasks[t], r->asked.data, &p->v->data_hash[t]));
   p->counting = true;

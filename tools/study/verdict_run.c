@@ -356,6 +356,7 @@ static cdl_status measure(study_verdict *v, const study_verdict_part *part, cons
 {
   const report_comparison *c = &v->r->comparison;
   const report_source source = {.model = v->r->asked.model,
+                                .folder = cdl_hub_source_folder(v->r->model),
                                 .backend = v->r->asked.backend,
                                 .threads = (int)v->r->asked.threads,
                                 .no_fallback = v->r->asked.no_fallback};
