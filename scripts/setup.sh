@@ -2,12 +2,6 @@
 # What quickstart and run-tests share: saying what happens, installing packages, building. Sourced, with the project's root as the
 # current folder; `install=no` leaves packages alone.
 
-# What the build and the programs need, by Debian's names (docs/dependencies.md has the reasons).
-# shellcheck disable=SC2034  # for those who source this file
-project_packages=(build-essential meson ninja-build pkg-config check
-  libjansson-dev libpcre2-dev libutf8proc-dev libprotobuf-c-dev protobuf-c-compiler libcairo2-dev libcurl4-openssl-dev
-  ca-certificates libopenblas0-pthread liblapacke)
-
 # What only tests need: devices that are no GPUs, tools that watch, and a cache for what is compiled more than once. Debian 13
 # does not have what is marked by `?`; the tests that want it are skipped by name.
 # shellcheck disable=SC2034
@@ -38,35 +32,42 @@ is_installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | gre
 
 is_known() { apt-cache show "$1" >/dev/null 2>&1; }
 
-# need_packages PACKAGE ...: installs those that are missing; asks the network for nothing where none is. One with a `?` behind it
-# is left out where this release does not have it.
+# need_packages PACKAGE ...: installs what debian/control names for the build, and these packages, where they are missing; asks the
+# network for nothing where none is. One with a `?` behind it is left out where this release does not have it.
 need_packages() {
-  local package missing=() known=() as_root=() found=no
+  local package wanted missing=() known=() as_root=() build_dep=(build-dep --no-install-recommends ./)
   if [ "${install:-yes}" = no ]; then say "packages: taken as installed (--no-install)"; return 0; fi
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
-    fail "this system has no apt. Install what these Debian packages hold by its own means, then call again with --no-install: $*"
+    fail "this system has no apt. Install what Build-Depends in debian/control names by its own means, and $*; then call again with --no-install"
   fi
   for package; do
-    if is_installed "${package%\?}"; then continue; fi
-    missing+=("$package")
-    case $package in *\?) is_known "${package%\?}" || continue ;; esac
-    found=yes
+    is_installed "${package%\?}" || missing+=("$package")
   done
-  if [ $found = no ]; then say "packages: all here"; return 0; fi
-
-  if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null ||
-      fail "packages are missing, and this is neither root nor is sudo here. As root: apt-get install ${missing[*]%\?}"
-    as_root=(sudo)
-  fi
-  say "packages: installing ${missing[*]%\?}"
-  as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
-  quietly "Is the network there?" "${as_root[@]}" update
   for package in "${missing[@]}"; do
     case $package in *\?) is_known "${package%\?}" || continue ;; esac
     known+=("${package%\?}")
   done
-  quietly "Is the network there, and may this user install packages?" \
+  # What apt-get would do; it fails where its lists are too old, or were never read.
+  if wanted=$(apt-get -q --simulate "${build_dep[@]}" 2>/dev/null) && ! grep -q '^Inst ' <<<"$wanted" && [ ${#known[@]} -eq 0 ]; then
+    say "packages: all here"
+    return 0
+  fi
+
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null ||
+      fail "packages are missing, and this is neither root nor is sudo here. As root, in $PWD: apt-get ${build_dep[*]} && apt-get install ${missing[*]%\?}"
+    as_root=(sudo)
+  fi
+  say "packages: installing what the build needs${missing[*]:+ and }${missing[*]%\?}"
+  as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
+  quietly "Is the network there?" "${as_root[@]}" update
+  quietly "Is the network there, and may this user install packages?" "${as_root[@]}" "${build_dep[@]}"
+  known=()
+  for package in "${missing[@]}"; do
+    case $package in *\?) is_known "${package%\?}" || continue ;; esac
+    known+=("${package%\?}")
+  done
+  [ ${#known[@]} -eq 0 ] || quietly "Is the network there, and may this user install packages?" \
     "${as_root[@]}" install --no-install-recommends "${known[@]}"
 }
 
