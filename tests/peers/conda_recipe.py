@@ -11,7 +11,8 @@ import rattler_build
 
 SOURCE = pathlib.Path(sys.argv[1])
 # conda-forge's names of what Meson looks for.
-PACKAGES = {"jansson": "jansson", "libpcre2-8": "pcre2", "libutf8proc": "libutf8proc", "libprotobuf-c": "libprotobuf-c", "cairo": "cairo"}
+PACKAGES = {"jansson": "jansson", "libpcre2-8": "pcre2", "libutf8proc": "libutf8proc", "libprotobuf-c": "libprotobuf-c", "cairo": "cairo",
+            "libcurl": "libcurl"}
 PLATFORM = rattler_build.PlatformConfig(target_platform="linux-64", build_platform="linux-64", host_platform="linux-64")
 
 path = SOURCE / "packaging/conda/recipe.yaml"
