@@ -17,6 +17,8 @@ static void end_run(train_joint_run *run, train_trainer *t, cdl_status status)
   run->status = status;
   if (status != CDL_STATUS_OK)
     snprintf(run->message, sizeof run->message, "%s", cdl_error_message());
+  if (status != CDL_STATUS_OK && status != CDL_STATUS_CANCELLED && t->recorded)
+    train_run_json_fail(&t->files, run->message);
   trainer_release(t);
 }
 

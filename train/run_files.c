@@ -264,3 +264,15 @@ cdl_status train_run_json_write(const train_run_files *f, const train_session *s
   json_decref(object);
   return status;
 }
+
+void train_run_json_fail(const train_run_files *f, const char *message)
+{
+  json_t *run = NULL;
+  if (base_json_read(f->run, &run) != CDL_STATUS_OK)
+    return;
+  json_t *processes = json_object_get(run, "processes"),
+         *last = json_array_get(processes, json_array_size(processes) - 1);
+  if (json_object_set_new(last, "error", base_json_string_of(message)) == 0)
+    (void)!base_json_write(f->run, run);
+  json_decref(run);
+}

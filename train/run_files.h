@@ -36,5 +36,8 @@ CDL_MUST_USE cdl_status train_metrics_read(const train_run_files *files,
 CDL_MUST_USE cdl_status train_run_json_write(const train_run_files *files,
                                              const train_session *session,
                                              const train_settings *settings, json_t *process);
+/* Notes in run.json why this process's part of the run ended. A failure is ignored: there is one to
+ * report already. */
+void train_run_json_fail(const train_run_files *files, const char *message);
 
 #endif

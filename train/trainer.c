@@ -579,6 +579,7 @@ static cdl_status open_records(train_trainer *t)
   CDL_TRY(train_run_log_open(&t->files, t->state.log_bytes));
   CDL_TRY(train_run_json_write(&t->files, t->session, t->settings,
                                train_process_json(t->started.text, t->state.step)));
+  t->recorded = true;
   return train_curves_open(&t->curves, t->settings, t->files.folder, t->state.step);
 }
 

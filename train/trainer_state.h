@@ -39,6 +39,7 @@ typedef struct {
   train_run_files files;
   train_curves curves;
   base_time started; /* when this process began the run */
+  bool recorded;     /* run.json has this process */
 
   double gemm_peak; /* operations per second of this machine */
   double clock, last_checkpoint, train_seconds;

@@ -47,7 +47,7 @@ NOT_RUN = {
     "python3 bench/peers/verdict_spot_check.py": "tests/peers/verdict_spot.py runs it in small",
     "bench-condlora": "takes minutes; tests/bench/smoke.py runs the same in small",
     "condlora train ...": "an ellipsis",
-    "labels = json.load": "lines of the README beside an export, which tests/peers/adapter_kinds.py runs",
+    "config = AutoConfig": "lines of the README beside an export, which tests/peers/adapter_kinds.py runs",
     "condlora search … --storage": "needs a server",
     "condlora reproduce verdict": "trains for hours; the test of reproduce runs it in small, and from records",
 }

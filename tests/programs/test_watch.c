@@ -1,6 +1,7 @@
 /* What a run leaves for those who watch and keep it: curves for other programs, facts about where
  * and from what it was made, and lines that a program can read. */
 #include <math.h>
+#include <signal.h>
 #include <time.h>
 
 #include "base/sha256.h"
@@ -241,8 +242,9 @@ END_TEST
 
 START_TEST(errors_of_every_command_may_be_json)
 {
-  static const char *const commands[] = {"train",  "eval",  "predict", "tokenize",  "inspect",
-                                         "export", "merge", "search",  "reproduce", "backends"};
+  static const char *const commands[] = {"train",     "eval",     "predict", "tokenize",
+                                         "inspect",   "export",   "merge",   "search",
+                                         "reproduce", "backends", "runs"};
   for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
     const outcome o = RUN(commands[i], "--log-format", "json", "--no-such-option");
     ck_assert_int_eq(o.exit, 2);
@@ -269,6 +271,132 @@ START_TEST(plain_lines_come_every_so_many_steps)
 }
 END_TEST
 
+/* ---- Runs side by side ---- */
+
+static json_t *listed_run(json_t *runs, const char *name)
+{
+  size_t i;
+  json_t *run;
+  json_array_foreach(runs, i, run)
+  {
+    if (strcmp(json_string_value(json_object_get(run, "run")), name) == 0)
+      return run;
+  }
+  ck_abort_msg("no run %s", name);
+}
+
+static void check_state(const char *folder, const char *name, const char *state)
+{
+  json_t *run = listed_run(parsed(RUN("runs", folder, "--format", "json").out), name);
+  ck_assert_str_eq(json_string_value(json_object_get(run, "state")), state);
+}
+
+/* Two finished runs that differ in rank and rate, and one that fails. */
+static const char *three_runs(void)
+{
+  const char *all = scratch("all");
+  check_done(RUN(RUN_OF("8"), "--lr", "0.02", "--rank", "4", "--output", joined(all, "a/one")));
+  check_done(RUN(RUN_OF("8"), "--lr", "1e-6", "--output", joined(all, "b")));
+  ck_assert_int_eq(
+      RUN(RUN_OF("8"), "--lr", "1e6", "--weight-decay", "1e6", "--output", joined(all, "failed"))
+          .exit,
+      1);
+  return all;
+}
+
+START_TEST(runs_stand_side_by_side)
+{
+  const char *all = three_runs();
+  json_t *runs = parsed(RUN("runs", all, "--format", "json", "--sort", "name").out);
+  ck_assert_uint_eq(json_array_size(runs), 3);
+  static const char *const names[] = {"a/one", "b"};
+  for (size_t i = 0; i < 2; i++) {
+    json_t *run = json_array_get(runs, i),
+           *metrics = parsed(read_text(joined(joined(all, names[i]), "metrics.json")));
+    ck_assert_str_eq(json_string_value(json_object_get(run, "run")), names[i]);
+    ck_assert_str_eq(json_string_value(json_object_get(run, "state")), "finished");
+    ck_assert_str_eq(json_string_value(json_object_get(run, "metric")), "accuracy");
+    ck_assert(number_at(run, "valid") == number_at(json_object_get(metrics, "valid"), "accuracy"));
+    ck_assert_int_eq((int)number_at(run, "step"), 8);
+    ck_assert(json_is_null(json_object_get(run, "dev")));
+  }
+  json_t *failed = json_array_get(runs, 2);
+  ck_assert_str_eq(json_string_value(json_object_get(failed, "state")), "failed");
+  ck_assert_ptr_nonnull(strstr(json_string_value(json_object_get(failed, "error")), "the loss is"));
+
+  const char *csv = RUN("runs", all, "--format", "csv", "--sort", "name").out;
+  ck_assert_str_eq(line_of(&csv), "run,state,method,rank,lr,weight_decay,step,metric,valid,dev,"
+                                  "examples_per_s,train_seconds,started");
+  const char *row = line_of(&csv);
+  ck_assert_msg(strncmp(row, "a/one,finished,condlora,4,0.02,0.0,8,accuracy,", 45) == 0, "%s", row);
+  const char *markdown = RUN("runs", all, "--format", "markdown").out;
+  ck_assert_ptr_nonnull(strstr(markdown, "| run | state | method | rank | lr |"));
+  ck_assert_ptr_nonnull(strstr(markdown, "|---|---|---|---:|---:|"));
+}
+END_TEST
+
+START_TEST(runs_are_sorted_by_a_metric)
+{
+  const char *all = three_runs();
+  json_t *runs = parsed(RUN("runs", all, "--format", "json", "--metric", "loss").out);
+  const char *best = json_string_value(json_object_get(json_array_get(runs, 0), "run"));
+  double losses[2];
+  static const char *const names[] = {"a/one", "b"};
+  for (size_t i = 0; i < 2; i++)
+    losses[i] = number_at(
+        json_object_get(parsed(read_text(joined(joined(all, names[i]), "metrics.json"))), "valid"),
+        "loss");
+  /* The smaller loss is the better; the run without a score comes last. */
+  ck_assert_str_eq(best, names[losses[1] < losses[0]]);
+  ck_assert(number_at(json_array_get(runs, 0), "valid") == fmin(losses[0], losses[1]));
+  ck_assert_str_eq(json_string_value(json_object_get(json_array_get(runs, 2), "run")), "failed");
+  const char *text = RUN("runs", all, "--sort", "started").out;
+  ck_assert(strstr(text, "\na/one") < strstr(text, "\nb "));
+  ck_assert(strstr(text, "\nb ") < strstr(text, "\nfailed"));
+}
+END_TEST
+
+START_TEST(a_run_is_running_stopped_and_finished)
+{
+  const char *all = scratch("all"), *out = joined(all, "run");
+  const char *const arguments[] = {RUN_OF("300"), "--checkpoint-every", "1", "--output", out, NULL};
+  const pid_t program = program_start_held(arguments, out);
+  check_state(all, "run", "running");
+  kill(program, SIGKILL);
+  (void)program_wait(program);
+  check_state(all, "run", "stopped");
+  json_t *run = listed_run(parsed(RUN("runs", out, "--format", "json").out), "run");
+  ck_assert(number_at(run, "step") >= 1 && number_at(run, "step") < 300);
+  check_done(RUN(RUN_OF("300"), "--checkpoint-every", "1", "--output", out, "--resume"));
+  check_state(all, "run", "finished");
+}
+END_TEST
+
+START_TEST(a_page_shows_the_curves)
+{
+  const char *all = three_runs(), *page = scratch("page");
+  check_done(RUN("runs", all, "--page", page));
+  const char *html = read_text(joined(page, "runs.html"));
+  ck_assert_ptr_nonnull(strstr(html, "<td>a/one</td>"));
+  ck_assert_ptr_null(strstr(html, "src=\"plots/"));
+  if (!plots_are_drawn())
+    return;
+  static const char *const plots[] = {"runs-loss.svg", "runs-metric.svg", "runs-rate.svg"};
+  for (size_t i = 0; i < 3; i++)
+    ck_assert(exists(joined(joined(page, "plots"), plots[i])));
+  ck_assert_ptr_nonnull(strstr(html, "src=\"data:image/svg+xml;base64,"));
+}
+END_TEST
+
+START_TEST(folders_without_a_run_are_refused)
+{
+  ck_assert_int_eq(mkdir(scratch("empty"), 0700), 0);
+  check_refused(RUN("runs", scratch("empty")), 1, "empty", "no run");
+  check_refused(RUN("runs", scratch("none")), 1, "none");
+  check_refused(RUN("runs"), 2, "expected folders");
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("watch");
@@ -280,5 +408,10 @@ int main(void)
   CASE(suite, lines_of_json_are_whole);
   CASE(suite, errors_of_every_command_may_be_json);
   CASE(suite, plain_lines_come_every_so_many_steps);
+  CASE(suite, runs_stand_side_by_side);
+  CASE(suite, runs_are_sorted_by_a_metric);
+  CASE(suite, a_run_is_running_stopped_and_finished);
+  CASE(suite, a_page_shows_the_curves);
+  CASE(suite, folders_without_a_run_are_refused);
   return run_suite(suite);
 }

@@ -15,6 +15,7 @@ cdl_status cli_inspect(int count, char **arguments);
 cdl_status cli_export(int count, char **arguments);
 cdl_status cli_merge(int count, char **arguments);
 cdl_status cli_reproduce(int count, char **arguments);
+cdl_status cli_runs(int count, char **arguments);
 cdl_status cli_search(int count, char **arguments);
 cdl_status cli_analyze(int count, char **arguments);
 cdl_status cli_backends(int count, char **arguments);

@@ -26,6 +26,7 @@ static const cli_subcommand commands[] = {
     {"export", cli_export,
      "write an adapter as plain LoRA for PEFT, or merged into its model as ONNX"},
     {"merge", cli_merge, "write an adapter and its base as one model"},
+    {"runs", cli_runs, "list runs side by side, and draw their curves"},
     {"search", cli_search, "search the best settings of a run with Optuna"},
     {"reproduce", cli_reproduce, "train and report a table or figure of the paper"},
     {"analyze", cli_analyze, "compare adapters, weights and layers (the paper's analyses)"},

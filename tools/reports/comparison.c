@@ -290,12 +290,17 @@ static cdl_status read_json(const char *folder, const cdl_task *task, report_com
   return status;
 }
 
+cdl_status report_steps_read(const char *path, report_compared_run *run)
+{
+  reader steps = {.run = run};
+  return each_line(path, on_step, &steps);
+}
+
 static cdl_status read_run(const char *folder, const cdl_task *task, report_compared_run *run)
 {
   CDL_TRY(read_json(folder, task, run));
   char *paths[] = {base_path_join(folder, predictions_name), base_path_join(folder, "train.jsonl")};
-  reader predictions = {.run = run, .regression = cdl_task_is_regression(task)},
-         steps = {.run = run};
+  reader predictions = {.run = run, .regression = cdl_task_is_regression(task)};
   cdl_status status = paths[0] != NULL && paths[1] != NULL
                           ? each_line(paths[0], on_prediction, &predictions)
                           : no_memory(folder);
@@ -304,7 +309,7 @@ static cdl_status read_run(const char *folder, const cdl_task *task, report_comp
     most = predictions.classes.count[c] > most ? predictions.classes.count[c] : most;
   run->commonest = most > 0 ? (double)most / (double)run->examples : NAN;
   if (status == CDL_STATUS_OK)
-    status = each_line(paths[1], on_step, &steps);
+    status = report_steps_read(paths[1], run);
   free(paths[0]);
   free(paths[1]);
   return status;
@@ -328,18 +333,22 @@ cdl_status report_comparison_read(report_comparison *c)
   return status;
 }
 
+void report_compared_run_release(report_compared_run *run)
+{
+  json_decref(run->settings);
+  json_decref(run->used);
+  double *const arrays[] = {run->score, run->step,         run->epoch,    run->loss,
+                            run->rate,  run->evaluated_at, run->evaluated};
+  for (size_t k = 0; k < sizeof arrays / sizeof arrays[0]; k++)
+    free(arrays[k]);
+  *run = (report_compared_run){0};
+}
+
 void report_comparison_release(report_comparison *c)
 {
   const size_t count = c->runs != NULL ? c->task_count * c->method_count * c->seed_count : 0;
-  for (size_t i = 0; i < count; i++) {
-    report_compared_run *run = &c->runs[i];
-    json_decref(run->settings);
-    json_decref(run->used);
-    double *const arrays[] = {run->score, run->step,         run->epoch,    run->loss,
-                              run->rate,  run->evaluated_at, run->evaluated};
-    for (size_t k = 0; k < sizeof arrays / sizeof arrays[0]; k++)
-      free(arrays[k]);
-  }
+  for (size_t i = 0; i < count; i++)
+    report_compared_run_release(&c->runs[i]);
   free(c->runs);
   c->runs = NULL;
 }

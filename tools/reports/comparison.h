@@ -58,6 +58,12 @@ bool report_compared_run_finished(const char *run_folder);
 CDL_MUST_USE cdl_status report_predictions_write(const char *run_folder, const cdl_dataset *dataset,
                                                  const float *logits, int labels);
 
+/* Reads the lines of train.jsonl: points, step, epoch, loss and rate of `run`, which is zero or was
+ * read before. Errors: ABSENT if there is no file; DATA, naming the line. */
+CDL_MUST_USE cdl_status report_steps_read(const char *path, report_compared_run *run);
+/* Frees what a run owns. */
+void report_compared_run_release(report_compared_run *run);
+
 /* Reads the run of every task, method and seed of the comparison. Release with
  * report_comparison_release. Errors: those of files; DATA, naming file and line, if a run's files
  * are not those of a finished run. */

@@ -12,12 +12,6 @@
 
 enum { POINTS = 60 }; /* points of a curve, each the mean over a range of steps */
 
-typedef struct {
-  const char *name, *title, *y_axis; /* "loss" */
-  void (*fill)(const report_compared_run *run, plot_series *series, double *x, double *y);
-  bool points;
-} curve_kind;
-
 /* Makes a series of the means of `values` over ranges of equal length, placed at each range's
  * end. */
 static void thin(const report_compared_run *run, const double *values, plot_series *series,
@@ -37,97 +31,108 @@ static void thin(const report_compared_run *run, const double *values, plot_seri
   series->count = (int)count;
 }
 
-static void fill_loss(const report_compared_run *run, plot_series *series, double *x, double *y)
+static const struct {
+  const char *name, *title, *y_axis; /* y_axis NULL: the metric's name */
+} kinds[] = {[REPORT_CURVE_LOSS] = {"loss", "loss in training, means of stretches", "loss"},
+             [REPORT_CURVE_METRIC] = {"metric", "score at each evaluation", NULL},
+             [REPORT_CURVE_RATE] = {"rate", "learning rate", "learning rate"}};
+
+static void fill(report_curve_kind kind, const report_compared_run *run, plot_series *series,
+                 double *x, double *y)
 {
-  thin(run, run->loss, series, x, y);
+  if (kind == REPORT_CURVE_METRIC) {
+    series->x = run->evaluated_at;
+    series->y = run->evaluated;
+    series->count = (int)run->evaluations;
+  } else
+    thin(run, kind == REPORT_CURVE_LOSS ? run->loss : run->rate, series, x, y);
 }
 
-static void fill_rate(const report_compared_run *run, plot_series *series, double *x, double *y)
+static bool is_shown(report_curve_kind kind, const report_curve *curves, size_t count)
 {
-  thin(run, run->rate, series, x, y);
+  for (size_t c = 0; c < count; c++) {
+    const report_compared_run *run = curves[c].run;
+    const double *values = kind == REPORT_CURVE_METRIC ? run->evaluated : run->loss;
+    const size_t points = kind == REPORT_CURVE_METRIC ? run->evaluations : run->points;
+    for (size_t i = 0; i < points; i++)
+      if (isfinite(values[i]))
+        return true;
+  }
+  return false;
 }
 
-static void fill_metric(const report_compared_run *run, plot_series *series, double *x, double *y)
+static cdl_status draw(const char *path, const char *title, report_curve_kind kind,
+                       const char *metric, const report_curve *curves, size_t count)
 {
-  (void)x;
-  (void)y;
-  series->x = run->evaluated_at;
-  series->y = run->evaluated;
-  series->count = (int)run->evaluations;
-}
-
-static const curve_kind kinds[] = {
-    {"loss", "loss in training, means of stretches", "loss", fill_loss, false},
-    {"metric", "score at each evaluation", NULL, fill_metric, true},
-    {"rate", "learning rate", "learning rate", fill_rate, false}};
-
-static cdl_status draw(const report_comparison *c, size_t task, const curve_kind *kind,
-                       const char *path)
-{
-  const size_t runs = c->method_count * c->seed_count;
-  plot_series *series = calloc(runs, sizeof *series);
-  report_described *names = calloc(c->method_count, sizeof *names);
-  double *numbers = calloc(runs * 2 * POINTS, sizeof *numbers);
-  cdl_status status = series != NULL && names != NULL && numbers != NULL
+  plot_series *series = calloc(count + 1, sizeof *series);
+  double *numbers = calloc(count * 2 * POINTS + 1, sizeof *numbers);
+  cdl_status status = series != NULL && numbers != NULL
                           ? CDL_STATUS_OK
                           : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
-  for (size_t m = 0; status == CDL_STATUS_OK && m < c->method_count; m++) {
-    names[m] = report_method_title(c->methods[m]);
-    for (size_t s = 0; s < c->seed_count; s++) {
-      const size_t place = m * c->seed_count + s;
-      double *x = numbers + place * 2 * POINTS;
-      series[place] = (plot_series){.name = s == 0 ? names[m].text : NULL,
-                                    .colour = (int)m,
-                                    .line = true,
-                                    .points = kind->points,
-                                    .mark = (plot_mark)(m % PLOT_MARK_COUNT)};
-      kind->fill(report_compared_run_at(c, task, m, s), &series[place], x, x + POINTS);
-    }
+  for (size_t i = 0; status == CDL_STATUS_OK && i < count; i++) {
+    double *x = numbers + i * 2 * POINTS;
+    series[i] = (plot_series){.name = curves[i].name,
+                              .colour = curves[i].colour,
+                              .line = true,
+                              .dashed = curves[i].dashed,
+                              .points = kind == REPORT_CURVE_METRIC,
+                              .mark = (plot_mark)(curves[i].colour % PLOT_MARK_COUNT)};
+    fill(kind, curves[i].run, &series[i], x, x + POINTS);
   }
-  char title[128];
-  snprintf(title, sizeof title, "%s: %s", c->tasks[task]->name, kind->title);
-  const plot_chart chart = {
-      .title = title,
-      .x_axis = "epoch",
-      .y_axis = kind->y_axis != NULL ? kind->y_axis : cdl_metric_name(c->tasks[task]->metrics[0]),
-      .series = series,
-      .series_count = (int)runs};
+  const plot_chart chart = {.title = title,
+                            .x_axis = "epoch",
+                            .y_axis = kinds[kind].y_axis != NULL ? kinds[kind].y_axis : metric,
+                            .series = series,
+                            .series_count = (int)count};
   if (status == CDL_STATUS_OK)
     status = plot_chart_write(path, &chart);
   free(series);
-  free(names);
   free(numbers);
   return status;
 }
 
-/* Returns whether any point can be drawn. */
-static bool is_shown(const report_comparison *c, size_t task, const curve_kind *kind)
+cdl_status report_draw_curves(const char *folder, const char *what, const char *metric,
+                              const report_curve *curves, size_t count, report_document *to)
 {
-  for (size_t m = 0; m < c->method_count; m++)
-    for (size_t s = 0; s < c->seed_count; s++) {
-      const report_compared_run *run = report_compared_run_at(c, task, m, s);
-      const double *values = kind->points ? run->evaluated : run->loss;
-      const size_t count = kind->points ? run->evaluations : run->points;
-      for (size_t i = 0; i < count; i++)
-        if (isfinite(values[i]))
-          return true;
-    }
-  return false;
+  for (report_curve_kind kind = 0; kind < REPORT_CURVE_KINDS; kind++) {
+    char name[128], title[192];
+    snprintf(name, sizeof name, "plots/%.64s-%s.svg", what, kinds[kind].name);
+    snprintf(title, sizeof title, "%.64s: %s", what, kinds[kind].title);
+    if (!is_shown(kind, curves, count))
+      continue;
+    char *path = base_path_join(folder, name);
+    cdl_status status = path != NULL ? draw(path, title, kind, metric, curves, count)
+                                     : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
+    free(path);
+    if (status == CDL_STATUS_OK)
+      status = report_document_image(to, name, title);
+    CDL_TRY(status);
+  }
+  return CDL_STATUS_OK;
 }
 
-static cdl_status draw_and_show(const report_comparison *c, size_t task, const curve_kind *kind,
-                                report_document *to)
+/* A colour a method, and one entry of the legend for all its seeds. */
+static cdl_status draw_task(const report_comparison *c, size_t task, report_document *to)
 {
-  char name[96], text[128];
-  snprintf(name, sizeof name, "plots/%s-%s.svg", c->tasks[task]->name, kind->name);
-  snprintf(text, sizeof text, "%s: %s", c->tasks[task]->name, kind->title);
-  if (!is_shown(c, task, kind))
-    return CDL_STATUS_OK;
-  char *path = base_path_join(c->folder, name);
-  cdl_status status = path != NULL ? draw(c, task, kind, path)
-                                   : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
-  free(path);
-  return status == CDL_STATUS_OK ? report_document_image(to, name, text) : status;
+  const size_t count = c->method_count * c->seed_count;
+  report_curve *curves = calloc(count + 1, sizeof *curves);
+  report_described *names = calloc(c->method_count + 1, sizeof *names);
+  cdl_status status = curves != NULL && names != NULL
+                          ? CDL_STATUS_OK
+                          : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
+  for (size_t i = 0; status == CDL_STATUS_OK && i < count; i++) {
+    const size_t method = i / c->seed_count, seed = i % c->seed_count;
+    names[method] = report_method_title(c->methods[method]);
+    curves[i] = (report_curve){.name = seed == 0 ? names[method].text : NULL,
+                               .run = report_compared_run_at(c, task, method, seed),
+                               .colour = (int)method};
+  }
+  if (status == CDL_STATUS_OK)
+    status = report_draw_curves(c->folder, c->tasks[task]->name,
+                                cdl_metric_name(c->tasks[task]->metrics[0]), curves, count, to);
+  free(curves);
+  free(names);
+  return status;
 }
 
 cdl_status report_write_curves(const report_comparison *c, report_document *to)
@@ -140,7 +145,6 @@ cdl_status report_write_curves(const report_comparison *c, report_document *to)
   if (!report_can_draw(to))
     return CDL_STATUS_OK;
   for (size_t t = 0; t < c->task_count; t++)
-    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
-      CDL_TRY(draw_and_show(c, t, &kinds[k], to));
+    CDL_TRY(draw_task(c, t, to));
   return CDL_STATUS_OK;
 }
