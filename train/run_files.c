@@ -251,6 +251,7 @@ cdl_status train_run_json_write(const train_run_files *f, const train_session *s
   base_json_set(&object, "settings", train_settings_json(settings, false));
   base_json_set_text(&object, "backend", cdl_backend_name(session->model.backend));
   base_json_set_text(&object, "kernels", cdl_backend_description(session->model.backend));
+  base_json_set_text(&object, "metric", cdl_metric_name(session->metric));
   base_json_set(&object, "seeds", seeds_json(settings));
   base_json_set(&object, "dropout", dropout_json(session, settings));
   base_json_set(&object, "max_length", json_integer((json_int_t)session->model.max_length));

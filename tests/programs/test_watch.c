@@ -394,6 +394,8 @@ START_TEST(folders_without_a_run_are_refused)
   check_refused(RUN("runs", scratch("empty")), 1, "empty", "no run");
   check_refused(RUN("runs", scratch("none")), 1, "none");
   check_refused(RUN("runs"), 2, "expected folders");
+  check_refused(RUN("runs", scratch("empty"), "--metric", "accurate"), 2, "--metric", "accurate",
+                "macro_f1");
 }
 END_TEST
 

@@ -52,7 +52,10 @@ static cdl_status run(void *command, console_notices *notices)
     count++;
   if (count == 0)
     return cdl_fail(CDL_STATUS_USAGE, "expected folders with runs in them, or a run");
-  CDL_TRY(report_run_list_read(r->folders, count, r->metric, &list));
+  cdl_metric metric;
+  if (r->metric != NULL)
+    CDL_TRY(cdl_context(cdl_metric_find(r->metric, &metric), "--metric"));
+  CDL_TRY(report_run_list_read(r->folders, count, r->metric != NULL ? &metric : NULL, &list));
   console_notices_release(notices);
   report_run_list_sort(&list, (report_run_order)r->sort);
   const cdl_status status = write(r, &list);

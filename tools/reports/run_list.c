@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/lock.h"
-#include "base/nearest.h"
 #include "base/path.h"
 #include "condlora/safetensors.h"
 #include "condlora/task.h"
@@ -49,40 +48,37 @@ const char *report_run_method(const report_listed_run *run)
 
 /* ---- Scores ---- */
 
-static bool smaller_is_better(const char *metric)
-{
-  static const char *const errors[] = {"loss", "mae", "rmse", "hamming_loss"};
-  return base_is_one_of(metric, errors, sizeof errors / sizeof errors[0]);
-}
-
 /* Returns whether `a` comes before `b`; a number comes before NaN. */
-static bool is_better(double a, double b, const char *metric)
+static bool is_better(double a, double b, cdl_metric metric)
 {
-  if (isnan(a) || isnan(b))
-    return !isnan(a) && isnan(b);
-  return smaller_is_better(metric) ? a < b : a > b;
+  return cdl_metric_improves(metric, a, b);
 }
 
-/* The metric that chose a run's best checkpoint. */
-static const char *metric_of(const json_t *settings)
+/* The metric that chose a run's best checkpoint; older runs do not record it. */
+static cdl_metric metric_of(const json_t *record)
 {
-  const char *given = json_string_value(json_object_get(settings, "metric")),
-             *name = json_string_value(json_object_get(settings, "task"));
+  const json_t *settings = json_object_get(record, "settings");
+  const char *names[] = {json_string_value(json_object_get(record, "metric")),
+                         json_string_value(json_object_get(settings, "metric"))},
+             *task_name = json_string_value(json_object_get(settings, "task"));
   const cdl_task *task;
-  if (given != NULL && strcmp(given, "auto") != 0)
-    return given;
-  if (name != NULL && cdl_task_find(name, &task) == CDL_STATUS_OK)
-    return cdl_metric_name(task->metrics[0]);
-  return json_is_true(json_object_get(settings, "regression")) ? "pearson" : "accuracy";
+  cdl_metric metric;
+  for (size_t i = 0; i < 2; i++)
+    if (names[i] != NULL && cdl_metric_find(names[i], &metric) == CDL_STATUS_OK)
+      return metric;
+  if (task_name != NULL && cdl_task_find(task_name, &task) == CDL_STATUS_OK)
+    return task->metrics[0];
+  return json_is_true(json_object_get(settings, "regression")) ? CDL_METRIC_PEARSON
+                                                               : CDL_METRIC_ACCURACY;
 }
 
-static double best_evaluation(const json_t *evaluations, const char *split, const char *metric)
+static double best_evaluation(const json_t *evaluations, const char *split, cdl_metric metric)
 {
   double best = NAN;
   for (size_t i = 0; i < json_array_size(evaluations); i++) {
     const json_t *entry = json_array_get(evaluations, i);
     const char *of = json_string_value(json_object_get(entry, "split"));
-    const double value = number_of(entry, metric);
+    const double value = number_of(entry, cdl_metric_name(metric));
     if (of != NULL && strcmp(of, split) == 0 && is_better(value, best, metric))
       best = value;
   }
@@ -160,11 +156,12 @@ static report_run_state state_of(const report_listed_run *run, const json_t *met
 static cdl_status take_results(report_listed_run *run, const json_t *metrics)
 {
   const json_t *timing = json_object_get(metrics, "timing");
+  const char *name = cdl_metric_name(run->metric);
   if (run->state == REPORT_RUN_FINISHED) {
     run->evaluations = json_incref(json_object_get(metrics, "evaluations"));
     run->step = (int64_t)json_integer_value(json_object_get(metrics, "steps"));
-    run->valid = number_of(json_object_get(metrics, "valid"), run->metric);
-    run->dev = number_of(json_object_get(metrics, "dev"), run->metric);
+    run->valid = number_of(json_object_get(metrics, "valid"), name);
+    run->dev = number_of(json_object_get(metrics, "dev"), name);
     run->examples_per_s = number_of(timing, "examples_per_s");
     run->train_seconds = number_of(timing, "train_seconds");
     return CDL_STATUS_OK;
@@ -178,7 +175,7 @@ static cdl_status take_results(report_listed_run *run, const json_t *metrics)
 
 /* `record` is run.json. */
 static cdl_status take_run(report_run_list *list, const char *folder, const char *name,
-                           const json_t *record, const char *metric)
+                           const json_t *record, const cdl_metric *metric)
 {
   report_listed_run *larger = realloc(list->item, (list->count + 1) * sizeof *larger);
   if (larger == NULL)
@@ -197,7 +194,7 @@ static cdl_status take_run(report_run_list *list, const char *folder, const char
     return no_memory(folder);
   json_t *metrics;
   CDL_TRY(read_if_there(folder, "metrics.json", &metrics));
-  run->metric = metric != NULL ? metric : metric_of(run->settings);
+  run->metric = metric != NULL ? *metric : metric_of(record);
   run->state = state_of(run, metrics);
   const cdl_status status = take_results(run, metrics);
   json_decref(metrics);
@@ -209,7 +206,7 @@ static cdl_status take_run(report_run_list *list, const char *folder, const char
 enum { DEEPEST = 12 };
 
 static cdl_status search_folder(report_run_list *list, const char *folder, const char *name,
-                                const char *metric, int depth);
+                                const cdl_metric *metric, int depth);
 
 static int is_no_hidden_name(const struct dirent *entry)
 {
@@ -217,7 +214,7 @@ static int is_no_hidden_name(const struct dirent *entry)
 }
 
 static cdl_status search_below(report_run_list *list, const char *folder, const char *name,
-                               const char *metric, int depth)
+                               const cdl_metric *metric, int depth)
 {
   struct dirent **entries;
   const int count = scandir(folder, &entries, is_no_hidden_name, alphasort);
@@ -244,7 +241,7 @@ static cdl_status search_below(report_run_list *list, const char *folder, const 
 }
 
 static cdl_status search_folder(report_run_list *list, const char *folder, const char *name,
-                                const char *metric, int depth)
+                                const cdl_metric *metric, int depth)
 {
   json_t *record;
   CDL_TRY(read_if_there(folder, "run.json", &record));
@@ -260,7 +257,7 @@ static cdl_status search_folder(report_run_list *list, const char *folder, const
   return depth < DEEPEST ? search_below(list, folder, name, metric, depth) : CDL_STATUS_OK;
 }
 
-cdl_status report_run_list_read(const char *const *folders, size_t count, const char *metric,
+cdl_status report_run_list_read(const char *const *folders, size_t count, const cdl_metric *metric,
                                 report_run_list *list)
 {
   *list = (report_run_list){0};
@@ -302,8 +299,8 @@ static int by_order(const report_listed_run *a, const report_listed_run *b, repo
   case REPORT_RUN_BY_DEV:
     return is_better(pair[1], pair[0], a->metric) - is_better(pair[0], pair[1], a->metric);
   case REPORT_RUN_BY_TIME:
-    return is_better(b->train_seconds, a->train_seconds, "loss") -
-           is_better(a->train_seconds, b->train_seconds, "loss");
+    return is_better(b->train_seconds, a->train_seconds, CDL_METRIC_LOSS) -
+           is_better(a->train_seconds, b->train_seconds, CDL_METRIC_LOSS);
   case REPORT_RUN_BY_START:
     return strcmp(x != NULL ? x : "", y != NULL ? y : "");
   case REPORT_RUN_BY_NAME:
@@ -340,7 +337,7 @@ cdl_status report_run_read_curves(report_listed_run *run)
   for (size_t i = 0; i < count; i++) {
     const json_t *entry = json_array_get(run->evaluations, i);
     curves->evaluated_at[i] = number_of(entry, "epoch");
-    curves->evaluated[i] = number_of(entry, run->metric);
+    curves->evaluated[i] = number_of(entry, cdl_metric_name(run->metric));
   }
   curves->evaluations = count;
   const cdl_status status = report_steps_read(path, curves);

@@ -22,7 +22,7 @@ typedef struct {
   json_t *settings;  /* as run.json has them */
   json_t *processes; /* the processes that worked on it */
   json_t *evaluations;
-  const char *metric; /* the metric of valid and dev; borrowed */
+  cdl_metric metric; /* of valid and dev */
   int64_t step;
   double valid, dev; /* of the kept adapter, or of the best evaluation so far */
   double examples_per_s, train_seconds;
@@ -44,7 +44,7 @@ const char *report_run_method(const report_listed_run *run);
  * show, or NULL for that of each run. Release with report_run_list_release. Errors: those of
  * files; ABSENT if a folder is missing; DATA if there is no run at all. */
 CDL_MUST_USE cdl_status report_run_list_read(const char *const *folders, size_t count,
-                                             const char *metric, report_run_list *list);
+                                             const cdl_metric *metric, report_run_list *list);
 void report_run_list_release(report_run_list *list);
 
 /* Orders of a list. By a score the best come first, and those without one last. */

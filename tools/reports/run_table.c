@@ -137,7 +137,7 @@ static char *cell_text(const report_listed_run *run, const column *c, bool exact
     snprintf(step, sizeof step, "%" PRId64, run->step);
     return strdup(step);
   case COLUMN_METRIC:
-    return strdup(run->metric);
+    return strdup(cdl_metric_name(run->metric));
   case COLUMN_VALID:
     return number_text(run->valid, 4, exact);
   case COLUMN_DEV:
@@ -203,7 +203,7 @@ static json_t *run_json(const report_listed_run *run)
   base_json_set_text(&object, "method", report_run_method(run));
   base_json_set(&object, "settings", json_incref(run->settings));
   base_json_set(&object, "step", json_integer((json_int_t)run->step));
-  base_json_set_text(&object, "metric", run->metric);
+  base_json_set_text(&object, "metric", cdl_metric_name(run->metric));
   base_json_set(&object, "valid", base_json_number(run->valid));
   base_json_set(&object, "dev", base_json_number(run->dev));
   base_json_set(&object, "examples_per_s", base_json_number(run->examples_per_s));
@@ -332,9 +332,9 @@ static cdl_status put_table(const report_run_list *list, report_document *to)
 static const char *common_metric(const report_run_list *list, size_t count)
 {
   for (size_t i = 1; i < count; i++)
-    if (strcmp(list->item[i].metric, list->item[0].metric) != 0)
+    if (list->item[i].metric != list->item[0].metric)
       return "score";
-  return list->item[0].metric;
+  return cdl_metric_name(list->item[0].metric);
 }
 
 static cdl_status put_curves(report_run_list *list, const char *folder, report_document *to)
