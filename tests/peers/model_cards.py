@@ -17,7 +17,8 @@ PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 CASES = pathlib.Path(__file__).resolve().parent.parent / "data" / "cases"
 CASE = CASES / "bert-condlora-paper"
 # Names of the library `evaluate`, which the hub uses.
-TYPES = {"accuracy": "accuracy", "f1": "f1", "macro_f1": "f1", "mcc": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr", "loss": "loss"}
+TYPES = {"accuracy": "accuracy", "f1": "f1", "macro_f1": "f1", "micro_f1": "f1", "mcc": "matthews_correlation", "hamming_loss": "hamming_loss",
+         "pearson": "pearsonr", "spearman": "spearmanr", "mae": "mae", "rmse": "rmse", "r2": "r_squared", "loss": "loss"}
 failures = []
 
 
