@@ -294,7 +294,7 @@ static void measure_errors(const double *truth, const double *predicted, size_t 
   scores->value[CDL_METRIC_RMSE] = sqrt(squares / (double)count);
   if (count < 2)
     return;
-  const bool constant = all_equal(truth, count);
+  const bool constant = all_equal(truth, count) || !(deviations > 0);
   scores->value[CDL_METRIC_R2] = constant ? (squares > 0 ? 0 : 1) : 1 - squares / deviations;
 }
 

@@ -131,8 +131,57 @@ static void answer_regression(void)
     given[i] = next_real();
   cdl_scores scores;
   must(cdl_scores_of_regression(given, given + count, count, &scores));
-  printf("%.17g %.17g", scores.value[CDL_METRIC_PEARSON], scores.value[CDL_METRIC_SPEARMAN]);
+  printf("%.17g %.17g %.17g %.17g %.17g", scores.value[CDL_METRIC_PEARSON],
+         scores.value[CDL_METRIC_SPEARMAN], scores.value[CDL_METRIC_MAE],
+         scores.value[CDL_METRIC_RMSE], scores.value[CDL_METRIC_R2]);
   free(given);
+}
+
+static void answer_outputs(void)
+{
+  const size_t outputs = next_count(), count = next_count();
+  double *given = allocate(2 * count * outputs, sizeof *given);
+  for (size_t i = 0; i < 2 * count * outputs; i++)
+    given[i] = next_real();
+  cdl_scores scores;
+  must(cdl_scores_of_outputs(given, given + count * outputs, count, outputs, &scores));
+  printf("%.17g %.17g %.17g", scores.value[CDL_METRIC_MAE], scores.value[CDL_METRIC_RMSE],
+         scores.value[CDL_METRIC_R2]);
+  free(given);
+}
+
+/* Of examples one after another: truth [labels], then prediction [labels]. */
+static void answer_labels(void)
+{
+  const size_t labels = next_count(), count = next_count();
+  bool *given = allocate(2 * labels, sizeof *given);
+  cdl_label_counts counts = {.label = allocate(labels, sizeof *counts.label), .labels = labels};
+  for (size_t i = 0; i < count; i++) {
+    for (size_t k = 0; k < 2 * labels; k++)
+      given[k] = next_real() > 0;
+    cdl_label_counts_add(&counts, given, given + labels);
+  }
+  const cdl_scores scores = cdl_scores_of_labels(&counts);
+  printf("%.17g %.17g %.17g %.17g", scores.value[CDL_METRIC_ACCURACY],
+         scores.value[CDL_METRIC_MACRO_F1], scores.value[CDL_METRIC_MICRO_F1],
+         scores.value[CDL_METRIC_HAMMING_LOSS]);
+  free(counts.label);
+  free(given);
+}
+
+static void answer_threshold(void)
+{
+  const size_t count = next_count();
+  double *probability = allocate(count, sizeof *probability), threshold;
+  bool *truth = allocate(count, sizeof *truth);
+  for (size_t i = 0; i < count; i++)
+    truth[i] = next_real() > 0;
+  for (size_t i = 0; i < count; i++)
+    probability[i] = next_real();
+  must(cdl_best_threshold(truth, probability, count, &threshold));
+  printf("%.17g", threshold);
+  free(probability);
+  free(truth);
 }
 
 static double *next_reals(size_t count)
@@ -216,6 +265,12 @@ int main(void)
       answer_classes();
     } else if (strcmp(request, "regression") == 0) {
       answer_regression();
+    } else if (strcmp(request, "outputs") == 0) {
+      answer_outputs();
+    } else if (strcmp(request, "labels") == 0) {
+      answer_labels();
+    } else if (strcmp(request, "threshold") == 0) {
+      answer_threshold();
     } else if (strcmp(request, "sample") == 0) {
       answer_sample();
     } else if (strcmp(request, "student") == 0) {
