@@ -70,7 +70,7 @@ static double softplus(double x)
   return fmax(x, 0) + log1p(exp(-fabs(x)));
 }
 
-/* Returns one row's loss and writes its gradient, times `scale`, to d_logits unless that is NULL. */
+/* Returns one row's loss and writes its gradient, times `scale`, to d_logits unless it is NULL. */
 static double binary_cross_entropy_row(const cdl_binary_cross_entropy_args *a, int64_t row,
                                        double scale, float *d_logits)
 {

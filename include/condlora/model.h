@@ -90,8 +90,8 @@ CDL_API CDL_MUST_USE cdl_status cdl_model_adapter_config(cdl_model *model, const
 CDL_API CDL_MUST_USE cdl_status cdl_model_classify(cdl_model *model, const char *const *texts,
                                                    const char *const *pairs, size_t count,
                                                    float *logits);
-/* Computes the probabilities of one row of logits [labels] in double: the softmax, or the sigmoid of
- * each logit for a problem of several labels; 1 for a regression. */
+/* Computes the probabilities of one row of logits [labels] in double: the softmax, or the sigmoid
+ * of each logit for a problem of several labels; 1 for a regression. */
 CDL_API void cdl_model_probabilities(const cdl_model *model, const float *logits,
                                      double *probabilities);
 /* Returns the label with the largest logit of one row, the first one of equals; 0 for a

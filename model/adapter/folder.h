@@ -2,11 +2,11 @@
  * adapter_model.safetensors.
  *
  * A crash never leaves a half-written adapter. Each file is replaced atomically, the tensors first.
- * Both files carry a stamp computed from the config without its thresholds (key
- * "condlora_stamp", metadata "condlora_stamp"). While a run saves repeatedly, its config does not change, so the folder always
- * holds a complete adapter. If the machine fails between the two files while another adapter is
- * overwritten, the stamps differ and reading reports it. A folder without stamps, such as PEFT's,
- * is not checked. Editing a config by hand keeps its stamp.
+ * Both files carry a stamp computed from the config without its thresholds (key "condlora_stamp",
+ * metadata "condlora_stamp"). While a run saves repeatedly, the rest of its config does not change,
+ * so the folder always holds a complete adapter. If the machine fails between the two files while
+ * another adapter is overwritten, the stamps differ and reading reports it. A folder without
+ * stamps, such as PEFT's, is not checked. Editing a config by hand keeps its stamp.
  *
  * PEFT can read LORA folders unchanged. It warns that it ignores the additional keys
  * (condlora_stamp, labels, problem_type, thresholds, task, types_zero, held_out, text_columns,

@@ -52,9 +52,10 @@ void inference_probabilities(const float *logits, int labels, double *probabilit
 /* Of one logit: 1 / (1 + e^-logit), in double. */
 double inference_sigmoid(float logit);
 
-/* What logits [labels] mean to the model. `scores` [labels]: softmax, the sigmoid of each of several
- * labels, or the numbers of a regression. `chosen` [labels]: which labels the model predicts: the
- * best class, or those of several labels that reach their thresholds; all false in a regression. */
+/* What logits [labels] mean to the model. `scores` [labels]: softmax, the sigmoid of each of
+ * several labels, or the numbers of a regression. `chosen` [labels]: which labels the model
+ * predicts: the best class, or those of several labels that reach their thresholds; all false in a
+ * regression. */
 void inference_scores(const inference_model *model, const float *logits, double *scores);
 void inference_decide(const inference_model *model, const float *logits, bool *chosen);
 /* The probability from which on one of several labels is predicted; 0.5 where none was chosen. */

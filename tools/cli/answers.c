@@ -71,7 +71,7 @@ cdl_status cli_answers_finish(cli_answers *a, cdl_status status)
 
 /* ---- What is answered ---- */
 
-/* Sorts the first `count` places of `order` by falling score, the lower label first among equals. */
+/* Sorts the first `count` places of `order` by falling score, the lower label first of equals. */
 static void sort_top(cli_answers *a, int count)
 {
   const int labels = a->model->labels;

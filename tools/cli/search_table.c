@@ -89,7 +89,7 @@ static void format_head(const study_search *s, size_t column, char text[VALUE_BY
 
 void cli_search_print_table(const study_search *s, const json_t *trials)
 {
-  const json_t *best = study_search_best(trials);
+  const json_t *best = study_search_best(s, trials);
   const size_t columns = 3 + s->space.count;
   size_t width[3 + TRAIN_SETTINGS_MAX] = {0};
   char text[VALUE_BYTES];
@@ -116,7 +116,7 @@ void cli_search_print_table(const study_search *s, const json_t *trials)
 
 void cli_search_print_best(const study_search *s, const json_t *trials)
 {
-  const json_t *best = study_search_best(trials);
+  const json_t *best = study_search_best(s, trials);
   printf("\ntrial %lld is the best, %s %.4f: condlora train --config %s/best.json --output DIR\n",
          (long long)json_integer_value(json_object_get(best, "number")), study_search_metric(s),
          json_number_value(json_object_get(best, "value")), base_visible(s->settings.output).text);

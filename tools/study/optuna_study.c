@@ -83,7 +83,8 @@ cdl_status study_optuna_open(study_search *s, json_t **resumed)
   *resumed = NULL;
   CDL_TRY(study_optuna_client_call(
       s->client,
-      json_pack("{ss si ss ss ss ss sI sI ss so so}", "do", "open", "version", PROTOCOL_VERSION,
+      json_pack("{ss si ss ss ss ss ss sI sI ss so so}", "do", "open", "version", PROTOCOL_VERSION,
+                "direction", cdl_metric_is_minimized(s->session.metric) ? "minimize" : "maximize",
                 "storage", s->storage, "study", s->study, "sampler", s->sampler, "pruner",
                 s->pruner, "seed", (json_int_t)s->settings.seed, "trials", (json_int_t)s->trials,
                 "owner", s->owner, "space", study_search_space_json(&s->space), "facts", facts(s)),

@@ -161,14 +161,15 @@ static bool is_complete(const json_t *trial)
          json_is_number(json_object_get(trial, "value"));
 }
 
-const json_t *study_search_best(const json_t *trials)
+const json_t *study_search_best(const study_search *s, const json_t *trials)
 {
   const json_t *best = NULL;
   for (size_t i = 0; i < json_array_size(trials); i++) {
     const json_t *trial = json_array_get(trials, i);
     if (is_complete(trial) &&
-        (best == NULL || json_number_value(json_object_get(trial, "value")) >
-                             json_number_value(json_object_get(best, "value"))))
+        (best == NULL ||
+         cdl_metric_improves(s->session.metric, json_number_value(json_object_get(trial, "value")),
+                             json_number_value(json_object_get(best, "value")))))
       best = trial;
   }
   return best;
@@ -178,7 +179,7 @@ static cdl_status conclude(study_search *s, json_t **trials)
 {
   CDL_TRY(study_optuna_list(s, trials));
   study_search_trials_tidy(s, *trials);
-  const json_t *best = study_search_best(*trials);
+  const json_t *best = study_search_best(s, *trials);
   return best != NULL ? study_search_write_best(s, best)
                       : cdl_fail(CDL_STATUS_DATA, "%s: no trial was completed", s->settings.output);
 }

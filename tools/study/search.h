@@ -19,10 +19,10 @@ void study_search_close(study_search *search);
  * which another call with `resume` set continues; DATA if no trial was completed. */
 CDL_MUST_USE cdl_status study_search_run(study_search *search, json_t **trials);
 
-/* Returns the complete trial with the highest value, the first of equals; NULL if none is
- * complete. */
-const json_t *study_search_best(const json_t *trials);
-/* Returns the name of the metric that the search maximizes. */
+/* Returns the complete trial with the best value of the metric, the first of equals; NULL if none
+ * is complete. */
+const json_t *study_search_best(const study_search *search, const json_t *trials);
+/* Returns the name of the metric that the search optimizes. */
 const char *study_search_metric(const study_search *search);
 
 #endif

@@ -16,7 +16,8 @@ CDL_MUST_USE cdl_status data_table_json_line(const char *name, uint64_t line, co
 
 /* Gives the text of a value: of a string, a number or a boolean; if `lists` allows it, also of an
  * array of these, with a NUL behind each element. `*text` is NULL for null and for a missing value;
- * the caller frees it. `column` is its name in quotes, for messages. DATA for anything else; MEMORY. */
+ * the caller frees it. `column` is its name in quotes, for messages. DATA for anything else;
+ * MEMORY. */
 CDL_MUST_USE cdl_status data_table_json_text(const char *name, uint64_t line, const char *column,
                                              const json_t *value, bool lists, char **text,
                                              size_t *bytes);
