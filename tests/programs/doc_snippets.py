@@ -28,7 +28,7 @@ COMMAND = re.compile(r"(condlora|bench-condlora|condlora-conformance|python3|mes
 CODE = re.compile(r"(import|from|def|class|static|const|struct|int|void|#include|#!|\$ |[a-z_]+ = [a-z_.]+\()")
 
 # Pages that a test of their own follows, step by step.
-FOLLOWED = {"docs/add-an-adapter-method.md", "docs/add-an-op.md", "docs/add-a-backend.md", "docs/add-a-model-family.md"}
+FOLLOWED = {"docs/add-an-adapter-method.md", "docs/add-an-op.md", "docs/add-a-backend.md", "docs/add-a-model-family.md", "docs/python.md"}
 
 # What begins so is not run, and why.
 NOT_RUN = {
@@ -48,6 +48,7 @@ NOT_RUN = {
     "bench-condlora": "takes minutes; tests/bench/smoke.py runs the same in small",
     "condlora train ...": "an ellipsis",
     "config = AutoConfig": "lines of the README beside an export, which tests/peers/adapter_kinds.py runs",
+    "import condlora": "tests/python runs the page docs/python.md, which has the same",
     "condlora search … --storage": "needs a server",
     "condlora reproduce verdict": "trains for hours; the test of reproduce runs it in small, and from records",
 }
