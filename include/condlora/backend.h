@@ -122,7 +122,7 @@ CDL_API size_t cdl_buffer_bytes(const cdl_buffer *buffer);
 CDL_API CDL_MUST_USE cdl_status cdl_buffer_wrap(cdl_backend *backend, void *foreign, size_t bytes,
                                                 cdl_buffer **buffer);
 
-/* Gives the address of a buffer's memory, for code outside the library. It is valid until the buffer
+/* Gives the address of a buffer's memory to code outside the library. It is valid until the buffer
  * is destroyed. Sync every queue with work on the buffer before other code uses the memory. Errors:
  * UNSUPPORTED if the backend does not tell it. */
 CDL_API CDL_MUST_USE cdl_status cdl_buffer_address(const cdl_buffer *buffer,
