@@ -18,6 +18,7 @@ extern "Python" {
   void condlora_log(void *user, cdl_log_level level, const char *line);
   void condlora_step(void *user, const cdl_train_step *step);
   void condlora_evaluation(void *user, const cdl_train_evaluation *evaluation);
+  int condlora_download(void *user, const cdl_hub_progress *progress);
   void condlora_backend_listing(void *user, const cdl_backend_listing *listing);
 }
 """

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from condlora import data as data_of
 from condlora import settings as settings_of
 from condlora._c import ffi, lib
+from condlora._hub import checked
 from condlora._library import Owner, StrPath, encoded, enter, text
 from condlora.backend import precision_of
 from condlora.errors import ArgumentError, check
@@ -55,7 +56,8 @@ class Classifier:
         options.max_length, options.rank = max_length, rank
         opened = ffi.new("cdl_model **")
         enter()
-        check(lib.cdl_model_open(encoded(path), options, opened))
+        folder = encoded(path)
+        checked(lambda: int(lib.cdl_model_open(folder, options, opened)))
         self._lock = threading.RLock()
         self._model = Owner("classifier", opened[0], lib.cdl_model_close)
 
@@ -63,12 +65,27 @@ class Classifier:
 
     @property
     def labels(self) -> Tuple[Union[str, int], ...]:
-        """The labels in the order of `logits`; empty for a regression. If all names are integers, the labels are ints."""
+        """The labels in the order of `logits`, or the names of a regression's several numbers; empty for one number. If all
+        names are integers, the labels are ints."""
         with self._lock:
             model = self._model.pointer
             names = [lib.cdl_model_label_name(model, i) for i in range(lib.cdl_model_label_count(model))]
             known = [text(name) for name in names if name != ffi.NULL]
         return tuple(map(int, known)) if all(map(_is_integer, known)) else tuple(known)
+
+    @property
+    def problem(self) -> str:
+        """What the outputs mean: "single_label_classification", "multi_label_classification" or "regression"."""
+        with self._lock:
+            return text(lib.cdl_problem_name(lib.cdl_model_problem(self._model.pointer)))
+
+    @property
+    def thresholds(self) -> npt.NDArray[np.float64]:
+        """With several labels for a text: the probability from which on each label is predicted. Otherwise NaN."""
+        with self._lock:
+            model = self._model.pointer
+            count = lib.cdl_model_label_count(model)
+            return np.array([lib.cdl_model_threshold(model, i) for i in range(count)], np.float64)
 
     @property
     def is_regression(self) -> bool:
@@ -125,14 +142,29 @@ class Classifier:
         return result
 
     def predict(self, texts: Iterable[str], pairs: Optional[Iterable[str]] = None) -> npt.NDArray[Any]:
-        """Returns the label of each text; for a regression its number."""
+        """Returns the label of each text; for a regression its number or numbers; with several labels a tuple of labels."""
         with self._lock:
             logits = self.logits(texts, pairs)
             if self.is_regression:
                 return logits[:, 0] if logits.shape[1] == 1 else logits
-            model, labels = self._model.pointer, np.array(self.labels)
-            best = [lib.cdl_model_best(model, ffi.cast("float *", row.ctypes.data)) for row in logits]
-        return labels[np.array(best, np.intp)]
+            labels = np.array(self.labels)
+            chosen = self._decide(logits)
+            if self.problem == "multi_label_classification":
+                answers = np.empty(len(chosen), object)
+                answers[:] = [tuple(labels[row].tolist()) for row in chosen]
+                return answers
+        return np.asarray(labels[chosen.argmax(axis=1)])
+
+    def predict_indicators(self, texts: Iterable[str], pairs: Optional[Iterable[str]] = None) -> npt.NDArray[np.bool_]:
+        """Returns which labels are predicted [texts, labels], in scikit-learn's form."""
+        with self._lock:
+            return self._decide(self.logits(texts, pairs))
+
+    def _decide(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        model, result = self._model.pointer, np.empty(logits.shape, np.bool_)
+        for row, out in zip(logits, result):
+            lib.cdl_model_decide(model, ffi.cast("float *", row.ctypes.data), ffi.cast("bool *", out.ctypes.data))
+        return result
 
     # ---- Adapters ----
 
@@ -166,7 +198,8 @@ class Classifier:
     def load_adapter(self, path: StrPath, name: str) -> None:
         """Reads another adapter for the same base model, under a name. The active adapter does not change."""
         with self._lock:
-            check(lib.cdl_model_load_adapter(self._model.pointer, encoded(path), name.encode()))
+            model, folder = self._model.pointer, encoded(path)
+            checked(lambda: int(lib.cdl_model_load_adapter(model, folder, name.encode())))
 
     def create_adapter(self, name: str, **settings: Any) -> None:
         """Makes an untrained adapter from settings of training: method, rank, alpha, targets, seed and so on."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from condlora._library import StrPath
 from condlora.errors import DataError
@@ -83,18 +83,23 @@ def _of_rows(rows: Iterable[Any], names: Sequence[str], what: str) -> Iterator[T
             raise DataError(f"{what}[{i}]: expected a mapping, or a tuple of texts and label, not {type(row).__name__}")
 
 
+def listed(names: Union[str, Sequence[str]]) -> List[str]:
+    """One name or several, as a list."""
+    return [names] if isinstance(names, str) else list(names)
+
+
 def text_names(data: object, text: Union[None, str, Sequence[str]]) -> List[str]:
     """The names of the text columns. Without names, tuples of three are pairs of texts, and all else has the column "text"."""
     if text is not None:
-        return [text] if isinstance(text, str) else list(text)
+        return listed(text)
     if isinstance(data, Sequence) and len(data) > 0 and isinstance(data[0], (tuple, list)) and len(data[0]) == 3:
         return ["text", "pair"]
     return ["text"]
 
 
-def write(data: Any, path: str, text: Sequence[str], label: str, what: str) -> int:
+def write(data: Any, path: str, text: Sequence[str], label: Sequence[str], what: str) -> int:
     """Writes examples as JSON lines with these columns. `what` names the data in messages. Returns the number of examples."""
-    names = [*text, label]
+    names = [*text, *label]
     frame = hasattr(data, "columns") and hasattr(data, "loc")  # pandas
     columns: Optional[Mapping[str, Any]] = {str(name): data[name] for name in data.columns} if frame else None
     if columns is None and isinstance(data, Mapping):
@@ -106,8 +111,8 @@ def write(data: Any, path: str, text: Sequence[str], label: str, what: str) -> i
     with open(path, "w", encoding="utf-8") as file:
         for row in rows:
             where = f"{what}[{count}]"
-            record = {name: check_text(_plain(value), f"{where}, {name!r}") for name, value in zip(text, row)}
-            record[label] = _label(row[-1], f"{where}, {label!r}")
+            record: Dict[str, Any] = {name: check_text(_plain(value), f"{where}, {name!r}") for name, value in zip(text, row)}
+            record.update((name, _label(value, f"{where}, {name!r}")) for name, value in zip(label, row[len(text) :]))
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1
     return count

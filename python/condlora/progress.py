@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Optional, TextIO
+from typing import TYPE_CHECKING, Any, Optional, TextIO
 
 if TYPE_CHECKING:
+    from condlora._hub import Download
     from condlora.training import Evaluation, Step
 
 _INTERVAL_S = 0.1
@@ -46,6 +47,18 @@ class ProgressLine:
         scores = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.scores.metrics.items())
         best = "  (best so far)" if evaluation.is_best else ""
         self._show(f"epoch {evaluation.epoch:.2f}  {evaluation.split}: loss {evaluation.scores.loss:.4f}  {scores}{best}", "\n")
+
+    def download(self, download: "Download") -> None:
+        if self._live:
+            whole = f" of {download.total / 1e6:.0f}" if download.total else ""
+            self._show(f"downloading {download.name}: {download.bytes / 1e6:.0f}{whole} MB", "")
+        elif download.finished:
+            self._show(f"downloaded {download.name}: {download.bytes / 1e6:.0f} MB", "\n")
+
+    def show(self, event: Any) -> None:
+        """Shows any event of training."""
+        show: Any = {"Step": self.step, "Evaluation": self.evaluation, "Download": self.download}[type(event).__name__]
+        show(event)
 
     def close(self) -> None:
         if self._width > 0:

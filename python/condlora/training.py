@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Seque
 import numpy as np
 import numpy.typing as npt
 
+from condlora import _hub as hub
 from condlora import data as data_of
 from condlora._c import ffi, lib
 from condlora._library import StrPath, encoded, enter, text as text_of
@@ -80,7 +81,7 @@ class _Training:
         self._events: "queue.SimpleQueue[Any]" = queue.SimpleQueue()
         self._answers: "queue.SimpleQueue[None]" = queue.SimpleQueue()
         self._ended = threading.Event()
-        self._stop = ffi.new("int *")
+        self._stop = ffi.new("int *")  # a thread other than the training thread sets it
         self._error: Optional[CondloraError] = None
 
     def tell(self, event: Any) -> None:
@@ -98,6 +99,7 @@ class _Training:
         callbacks = ffi.new("cdl_train_callbacks *", lib.cdl_train_callbacks_init())
         callbacks.user, callbacks.stop = handle, self._stop
         callbacks.step, callbacks.evaluation = lib.condlora_step, lib.condlora_evaluation
+        hub.listen(lambda: bool(self._stop[0]), self.tell)
         try:
             status = call(callbacks)
             if status != lib.CDL_STATUS_OK:
@@ -286,14 +288,13 @@ def _columns(settings: Dict[str, Any], text: Any, label: Any, train: Any) -> Non
             settings[name] = value
     if train is not None and not data_of.is_path(train):
         settings["text_columns"] = data_of.text_names(train, settings.get("text_columns"))
-        settings["label_column"] = settings.get("label_column") or "label"
+        settings["label_column"] = data_of.listed(settings.get("label_column") or "label")
 
 
 def _listeners(line: Optional[ProgressLine], on_step: Optional[OnStep], on_evaluation: Optional[OnEvaluation]) -> List[Any]:
     listeners: List[Any] = []
     if line is not None:
-        shown = line
-        listeners.append(lambda event: shown.step(event) if isinstance(event, Step) else shown.evaluation(event))
+        listeners.append(line.show)
     if on_step is not None:
         listeners.append(lambda event: on_step(event) if isinstance(event, Step) else None)
     if on_evaluation is not None:
@@ -307,7 +308,7 @@ def train(
     train: Optional[Data] = None,
     dev: Optional[Data] = None,
     text: Union[None, str, Sequence[str]] = None,
-    label: Optional[str] = None,
+    label: Union[None, str, Sequence[str]] = None,
     output: Optional[StrPath] = None,
     resume: bool = False,
     progress: bool = False,
@@ -319,7 +320,7 @@ def train(
 
     `model` is the folder or the name of a base model. `train` and `dev` are examples: a file, a DataFrame, columns by name, or
     rows (condlora.data.Data). `text` names the column of the text, or the two columns of a pair; `label` names the column of the
-    label. Every other keyword is a setting of `condlora train` under the same name: method, rank, epochs, lr, backend and so on.
+    label, or several columns of numbers. Every other keyword is a setting of `condlora train` under the same name: method, rank, epochs, lr, backend and so on.
 
     `output` is the new folder of the run. An interrupted run is saved there, and the same call with `resume=True` continues it;
     the result has the same bytes as an uninterrupted run. Without `output` the run lies in a temporary folder.
@@ -369,10 +370,8 @@ def _train(
             settings[what] = data
             continue
         settings[what] = os.path.join(examples, what + ".jsonl")
-        names = settings.get("text_columns") or ["text"]
-        data_of.write(
-            data, settings[what], [names] if isinstance(names, str) else names, settings.get("label_column") or "label", what
-        )
+        texts = data_of.listed(settings.get("text_columns") or "text")
+        data_of.write(data, settings[what], texts, data_of.listed(settings.get("label_column") or "label"), what)
     settings["model"] = model
     continues = resume and os.path.exists(os.path.join(folder, "run.json"))
     if not continues:

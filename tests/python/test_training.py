@@ -80,6 +80,27 @@ class Training(InFolder):
             self.assertEqual(run.settings["rank"], SETTINGS["rank"])
             self.assertIn("accuracy", repr(run))
 
+    def test_several_labels_and_several_numbers(self):
+        settings = {"model": CASE.model, "epochs": 1, "backend": "cpu", "dev_fraction": 0.25, "fresh_head": True}
+        texts = CASE.texts[0]
+        rows = [(text, ["a", "b", "c"][: i % 4]) for i, text in enumerate(texts)]
+        with condlora.train(train=rows, multi_label=True, **settings) as run:
+            model = run.classifier
+            self.assertEqual((model.problem, model.labels), ("multi_label_classification", ("a", "b", "c")))
+            probabilities, chosen = model.predict_proba(texts), model.predict_indicators(texts)
+            np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-model.logits(texts).astype(float))), rtol=1e-12)
+            np.testing.assert_array_equal(chosen, probabilities >= model.thresholds)
+            self.assertEqual([tuple(np.array(model.labels)[row]) for row in chosen], list(model.predict(texts)))
+            self.assertIn("micro_f1", run.valid.metrics)
+            indicators = {"text": texts, **{name: [int(name in labels) for _, labels in rows] for name in "abc"}}
+        with condlora.train(train=indicators, label=["a", "b", "c"], multi_label=True, **settings) as other:
+            np.testing.assert_array_equal(other.predict_proba(texts), probabilities)
+        numbers = {"text": texts, "x": np.linspace(0, 1, len(texts)), "y": [1.5] * len(texts)}
+        with condlora.train(train=numbers, label=("x", "y"), regression=True, **settings) as run:
+            self.assertEqual((run.classifier.problem, run.predict(texts).shape), ("regression", (len(texts), 2)))
+            self.assertEqual(run.classifier.labels, ("x", "y"))
+            self.assertIn("rmse", run.valid.metrics)
+
     def test_settings_are_checked(self):
         for words, changes in (
             ("no setting 'metod'; the nearest is method", {"metod": "lora"}),

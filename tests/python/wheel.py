@@ -16,7 +16,7 @@ import tempfile
 import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
-BARE_TESTS = ["test_package", "test_backend", "test_classifier", "test_training"]
+BARE_TESTS = ["test_package", "test_backend", "test_classifier", "test_training", "test_hub"]
 FAILED = []
 
 
