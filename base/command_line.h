@@ -13,7 +13,7 @@ typedef struct {
 } base_operand;
 
 typedef struct {
-  const char *usage;     /* "condlora eval --model DIR …", perhaps of several lines */
+  const char *usage;     /* "condlora eval --model MODEL …", perhaps of several lines */
   const char *summary;   /* what the command does */
   const char *notes;     /* at the end of the help; may be NULL */
   base_options settings; /* first in the help; none where its count is 0 */

@@ -60,8 +60,8 @@ static void list_options(bench_command *c, base_option list[OPTIONS])
       BASE_OPTION(
           STRING, "plot", &o->plot, "FILE",
           "also draw a roofline plot of all cases with counted operations: .svg, .png or .pdf"),
-      BASE_OPTION(STRING, "model", &o->model, "DIR",
-                  "train: Hugging Face folder of the encoder; default: random weights in "
+      BASE_OPTION(STRING, "model", &o->model, "MODEL",
+                  "train: the encoder, as a folder or a name; default: random weights in "
                   "RoBERTa-base's shape"),
       BASE_OPTION(
           STRING, "lengths", &o->lengths, "mrpc|rte|N",
@@ -177,7 +177,7 @@ static cdl_status check(const bench_command *c)
   const bench_options *o = &c->options;
   if (o->task != NULL && (o->model == NULL || o->data == NULL))
     return cdl_fail(CDL_STATUS_USAGE,
-                    "--task needs --model DIR, for the tokenizer, and --data DIR");
+                    "--task needs --model MODEL, for the tokenizer, and --data DIR");
   if (o->data != NULL && o->task == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "--data needs --task NAME");
   if (o->task != NULL && o->lengths != NULL)

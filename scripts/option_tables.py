@@ -36,7 +36,7 @@ def value_of(row):
         return None
     if row["kind"] == "CHOICE":
         return placeholder.split("|")
-    if placeholder == "DIR":
+    if placeholder in ("DIR", "MODEL", "ADAPTER"):  # the latter two may be names, too, which nobody can list
         return "folders"
     words = [word for word in placeholder.split("|") if word.islower()]
     if row["kind"] == "PAIR" or placeholder.split("|")[-1] in ("FILE", "F.json"):

@@ -65,7 +65,8 @@ typedef struct cdl_hub_source cdl_hub_source;
  *
  * The caller closes *source. Threads may call this at once. Errors: ABSENT if nothing has this
  * name, and if libcurl is missing; IO if the hub refuses or cannot be reached, and for the disk;
- * DATA for content without the right hash; CANCELLED by `progress`; MEMORY. */
+ * DATA for content without the right hash; CANCELLED by `progress`; USAGE for a variable with a
+ * value that cannot be used; MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_hub_resolve(const char *name, const cdl_hub_options *options,
                                                 cdl_hub_source **source);
 /* Returns the folder. Borrowed until the source is closed. */

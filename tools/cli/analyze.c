@@ -177,7 +177,7 @@ enum { ANALYSES = sizeof analyses / sizeof analyses[0] };
 
 static void print_help(void)
 {
-  puts("usage: condlora analyze ANALYSIS --model DIR … [--output DIR]\n\n"
+  puts("usage: condlora analyze ANALYSIS --model MODEL … [--output DIR]\n\n"
        "Compares adapters with frozen weights, and layers with each other, in float64.\n");
   for (size_t i = 0; i < ANALYSES; i++)
     printf("  %-12s %s\n", analyses[i].name, analyses[i].help);

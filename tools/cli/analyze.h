@@ -24,12 +24,12 @@ typedef struct {
   }
 
 /* Rows of option tables. */
-#define CLI_ANALYZE_MODEL_OPTION(o)                            \
-  BASE_SECTION("The model"),                                   \
-      BASE_OPTION(STRING, "model", &(o).settings.model, "DIR", \
-                  "Hugging Face folder of the encoder that was adapted [the adapter's base]")
+#define CLI_ANALYZE_MODEL_OPTION(o)                              \
+  BASE_SECTION("The model"),                                     \
+      BASE_OPTION(STRING, "model", &(o).settings.model, "MODEL", \
+                  "the encoder that was adapted, as a folder or a name [the adapter's base]")
 #define CLI_ANALYZE_ADAPTER_OPTIONS(o)                                         \
-  BASE_OPTION(STRING, "adapter", &(o).settings.adapter, "DIR",                 \
+  BASE_OPTION(STRING, "adapter", &(o).settings.adapter, "ADAPTER",             \
               "low-rank adapter, made by condlora, PEFT or the paper's code"), \
       CLI_RANK_OPTION((o).settings)
 #define CLI_ANALYZE_CHOICE_OPTIONS(o)                                                    \

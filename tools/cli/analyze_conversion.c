@@ -172,7 +172,7 @@ cdl_status cli_analyze_conversion(int count, char **arguments)
                                  CLI_ANALYZE_SIDE_OPTION(o, "left"), CLI_ANALYZE_VECTOR_OPTIONS(o),
                                  CLI_ANALYZE_SEED_OPTION(o),         CLI_ANALYZE_OUTPUT_OPTIONS(o)};
   const base_command_line line = {
-      .usage = "condlora analyze conversion --adapter DIR [--model DIR] [--output DIR]",
+      .usage = "condlora analyze conversion --adapter ADAPTER [--model MODEL] [--output DIR]",
       .summary =
           "Compares the conversion matrices of all pairs of layers (Figure 1). A conversion matrix "
           "turns the frozen weight of a layer into the A, B or B A that was trained for it.",

@@ -125,7 +125,7 @@ cdl_status cli_analyze_correlation(int count, char **arguments)
                                  CLI_ANALYZE_VECTOR_OPTIONS(o), CLI_ANALYZE_SEED_OPTION(o),
                                  CLI_ANALYZE_OUTPUT_OPTIONS(o)};
   const base_command_line line = {
-      .usage = "condlora analyze correlation --adapter DIR [--model DIR] [--output DIR]",
+      .usage = "condlora analyze correlation --adapter ADAPTER [--model MODEL] [--output DIR]",
       .summary = "Compares the leading singular vectors of each frozen weight W with those of its "
                  "update B A, and with random vectors (Section 2).",
       .options = BASE_OPTIONS(options)};

@@ -311,10 +311,9 @@ cdl_status cli_analyze_layers(int count, char **arguments)
       .common = CLI_ANALYZE_DEFAULTS, .source = STUDY_EXAMPLE_DEFAULTS, .examples = 1000};
   const base_option options[] = {
       BASE_SECTION("The models"),
-      BASE_OPTION(STRING, "model", &o.common.settings.model, "DIR",
-                  "Hugging Face folder of the encoder before fine-tuning"),
-      BASE_OPTION(STRING, "model2", &o.tuned, "DIR",
-                  "folder of the same encoder after full fine-tuning"),
+      BASE_OPTION(STRING, "model", &o.common.settings.model, "MODEL",
+                  "the encoder before fine-tuning, as a folder or a name"),
+      BASE_OPTION(STRING, "model2", &o.tuned, "MODEL", "the same encoder after full fine-tuning"),
       BASE_SECTION("Comparison"),
       BASE_OPTION(STRING, "targets", &o.common.targets, "A,B",
                   "kinds of layers, named by the end of their paths in a block [query,value, or "
@@ -326,7 +325,7 @@ cdl_status cli_analyze_layers(int count, char **arguments)
       CLI_MAX_LENGTH_OPTION(o.common.settings),
       CLI_ANALYZE_OUTPUT_OPTIONS(o.common)};
   const base_command_line line = {
-      .usage = "condlora analyze layers --model DIR --model2 DIR [--task NAME --data DIR] "
+      .usage = "condlora analyze layers --model MODEL --model2 MODEL [--task NAME --data DIR] "
                "[--output DIR]",
       .summary = "Compares all pairs of layers of a fully fine-tuned model: linear CKA of the "
                  "weights, of their updates and of their conversion matrices, and the subspace "

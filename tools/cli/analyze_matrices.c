@@ -142,7 +142,7 @@ cdl_status cli_analyze_matrices(int count, char **arguments)
                                  CLI_ANALYZE_CHOICE_OPTIONS(o), CLI_ANALYZE_FORM_OPTION(o),
                                  CLI_ANALYZE_OUTPUT_OPTIONS(o)};
   const base_command_line line = {
-      .usage = "condlora analyze matrices --adapter DIR [--model DIR] [--output DIR]",
+      .usage = "condlora analyze matrices --adapter ADAPTER [--model MODEL] [--output DIR]",
       .summary = "Describes each conversion matrix: its singular values, its effective rank, and "
                  "how much of it a single matrix shared by all layers explains.",
       .options = BASE_OPTIONS(options)};

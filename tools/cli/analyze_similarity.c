@@ -153,14 +153,14 @@ cdl_status cli_analyze_similarity(int count, char **arguments)
   similarity_options o = {.common = CLI_ANALYZE_DEFAULTS};
   const base_option options[] = {CLI_ANALYZE_MODEL_OPTION(o.common),
                                  CLI_ANALYZE_ADAPTER_OPTIONS(o.common),
-                                 BASE_OPTION(STRING, "adapter2", &o.second, "DIR",
+                                 BASE_OPTION(STRING, "adapter2", &o.second, "ADAPTER",
                                              "the second adapter, made for the same base"),
                                  CLI_ANALYZE_CHOICE_OPTIONS(o.common),
                                  CLI_ANALYZE_VECTOR_OPTIONS(o.common),
                                  CLI_ANALYZE_SEED_OPTION(o.common),
                                  CLI_ANALYZE_OUTPUT_OPTIONS(o.common)};
   const base_command_line line = {
-      .usage = "condlora analyze similarity --adapter DIR --adapter2 DIR [--model DIR] "
+      .usage = "condlora analyze similarity --adapter ADAPTER --adapter2 ADAPTER [--model MODEL] "
                "[--output DIR]",
       .summary = "Compares two adapters layer by layer (Table 3): A by its right singular vectors, "
                  "B and B A by their left singular vectors. The first adapter is also compared "

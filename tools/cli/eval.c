@@ -79,9 +79,10 @@ cdl_status cli_eval(int count, char **arguments)
   const base_option options[] = {CLI_MODEL_OPTIONS(m.model), CLI_EXAMPLE_OPTIONS(m.source),
                                  CLI_LABEL_OPTIONS(m.source)};
   const base_command_line line = {
-      .usage = "condlora eval --adapter DIR [--model DIR] --task NAME --data DIR [--split NAME]\n"
-               "condlora eval --adapter DIR [--model DIR] --input FILE --text-columns A[,B] "
-               "--label-column Y",
+      .usage =
+          "condlora eval --adapter ADAPTER [--model MODEL] --task NAME --data DIR [--split NAME]\n"
+          "condlora eval --adapter ADAPTER [--model MODEL] --input FILE --text-columns A[,B] "
+          "--label-column Y",
       .summary = "Evaluates an adapter or a fully fine-tuned model on labelled examples and prints "
                  "its metrics as JSON.",
       .options = BASE_OPTIONS(options)};

@@ -35,11 +35,12 @@
 /* The model for inference; `settings` is an inference_settings. */
 #define CLI_MODEL_OPTIONS(settings)                                                            \
   BASE_SECTION("The model"),                                                                   \
-      BASE_OPTION(STRING, "model", &(settings).model, "DIR",                                   \
-                  "Hugging Face folder of the encoder [base of the adapter]"),                 \
-      BASE_OPTION(STRING, "adapter", &(settings).adapter, "DIR",                               \
+      BASE_OPTION(STRING, "model", &(settings).model, "MODEL",                                 \
+                  "the encoder: a Hugging Face folder, or a name on its hub "                  \
+                  "(owner/name@revision) [base of the adapter]"),                              \
+      BASE_OPTION(STRING, "adapter", &(settings).adapter, "ADAPTER",                           \
                   "adapter to apply: an adapter of condlora (or the folder of its run) or of " \
-                  "PEFT; none for a fully fine-tuned model"),                                  \
+                  "PEFT, as a folder or a name; none for a fully fine-tuned model"),           \
       CLI_RANK_OPTION(settings), CLI_MAX_LENGTH_OPTION(settings), BASE_SECTION("Backend"),     \
       CLI_BACKEND_OPTION(settings),                                                            \
       BASE_OPTION(                                                                             \

@@ -46,8 +46,9 @@ cdl_status cli_export(int count, char **arguments)
       BASE_OPTION(CHOICE, "format", &r.format, "peft|onnx",
                   "peft: plain LoRA in PEFT's format; onnx: the merged model [peft]")};
   const base_command_line line = {
-      .usage = "condlora export --adapter DIR [--model DIR] --output DIR\n"
-               "       condlora export [--adapter DIR] [--model DIR] --output DIR --format onnx",
+      .usage =
+          "condlora export --adapter ADAPTER [--model MODEL] --output DIR\n"
+          "       condlora export [--adapter ADAPTER] [--model MODEL] --output DIR --format onnx",
       .summary = "Writes an adapter for other programs: as plain LoRA with A and B of each layer, "
                  "which PEFT reads, or merged into its model as ONNX.",
       .options = BASE_OPTIONS(options)};

@@ -32,7 +32,7 @@ cdl_status cli_merge(int count, char **arguments)
   const base_option options[] = {CLI_MODEL_OPTIONS(m.settings), BASE_SECTION("Output"),
                                  BASE_OPTION(STRING, "output", &m.output, "DIR", "new folder")};
   const base_command_line line = {
-      .usage = "condlora merge --adapter DIR [--model DIR] --output DIR",
+      .usage = "condlora merge --adapter ADAPTER [--model MODEL] --output DIR",
       .summary = "Adds an adapter to the weights of its base and writes a complete model, which "
                  "Transformers reads. The base is not changed.",
       .options = BASE_OPTIONS(options)};

@@ -232,15 +232,15 @@ cdl_status cli_predict(int count, char **arguments)
                   "also list the K labels with the highest scores, with the scores [0]",
                   .high = INT32_MAX)};
   const base_command_line line = {
-      .usage = "condlora predict --adapter DIR [--model DIR] --task NAME "
+      .usage = "condlora predict --adapter ADAPTER [--model MODEL] --task NAME "
                "--data DIR [--split NAME] [--output FILE]\n"
-               "condlora predict --adapter DIR [--model DIR] --input FILE "
+               "condlora predict --adapter ADAPTER [--model MODEL] --input FILE "
                "[--text-columns A[,B]] [--output FILE]\n"
-               "condlora predict --model DIR …",
+               "condlora predict --model MODEL …",
       .summary = "Applies an adapter or a fully fine-tuned model to examples. A terminal shows the "
                  "prediction, its score and the text of each; a file or a pipe gets one line of "
                  "JSON for each, with index, logits, probabilities and prediction.",
-      .notes = "echo 'a small domesticated mammal' | condlora predict --adapter DIR --input -",
+      .notes = "echo 'a small domesticated mammal' | condlora predict --adapter ADAPTER --input -",
       .options = BASE_OPTIONS(options)};
   return cli_run(&line, count, arguments, run, &p);
 }

@@ -123,7 +123,7 @@ cdl_status cli_reproduce(int count, char **arguments)
   reproducing c = {.request = {.backend = "auto"}};
   const base_option options[] = {
       BASE_SECTION("Model and data"),
-      BASE_OPTION(STRING, "model", &c.request.model, "DIR", "Hugging Face folder of the encoder"),
+      BASE_OPTION(STRING, "model", &c.request.model, "MODEL", "the encoder, as a folder or a name"),
       BASE_OPTION(STRING, "data", &c.request.data, "DIR",
                   "folder with one folder for each GLUE task"),
       BASE_OPTION(STRING, "output", &c.request.output, "DIR",
@@ -158,7 +158,7 @@ cdl_status cli_reproduce(int count, char **arguments)
       CLI_BACKEND_OPTION(c.request),
       CLI_THREADS_OPTIONS(c.request)};
   const base_command_line line = {
-      .usage = "condlora reproduce TABLE --model DIR --data DIR --output DIR [OPTION …]\n"
+      .usage = "condlora reproduce TABLE --model MODEL --data DIR --output DIR [OPTION …]\n"
                "condlora reproduce verdict --records DIR --output DIR",
       .summary = "Trains the runs that a table or figure of the CondLoRA paper compares, with the "
                  "paper's recipes, and writes a report. TABLE is table1, table2, table3, table4, "

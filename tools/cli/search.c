@@ -184,7 +184,7 @@ cdl_status cli_search(int count, char **arguments)
                   "settings as a JSON object; its \"space\" holds the search space: {\"lr\": "
                   "\"log:5e-5:5e-3\", \"rank\": [4, 8]}")};
   const base_command_line line = {
-      .usage = "condlora search --model DIR --task NAME --data DIR --output DIR "
+      .usage = "condlora search --model MODEL --task NAME --data DIR --output DIR "
                "--space lr=log:5e-5:5e-3 --trials N …",
       .summary = "Searches settings of a training run with Optuna. The base model is loaded once; "
                  "each trial is a run in OUT/trials. It prints a table of all trials and writes "

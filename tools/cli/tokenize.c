@@ -100,16 +100,16 @@ cdl_status cli_tokenize(int count, char **arguments)
   tokenization t = {.source = STUDY_EXAMPLE_DEFAULTS};
   const base_option options[] = {
       BASE_SECTION("The tokenizer"),
-      BASE_OPTION(STRING, "model", &t.model, "DIR",
-                  "Hugging Face folder with the tokenizer and config.json"),
+      BASE_OPTION(STRING, "model", &t.model, "MODEL",
+                  "the model that has the tokenizer, as a folder or a name"),
       CLI_MAX_LENGTH_OPTION(t),
       CLI_EXAMPLE_OPTIONS(t.source),
       BASE_SECTION("Output"),
       BASE_OPTION(STRING, "output", &t.output, "FILE", "file for the results [standard output]")};
   const base_command_line line = {
       .usage =
-          "condlora tokenize --model DIR --task NAME --data DIR [--split NAME] [--output FILE]\n"
-          "condlora tokenize --model DIR --input FILE [--text-columns A[,B]] [--output FILE]",
+          "condlora tokenize --model MODEL --task NAME --data DIR [--split NAME] [--output FILE]\n"
+          "condlora tokenize --model MODEL --input FILE [--text-columns A[,B]] [--output FILE]",
       .summary = "Writes the token ids that the model would see: one line of JSON for each "
                  "example, with index, input_ids and token_type_ids.",
       .options = BASE_OPTIONS(options)};

@@ -153,8 +153,8 @@ cdl_status cli_train(int count, char **arguments)
                   "[a line every 5 s]",
                   .low = 1, .high = INT32_MAX)};
   const base_command_line line = {
-      .usage = "condlora train --model DIR --task NAME --data DIR --output DIR [OPTION …]\n"
-               "condlora train --model DIR --train FILE --text-columns A[,B] --label-column Y "
+      .usage = "condlora train --model MODEL --task NAME --data DIR --output DIR [OPTION …]\n"
+               "condlora train --model MODEL --train FILE --text-columns A[,B] --label-column Y "
                "--output DIR [OPTION …]",
       .summary = "Fine-tunes an encoder with an adapter. The output folder gets the adapter with "
                  "its head, a checkpoint, a log of the steps, and metrics.",
