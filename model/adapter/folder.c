@@ -14,6 +14,7 @@ static const char config_name[] = "adapter_config.json";
 static const char tensors_name[] = "adapter_model.safetensors";
 static const char pickle_name[] = "adapter_model.bin";
 static const char stamp_key[] = "condlora_stamp";
+static const char thresholds_key[] = "thresholds";
 static const char fingerprint_key[] = "condlora_base";
 
 static bool has_prefix(const char *name)
@@ -172,14 +173,14 @@ static cdl_status write_files(const char *config_path, const char *tensors_path,
                               const cdl_stored_tensor *tensors, size_t count)
 {
   char stamp[17];
-  json_t *lasting = json_copy(object); /* thresholds are chosen when the run has ended */
-  if (lasting == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", config_path);
-  (void)json_object_del(lasting, "thresholds");
-  const cdl_status stamped = make_stamp(tensors_path, config, lasting, tensors, count, stamp);
-  json_decref(lasting);
+  /* The stamp is that of the whole run; thresholds are chosen when it has ended. */
+  json_t *thresholds = json_incref(json_object_get(object, thresholds_key));
+  (void)json_object_del(object, thresholds_key);
+  const cdl_status stamped = make_stamp(tensors_path, config, object, tensors, count, stamp);
+  const bool kept =
+      thresholds == NULL || json_object_set_new(object, thresholds_key, thresholds) == 0;
   CDL_TRY(stamped);
-  if (json_object_set_new(object, stamp_key, json_string(stamp)) != 0)
+  if (!kept || json_object_set_new(object, stamp_key, json_string(stamp)) != 0)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", config_path);
   const cdl_metadata metadata[] = {
       {"format", "pt"}, {stamp_key, stamp}, {fingerprint_key, config->fingerprint}};

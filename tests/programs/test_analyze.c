@@ -168,7 +168,7 @@ START_TEST(options_that_cannot_be)
   check_refused(RUN("analyze"), 2, "conversion", "layers");
   check_refused(RUN("analyze", "conversions"), 2, "conversions", "nearest is conversion");
   check_refused(RUN("analyze", "--i", "3"), 2, "conversion");
-  check_refused(RUN("analyze", "conversion", "--adapter", adapter), 2, "--model");
+  check_refused(RUN("analyze", "conversion"), 2, "--adapter");
   check_refused(RUN("analyze", "conversion", "--model", model()), 2, "--adapter");
   check_refused(RUN("analyze", "layers", "--model", model()), 2, "--model2");
   check_refused(ADAPTED("similarity", adapter, "--i", "2"), 2, "--adapter2");

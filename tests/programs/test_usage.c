@@ -266,8 +266,8 @@ END_TEST
 
 START_TEST(an_option_wants_its_value_and_only_once)
 {
-  check_refused(RUN("train", "--model"), 2, "--model", "DIR");
-  check_refused(RUN("train", "--model", "--resume"), 2, "--model", "DIR");
+  check_refused(RUN("train", "--model"), 2, "--model", "MODEL");
+  check_refused(RUN("train", "--model", "--resume"), 2, "--model", "MODEL");
   check_refused(RUN("train", "--model="), 2, "--model");
   check_refused(RUN("train", "--lr", "1", "--lr", "1"), 2, "--lr", "twice");
   check_refused(RUN("eval", "--model", "a", "--model=a"), 2, "--model", "twice");

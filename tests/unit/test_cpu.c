@@ -400,6 +400,11 @@ static void run_training(session *s)
                                        .out = logits, .target = matrix(s, 16, 25), .step = step));
   keep(s, loss);
   keep(s, d_logits);
+  cdl_binary_cross_entropy(
+      s->queue, CDL_ARGS(binary_cross_entropy, .loss = loss, .d_logits = d_logits, .logits = logits,
+                         .targets = matrix(s, 16, 25), .pos_weight = vector(s, 25), .step = step));
+  keep(s, loss);
+  keep(s, d_logits);
   cdl_tensor parameter = vector(s, 60013), moment1 = vector(s, 60013), moment2 = vector(s, 60013);
   cdl_unary(s->queue, CDL_ARGS(unary, .out = moment2, .x = moment2, .function = CDL_UNARY_SQUARE));
   cdl_adamw(s->queue,

@@ -14,8 +14,8 @@
 
 static cdl_status check(const cli_analyze_kind *kind, const cli_analyze_options *o)
 {
-  if (o->settings.model == NULL && (kind->bare || o->settings.adapter == NULL))
-    return cdl_fail(CDL_STATUS_USAGE, "analyze needs --model: the encoder that was adapted");
+  if (o->settings.model == NULL && kind->bare)
+    return cdl_fail(CDL_STATUS_USAGE, "analyze %s needs --model: the encoder", kind->name);
   if (o->settings.adapter == NULL && !kind->bare)
     return cdl_fail(CDL_STATUS_USAGE, "analyze %s needs --adapter: the adapter to analyze",
                     kind->name);
