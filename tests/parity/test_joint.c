@@ -77,10 +77,9 @@ static cdl_status make_settings(const mix *m, const wanted_run *run, const char 
                                 train_settings *s)
 {
   static const char *const common[FIELDS_MOST] = {
-      "text_columns=sentence1", "label_column=label", "labels=no,yes",
-      "max_length=48",          "batch_size=4",       "max_steps=20",
-      "dev_fraction=0",         "eval_every=0",       "keep=last",
-      "checkpoint_every=1000"};
+      "text_columns=sentence1", "label_column=label", "max_length=48",
+      "batch_size=4",           "max_steps=20",       "dev_fraction=0",
+      "eval_every=0",           "keep=last",          "checkpoint_every=1000"};
   char text[9000];
   CDL_TRY(train_settings_init(s));
   CDL_TRY(set_all(s, common));
@@ -424,6 +423,22 @@ static const mix distances = {
      {{"method=none", "seed=3", "batch_size=6"}, 0},
      {{NULL}, 0}}};
 
+/* Several labels, and several numbers: the losses of all outputs. */
+static const mix labels = {
+    "bert-lora-multi-label",
+    {"dropout=0.1", "multi_label", "label_separator=|"},
+    {{{"method=lora", "class_weights=balanced", "seed=1"}, 0},
+     {{"method=condlora", "rank=2", "seed=2", "batch_size=3", "accumulate=2"}, 0},
+     {{"method=none", "seed=3", "batch_size=6"}, 0},
+     {{NULL}, 0}}};
+
+static const mix numbers = {"roberta-condlora-numbers",
+                            {"dropout=0.1", "text_columns=sentence1,sentence2",
+                             "label_column=number0,number2,number1", "regression"},
+                            {{{"method=lora", "seed=1"}, 0},
+                             {{"method=condlora", "rank=2", "seed=2", "batch_size=3"}, 0},
+                             {{NULL}, 0}}};
+
 /* ---- The program ---- */
 
 static int without_backend(void)
@@ -453,11 +468,9 @@ int main(int argc, char **argv)
   static const struct {
     const mix *mix;
     const char *name;
-  } mixes[] = {{&methods, "methods"},
-               {&reference, "reference"},
-               {&projected, "projected"},
-               {&distilled, "distilled"},
-               {&distances, "distances"}};
+  } mixes[] = {{&methods, "methods"},     {&reference, "reference"}, {&projected, "projected"},
+               {&distilled, "distilled"}, {&distances, "distances"}, {&labels, "labels"},
+               {&numbers, "numbers"}};
   static const struct {
     void (*run)(void);
     const char *name;

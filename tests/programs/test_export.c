@@ -244,7 +244,7 @@ START_TEST(wrong_usage_and_wrong_inputs_are_one_line)
   const char *command = commands[_i][0], *model = case_file("bert-lora", "model"),
              *adapter = case_file("bert-lora", "adapter"), *out = scratch("out"),
              *full = scratch("full");
-  check_refused(RUN_COMMAND(_i, NULL), 2, command, "--model");
+  check_refused(RUN_COMMAND(_i, NULL), 2, command, "--adapter");
   if (commands[_i][1] == NULL)
     check_refused(RUN_COMMAND(_i, "--model", model), 2, "--adapter");
   check_refused(RUN_COMMAND(_i, "--model", model, "--adapter", adapter), 2, "--output");

@@ -379,6 +379,71 @@ START_TEST(tables_are_read_by_the_columns_of_training)
 }
 END_TEST
 
+/* "1.5" in column `column` of line `line`, from 0. */
+static const char *cell(const char *table, size_t line, size_t column, char separator)
+{
+  for (; line > 0; line--)
+    table = strchr(table, '\n') + 1;
+  for (; column > 0; column--)
+    table = strchr(table, separator) + 1;
+  const char ends[] = {separator, '\n', '\0'};
+  return text_of("%.*s", (int)strcspn(table, ends), table);
+}
+
+START_TEST(answers_have_a_form_for_everyone)
+{
+  const char *adapter = trained_adapter(), *input = "the cold bread moves\nit sings\n";
+  const outcome lines = RUN_WITH(input, "predict", TRAINED, "--input", "-"),
+                top = RUN_WITH(input, "predict", TRAINED, "--input", "-", "--top", "9"),
+                csv = RUN_WITH(input, "predict", TRAINED, "--input", "-", "--format", "csv"),
+                tsv =
+                    RUN_WITH(input, "predict", TRAINED, "--input", "-", "--format=tsv", "--top=1"),
+                table = RUN_WITH(input, "predict", TRAINED, "--input", "-", "--format", "table");
+  check_done(lines);
+  ck_assert_uint_eq(count_lines(csv.out), 3);
+  ck_assert_ptr_eq(strstr(csv.out, "index,prediction,no,yes\n"), csv.out);
+  ck_assert_ptr_eq(strstr(tsv.out, "index\tprediction\tlabel_1\tscore_1\n"), tsv.out);
+  for (size_t i = 0; i < 2; i++) {
+    const json_t *line = line_of(lines.out, i), *same = line_of(top.out, i),
+                 *list = json_object_get(same, "top"), *p = json_object_get(line, "probabilities");
+    const char *best = json_string_value(json_object_get(line, "prediction"));
+    const bool yes = strcmp(best, "yes") == 0;
+    ck_assert(json_equal(p, json_object_get(same, "probabilities")));
+    ck_assert_uint_eq(json_array_size(list), 2);
+    for (size_t k = 0; k < 2; k++) {
+      const json_t *entry = json_array_get(list, k);
+      ck_assert_str_eq(json_string_value(json_object_get(entry, "label")),
+                       yes == (k == 0) ? "yes" : "no");
+      ck_assert(json_equal(json_object_get(entry, "score"), json_array_get(p, yes == (k == 0))));
+    }
+    ck_assert_str_eq(cell(csv.out, i + 1, 0, ','), text_of("%zu", i));
+    ck_assert_str_eq(cell(csv.out, i + 1, 1, ','), best);
+    ck_assert(strtod(cell(csv.out, i + 1, 3, ','), NULL) ==
+              json_number_value(json_array_get(p, 1)));
+    ck_assert_str_eq(cell(tsv.out, i + 1, 2, '\t'), best);
+    ck_assert_ptr_nonnull(strstr(table.out, best));
+  }
+  ck_assert_ptr_nonnull(strstr(table.out, "the cold bread moves\n"));
+  ck_assert_ptr_nonnull(strstr(table.out, " %"));
+  check_refused(RUN_WITH(input, "predict", TRAINED, "--input", "-", "--format", "xml"), 2, "csv");
+}
+END_TEST
+
+START_TEST(an_adapter_knows_its_base)
+{
+  const char *adapter = trained_adapter(), *run = scratch("out"),
+             *input = "the cold bread moves\nit sings\n";
+  const outcome named = RUN_WITH(input, "predict", TRAINED, "--input", "-");
+  const char *const folders[] = {adapter, run};
+  for (size_t i = 0; i < 2; i++) {
+    const outcome o = RUN_WITH(input, "predict", "--adapter", folders[i], "--input", "-");
+    check_done(o);
+    ck_assert_str_eq(o.out, named.out);
+  }
+  check_refused(RUN_WITH(input, "predict", "--input", "-"), 2, "--adapter", "--model");
+}
+END_TEST
+
 START_TEST(threads_do_not_change_predictions)
 {
   const char *adapter = trained_adapter();
@@ -709,6 +774,8 @@ int main(void)
   CASE(suite, a_line_of_text_is_enough);
   CASE(suite, pairs_are_told_by_a_tab);
   CASE(suite, tables_are_read_by_the_columns_of_training);
+  CASE(suite, answers_have_a_form_for_everyone);
+  CASE(suite, an_adapter_knows_its_base);
   CASE(suite, threads_do_not_change_predictions);
   CASE(suite, labels_are_checked_where_they_are);
   CASE(suite, a_glue_task_from_training_to_its_submission);

@@ -150,6 +150,31 @@ START_TEST(kills_of_other_methods_leave_the_same_bytes)
 }
 END_TEST
 
+START_TEST(kills_leave_the_same_bytes_of_several_labels_and_numbers)
+{
+  static const char *const runs[][3] = {
+      {"bert-lora-multi-label", "label", "--multi-label"},
+      {"roberta-condlora-numbers", "number0,number1,number2", "--regression"}};
+  unsigned random = 11;
+  for (size_t i = 0; i < 2; i++) {
+    const bool labels = i == 0;
+    const char *data = runs[i][0], *whole = scratch(runs[i][2]), *killed = scratch(data);
+#define KIND_RUN                                                                         \
+  "train", "--model", case_file(data, "model"), "--train", case_file(data, "train.tsv"), \
+      "--text-columns", labels ? "sentence1" : "sentence1,sentence2", "--label-column",  \
+      runs[i][1], runs[i][2], "--batch-size", "4", "--epochs", "30", "--lr", "0.01",     \
+      "--checkpoint-every", "3", "--eval-every", "5", "--metric", labels ? "macro_f1" : "mae"
+#define SEPARATOR labels ? "--label-separator=|" : "--seed=42"
+    check_done(RUN(KIND_RUN, SEPARATOR, "--output", whole));
+    run_with_kills((const char *const[]){KIND_RUN, SEPARATOR, "--output", killed, "--resume", NULL},
+                   &random, 6);
+    check_same_run(whole, killed, "adapter");
+#undef SEPARATOR
+#undef KIND_RUN
+  }
+}
+END_TEST
+
 static void check_stop(int signal_number, const char *whole, const char *out)
 {
   const pid_t program =
@@ -521,6 +546,7 @@ int main(void)
   CASE(suite, kills_at_any_moment_leave_the_same_bytes);
   CASE(suite, a_resumed_run_may_use_another_number_of_threads);
   CASE(suite, kills_of_other_methods_leave_the_same_bytes);
+  CASE(suite, kills_leave_the_same_bytes_of_several_labels_and_numbers);
   CASE(suite, signals_save_and_say_how_to_go_on);
   CASE(suite, a_second_signal_ends_at_once);
   CASE(suite, a_signal_ends_predict_with_a_word_or_none);

@@ -629,6 +629,81 @@ START_TEST(a_regression_is_measured_by_correlation)
 }
 END_TEST
 
+#define LABELLED                                                                 \
+  DATA("bert-lora-multi-label"), "--text-columns", "sentence1", "--multi-label", \
+      "--label-separator", "|", "--dev", case_file("bert-lora-multi-label", "train.tsv"), SMALL
+
+START_TEST(several_labels_get_thresholds)
+{
+  check_done(RUN("train", LABELLED, "--eval-every", "2", "--output", out_folder("")));
+  json_t *config = parsed(read_text(out_folder("adapter/adapter_config.json"))),
+         *thresholds = json_object_get(config, "thresholds"),
+         *valid = json_object_get(metrics(), "valid"),
+         *of_valid = json_object_get(valid, "thresholds");
+  ck_assert_str_eq(json_string_value(json_object_get(config, "problem_type")),
+                   "multi_label_classification");
+  ck_assert_uint_eq(json_array_size(thresholds), 3);
+  for (size_t i = 0; i < 3; i++) {
+    const char *label = json_string_value(json_array_get(json_object_get(config, "labels"), i));
+    ck_assert(json_equal(json_array_get(thresholds, i), json_object_get(of_valid, label)));
+  }
+  ck_assert(json_object_get(valid, "confusion") == NULL);
+  /* the kept adapter's figures are those of its evaluation */
+  const json_t *evaluations = json_object_get(metrics(), "evaluations");
+  double best = -1;
+  for (size_t i = 0; i < json_array_size(evaluations); i++)
+    best = fmax(best, number_at(json_array_get(evaluations, i), "micro_f1"));
+  ck_assert(number_at(valid, "micro_f1") == best);
+}
+END_TEST
+
+START_TEST(without_evaluations_there_are_no_thresholds)
+{
+  check_done(RUN("train", LABELLED, "--eval-every", "0", "--output", out_folder("")));
+  const json_t *config = parsed(read_text(out_folder("adapter/adapter_config.json")));
+  ck_assert_ptr_null(json_object_get(config, "thresholds"));
+}
+END_TEST
+
+START_TEST(the_metric_chooses_the_best)
+{
+  check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1",
+                 "--batch-size", "4", "--max-steps", "18", "--eval-every", "3", "--lr", "0.03",
+                 "--metric", "loss", "--output", out_folder("")));
+  const json_t *evaluations = json_object_get(metrics(), "evaluations");
+  double least = INFINITY, step = 0;
+  for (size_t i = 0; i < json_array_size(evaluations); i++) {
+    json_t *entry = json_array_get(evaluations, i);
+    if (number_at(entry, "loss") < least) {
+      least = number_at(entry, "loss");
+      step = number_at(entry, "step");
+    }
+  }
+  ck_assert(number_at(json_object_get(metrics(), "kept"), "step") == step);
+}
+END_TEST
+
+START_TEST(metrics_that_the_examples_lack_are_refused)
+{
+  check_refused(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", "--metric",
+                    "rmse", "--output", out_folder("")),
+                2, "--metric rmse", "accuracy, f1, macro_f1, mcc, loss");
+  check_refused(RUN("train", LABELLED, "--metric", "mcc", "--output", out_folder("")), 2,
+                "--metric mcc", "micro_f1", "hamming_loss");
+  check_refused(RUN("train", LABELLED, "--metric", "f7", "--output", out_folder("")), 2, "'f7'",
+                "spearman");
+  check_refused(RUN("train", LABELLED, "--regression", "--output", out_folder("")), 2,
+                "--multi-label, not both");
+  check_refused(RUN("train", LABELLED, "--label-smoothing", "0.1", "--output", out_folder("")), 2,
+                "--label-smoothing", "several labels");
+  check_refused(RUN("train", LABELLED, "--skip-label", "a", "--output", out_folder("")), 2,
+                "--skip-label");
+  check_refused(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1",
+                    "--label-separator", ";", "--output", out_folder("")),
+                2, "--label-separator");
+}
+END_TEST
+
 START_TEST(a_loss_that_is_not_finite_stops_the_run)
 {
   /* Fits a float, but its square does not. */
@@ -670,6 +745,10 @@ int main(void)
   CASE(suite, the_log_follows_the_schedule);
   CASE(suite, smoothing_and_weights_change_the_loss_as_defined);
   CASE(suite, a_regression_is_measured_by_correlation);
+  CASE(suite, several_labels_get_thresholds);
+  CASE(suite, without_evaluations_there_are_no_thresholds);
+  CASE(suite, the_metric_chooses_the_best);
+  CASE(suite, metrics_that_the_examples_lack_are_refused);
   CASE(suite, a_loss_that_is_not_finite_stops_the_run);
   return run_suite(suite);
 }
