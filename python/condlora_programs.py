@@ -16,9 +16,17 @@ def openblas() -> str:
     return ""
 
 
+def set_environment() -> None:
+    """Tells the library where this Python has OpenBLAS, and NVIDIA's libraries: in its virtual environment, if it is one that
+    was not activated."""
+    os.environ.setdefault("CDL_OPENBLAS", openblas())
+    if sys.prefix != sys.base_prefix:
+        os.environ.setdefault("VIRTUAL_ENV", sys.prefix)
+
+
 def run(name: str) -> None:
     """Becomes the program `name`, with this program's arguments."""
-    os.environ.setdefault("CDL_OPENBLAS", openblas())
+    set_environment()
     os.environ.setdefault("CDL_PYTHON", sys.executable)
     program = pathlib.Path(__file__).resolve().parent / "condlora" / "bin" / name
     os.execv(program, [name, *sys.argv[1:]])

@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional, Union
 
 from condlora._c import ffi, lib
 from condlora.errors import ArgumentError, ForkError
-from condlora_programs import openblas
+from condlora_programs import set_environment
 
 StrPath = Union[str, "os.PathLike[str]"]
 
@@ -95,5 +95,5 @@ def _free(pointer: Any, free: Callable[[Any], Any], _needs: object) -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-os.environ.setdefault("CDL_OPENBLAS", openblas())
+set_environment()
 lib.cdl_log_to(lib.condlora_log, ffi.NULL)

@@ -69,7 +69,8 @@ OnEvaluation = Callable[[Evaluation], Optional[bool]]
 
 def _scores(scores: Any) -> Scores:
     values = [float(scores.metric[i]) for i in range(len(METRICS))]
-    return Scores(int(scores.examples), float(scores.loss), {n: v for n, v in zip(METRICS, values) if v == v})
+    metrics = {name: value for name, value in zip(METRICS, values) if value == value and name != "loss"}
+    return Scores(int(scores.examples), float(scores.loss), metrics)
 
 
 class _Training:
