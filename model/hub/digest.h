@@ -7,21 +7,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "model/hub/libraries.h"
+#include "base/sha1.h"
+#include "base/sha256.h"
 
 typedef struct {
-  const hub_libraries *libraries;
-  void *context;
+  bool is_sha256;
+  base_sha1 sha1;
+  base_sha256 sha256;
 } hub_digest;
 
 /* Begins, again if it has begun before. The length of `hash` tells the kind; `size` is that of the
- * whole content. Errors: MEMORY. End with hub_digest_release, also after an error. */
-CDL_MUST_USE cdl_status hub_digest_begin(hub_digest *digest, const hub_libraries *libraries,
-                                         const char *hash, uint64_t size);
-/* Adds what follows. Returns false if the library fails. */
-bool hub_digest_add(hub_digest *digest, const void *bytes, size_t count);
-/* Returns whether the content has `hash`. */
+ * whole content. */
+void hub_digest_begin(hub_digest *digest, const char *hash, uint64_t size);
+void hub_digest_add(hub_digest *digest, const void *bytes, size_t count);
+/* Ends, and returns whether the content has `hash`. */
 bool hub_digest_is(hub_digest *digest, const char *hash);
-void hub_digest_release(hub_digest *digest);
 
 #endif

@@ -20,17 +20,11 @@ static cdl_status failed(const char *path)
   return cdl_fail(CDL_STATUS_IO, "%s: %s", path, strerror(errno));
 }
 
-cdl_status hub_download_begin(hub_download *download, const hub_cache *cache,
-                              const hub_libraries *libraries, const char *commit, const char *file,
-                              const char *hash, uint64_t size)
+cdl_status hub_download_begin(hub_download *download, const hub_cache *cache, const char *commit,
+                              const char *file, const char *hash, uint64_t size)
 {
   hub_download *d = download;
-  *d = (hub_download){.cache = cache,
-                      .libraries = libraries,
-                      .commit = commit,
-                      .size = size,
-                      .lock = -1,
-                      .descriptor = -1};
+  *d = (hub_download){.cache = cache, .commit = commit, .size = size, .lock = -1, .descriptor = -1};
   snprintf(d->file, sizeof d->file, "%s", file);
   snprintf(d->hash, sizeof d->hash, "%s", hash);
   CDL_TRY(hub_cache_blob(cache, hash, &d->blob));
@@ -53,7 +47,6 @@ static void close_files(hub_download *d)
 void hub_download_release(hub_download *download)
 {
   close_files(download);
-  hub_digest_release(&download->digest);
   free(download->blob);
   free(download->incomplete);
   *download = (hub_download){.lock = -1, .descriptor = -1};
@@ -85,10 +78,12 @@ static cdl_status read_old(hub_download *d)
   cdl_status status = CDL_STATUS_OK;
   for (uint64_t at = 0; at < d->bytes && status == CDL_STATUS_OK;) {
     const ssize_t count = pread(d->descriptor, chunk, CHUNK, (off_t)at);
-    if (count <= 0 || !hub_digest_add(&d->digest, chunk, (size_t)count))
+    if (count <= 0) {
       status = failed(d->incomplete);
-    else
-      at += (uint64_t)count;
+      break;
+    }
+    hub_digest_add(&d->digest, chunk, (size_t)count);
+    at += (uint64_t)count;
   }
   free(chunk);
   return status;
@@ -101,7 +96,8 @@ cdl_status hub_download_restart(hub_download *download)
     return failed(d->incomplete);
   d->bytes = 0;
   d->is_old = false;
-  return hub_digest_begin(&d->digest, d->libraries, d->hash, d->size);
+  hub_digest_begin(&d->digest, d->hash, d->size);
+  return CDL_STATUS_OK;
 }
 
 static cdl_status open_incomplete(hub_download *d)
@@ -118,7 +114,7 @@ static cdl_status open_incomplete(hub_download *d)
     CDL_TRY(hub_download_restart(d));
   CDL_TRY(check_room(d));
   d->is_old = d->bytes > 0;
-  CDL_TRY(hub_digest_begin(&d->digest, d->libraries, d->hash, d->size));
+  hub_digest_begin(&d->digest, d->hash, d->size);
   return read_old(d);
 }
 
@@ -196,7 +192,6 @@ bool hub_download_write(hub_download *download, const void *bytes, size_t count)
     done += some > 0 ? (size_t)some : 0;
   }
   d->bytes += count;
-  if (!hub_digest_add(&d->digest, bytes, count))
-    d->status = cdl_fail(CDL_STATUS_MEMORY, "libcrypto cannot compute a hash");
-  return d->status == CDL_STATUS_OK;
+  hub_digest_add(&d->digest, bytes, count);
+  return true;
 }

@@ -12,8 +12,7 @@
 enum { HUB_HASH_BYTES = 65, HUB_FILE_BYTES = 200 };
 
 typedef struct {
-  const hub_cache *cache; /* borrowed, as the next two */
-  const hub_libraries *libraries;
+  const hub_cache *cache; /* borrowed, as the next one */
   const char *commit;
   char file[HUB_FILE_BYTES], hash[HUB_HASH_BYTES];
   uint64_t size, bytes; /* of the whole file; of what is there */
@@ -27,8 +26,8 @@ typedef struct {
 /* Takes no lock. `hash` and `file` are checked (model/hub/name.h). Errors: MEMORY. End with
  * hub_download_release, also after an error. */
 CDL_MUST_USE cdl_status hub_download_begin(hub_download *download, const hub_cache *cache,
-                                           const hub_libraries *libraries, const char *commit,
-                                           const char *file, const char *hash, uint64_t size);
+                                           const char *commit, const char *file, const char *hash,
+                                           uint64_t size);
 void hub_download_release(hub_download *download);
 
 typedef enum {
@@ -40,7 +39,7 @@ typedef enum {
 /* Locks the blob and opens what is there of it. If all is there, it is checked and put into its
  * place. Errors: IO, also for a disk without room; DATA for a wrong hash; MEMORY. */
 CDL_MUST_USE cdl_status hub_download_prepare(hub_download *download, hub_download_state *state);
-/* Throws away what is there. Errors: IO, MEMORY. */
+/* Throws away what is there. Errors: IO. */
 CDL_MUST_USE cdl_status hub_download_restart(hub_download *download);
 /* Appends what follows. Returns false if `status` has become an error: IO, or DATA for content
  * beyond the size. */

@@ -15,8 +15,8 @@ static const double while_locked = 0.1; /* seconds between looks at another proc
 cdl_status hub_exchange_begin(hub_exchange *exchange, const hub_settings *settings)
 {
   *exchange = (hub_exchange){.settings = settings};
-  CDL_TRY(hub_libraries_open(&exchange->libraries));
-  exchange->multi = exchange->libraries->curl_multi_init();
+  CDL_TRY(hub_libcurl_open(&exchange->curl));
+  exchange->multi = exchange->curl->curl_multi_init();
   return exchange->multi != NULL ? CDL_STATUS_OK
                                  : cdl_fail(CDL_STATUS_MEMORY, "out of memory: libcurl");
 }
@@ -24,7 +24,7 @@ cdl_status hub_exchange_begin(hub_exchange *exchange, const hub_settings *settin
 void hub_exchange_end(hub_exchange *exchange)
 {
   if (exchange->multi != NULL)
-    (void)exchange->libraries->curl_multi_cleanup(exchange->multi);
+    (void)exchange->curl->curl_multi_cleanup(exchange->multi);
   *exchange = (hub_exchange){0};
 }
 
@@ -86,7 +86,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
 
 static bool add_header(const hub_exchange *x, hub_request *r, const char *line)
 {
-  struct curl_slist *longer = x->libraries->curl_slist_append(r->headers, line);
+  struct curl_slist *longer = x->curl->curl_slist_append(r->headers, line);
   if (longer != NULL)
     r->headers = longer;
   return longer != NULL;
@@ -106,7 +106,7 @@ static bool add_token(const hub_exchange *x, hub_request *r)
 static bool set_up(const hub_exchange *x, hub_request *r)
 {
   char range[32];
-  const hub_libraries *l = x->libraries;
+  const hub_libcurl *l = x->curl;
   const long seconds = x->settings->seconds;
   bool ok = add_header(x, r, "Accept-Encoding: identity") && add_token(x, r);
 #define SET(option, value) ok = ok && l->curl_easy_setopt(r->easy, option, value) == CURLE_OK
@@ -141,11 +141,11 @@ static bool set_up(const hub_exchange *x, hub_request *r)
 static void stop(const hub_exchange *x, hub_request *r)
 {
   if (r->easy != NULL) {
-    (void)x->libraries->curl_multi_remove_handle(x->multi, r->easy);
-    x->libraries->curl_easy_cleanup(r->easy);
+    (void)x->curl->curl_multi_remove_handle(x->multi, r->easy);
+    x->curl->curl_easy_cleanup(r->easy);
   }
   if (r->headers != NULL)
-    x->libraries->curl_slist_free_all(r->headers);
+    x->curl->curl_slist_free_all(r->headers);
   r->easy = NULL;
   r->headers = NULL;
 }
@@ -162,9 +162,9 @@ static cdl_status start(const hub_exchange *x, hub_request *r)
   r->body = 0;
   r->reason[0] = '\0';
   r->bytes_before = r->download != NULL ? r->download->bytes : 0;
-  r->easy = x->libraries->curl_easy_init();
+  r->easy = x->curl->curl_easy_init();
   if (r->easy != NULL && set_up(x, r) &&
-      x->libraries->curl_multi_add_handle(x->multi, r->easy) == CURLM_OK)
+      x->curl->curl_multi_add_handle(x->multi, r->easy) == CURLM_OK)
     return CDL_STATUS_OK;
   return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a request to the hub");
 }
@@ -289,7 +289,7 @@ static cdl_status settle_answer(const hub_exchange *x, hub_request *r, char *loc
 static char *location_of(const hub_exchange *x, const hub_request *r)
 {
   char *location = NULL;
-  (void)x->libraries->curl_easy_getinfo(r->easy, CURLINFO_REDIRECT_URL, &location);
+  (void)x->curl->curl_easy_getinfo(r->easy, CURLINFO_REDIRECT_URL, &location);
   return location != NULL ? strdup(location) : NULL;
 }
 
@@ -308,7 +308,7 @@ static cdl_status settle(hub_exchange *x, hub_request *r, CURLcode code)
     return settle_answer(x, r, location);
   free(location);
   snprintf(why, sizeof why, "%s",
-           r->reason[0] != '\0' ? r->reason : x->libraries->curl_easy_strerror(code));
+           r->reason[0] != '\0' ? r->reason : x->curl->curl_easy_strerror(code));
   if (is_passing(x, code))
     return try_again(r, why);
   return cdl_fail(CDL_STATUS_IO, "%.*s: %s", host_length(r), goes_to(r), why);
@@ -339,11 +339,11 @@ static cdl_status settle_some(hub_exchange *x)
 {
   CURLMsg *message;
   int left;
-  while ((message = x->libraries->curl_multi_info_read(x->multi, &left)) != NULL) {
+  while ((message = x->curl->curl_multi_info_read(x->multi, &left)) != NULL) {
     char *private = NULL;
     if (message->msg != CURLMSG_DONE)
       continue;
-    (void)x->libraries->curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
+    (void)x->curl->curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
     CDL_TRY(settle(x, (hub_request *)(void *)private, message->data.result));
   }
   return CDL_STATUS_OK;
@@ -357,14 +357,14 @@ static cdl_status run(hub_exchange *x, hub_request *requests, size_t count)
     CDL_TRY(start_some(x, requests, count, &open));
     if (open == 0)
       return CDL_STATUS_OK;
-    CURLMcode code = x->libraries->curl_multi_perform(x->multi, &running);
+    CURLMcode code = x->curl->curl_multi_perform(x->multi, &running);
     CDL_TRY(settle_some(x));
     if (x->tick != NULL)
       CDL_TRY(x->tick(x->user));
     if (code == CURLM_OK)
-      code = x->libraries->curl_multi_poll(x->multi, NULL, 0, POLL_MS, NULL);
+      code = x->curl->curl_multi_poll(x->multi, NULL, 0, POLL_MS, NULL);
     if (code != CURLM_OK)
-      return cdl_fail(CDL_STATUS_IO, "libcurl: %s", x->libraries->curl_multi_strerror(code));
+      return cdl_fail(CDL_STATUS_IO, "libcurl: %s", x->curl->curl_multi_strerror(code));
   }
 }
 

@@ -9,11 +9,11 @@
 
 #include "model/hub/answer.h"
 #include "model/hub/download.h"
-#include "model/hub/libraries.h"
+#include "model/hub/libcurl.h"
 #include "model/hub/settings.h"
 
 typedef struct {
-  const hub_libraries *libraries; /* borrowed, as the next one */
+  const hub_libcurl *curl; /* borrowed, as the next one */
   const hub_settings *settings;
   CURLM *multi;
   bool reached; /* a server has answered */
@@ -39,7 +39,7 @@ typedef struct {
   char reason[CURL_ERROR_SIZE];
 } hub_request;
 
-/* Errors: MEMORY, and those of hub_libraries_open. */
+/* Errors: MEMORY, and those of hub_libcurl_open. */
 CDL_MUST_USE cdl_status hub_exchange_begin(hub_exchange *exchange, const hub_settings *settings);
 void hub_exchange_end(hub_exchange *exchange);
 

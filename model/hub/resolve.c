@@ -159,8 +159,8 @@ static cdl_status add_download(resolution *r, const char *file, const hub_answer
   if (size > most)
     return cdl_fail(CDL_STATUS_DATA, "%s: %s: is said to have %" PRId64 " bytes, at most %" PRId64,
                     r->text, file, size, most);
-  return hub_download_begin(&r->downloads[r->count++], &r->cache, r->exchange.libraries, r->commit,
-                            file, hash, (uint64_t)size);
+  return hub_download_begin(&r->downloads[r->count++], &r->cache, r->commit, file, hash,
+                            (uint64_t)size);
 }
 
 static bool has_file(const hub_answer *answer)
