@@ -159,6 +159,13 @@ def tables_of(root, cases):
     yield "search_space", [
         joined(b'{"lr": "log:5e-5:5e-3", "rank": "int:4:16", "method": ["lora", "condlora"]}', b'{"lr": 0.001, "rank": 8, "method": "lora"}')
     ]
+    commit, sha1, sha256 = b"0123456789abcdef" * 2 + b"01234567", b"45a2321a7ecfdaaf60a6c1fd7f5463994cc8907d", b"a" * 64
+    yield "hub_answer", [
+        joined(b"HTTP/1.1 302 Found\r\nX-Repo-Commit: " + commit + b"\r\nX-Linked-Etag: \"" + sha256 + b"\"\r\nX-Linked-Size: 499\r\n"
+               b"ETag: W/\"" + sha1 + b"\"\r\nLocation: /x\r\n\r\n", b"owner/model@refs/pr/1", b"https://hub.example/owner/model"),
+        joined(b"HTTP/2 206\r\ncontent-range: bytes 100-199/200\r\ncontent-length: 100\r\nretry-after: 7\r\n"
+               b"x-error-code: EntryNotFound\r\nx-error-message: Entry not found\r\n", b"roberta-base", b"http://hub.example:443/?a#b"),
+    ]
     yield "trace", [json.dumps(TRACE).encode()]
     yield "tuning", [TUNING]
     yield "pattern", [joined(*pair) for pair in PATTERNS]
