@@ -5,12 +5,12 @@
 #include "base/commit.h"
 #include "base/json.h"
 #include "base/machine.h"
-#include "base/sha256.h"
+#include "base/sha.h"
 #include "condlora/backend.h"
 
 static json_t *file_json(const char *path)
 {
-  char digest[BASE_SHA256_TEXT];
+  char digest[BASE_SHA_TEXT];
   size_t bytes;
   struct stat facts;
   /* Opening a pipe would wait for its writer. */

@@ -4,32 +4,20 @@
 #include <stdio.h>
 #include <string.h>
 
-void hub_digest_begin(hub_digest *digest, const char *hash, uint64_t size)
+void hub_digest_begin(base_sha *digest, const char *hash, uint64_t size)
 {
+  const bool is_sha256 = strlen(hash) == BASE_SHA_TEXT - 1;
   char header[32];
-  digest->is_sha256 = strlen(hash) == BASE_SHA256_TEXT - 1;
-  base_sha256_begin(&digest->sha256);
-  base_sha1_begin(&digest->sha1);
-  if (digest->is_sha256)
+  base_sha_begin(digest, is_sha256 ? BASE_SHA256 : BASE_SHA1);
+  if (is_sha256)
     return;
   const int length = snprintf(header, sizeof header, "blob %" PRIu64, size);
-  base_sha1_add(&digest->sha1, header, (size_t)length + 1);
+  base_sha_add(digest, header, (size_t)length + 1);
 }
 
-void hub_digest_add(hub_digest *digest, const void *bytes, size_t count)
+bool hub_digest_is(base_sha *digest, const char *hash)
 {
-  if (digest->is_sha256)
-    base_sha256_add(&digest->sha256, bytes, count);
-  else
-    base_sha1_add(&digest->sha1, bytes, count);
-}
-
-bool hub_digest_is(hub_digest *digest, const char *hash)
-{
-  char text[BASE_SHA256_TEXT];
-  if (digest->is_sha256)
-    base_sha256_end(&digest->sha256, text);
-  else
-    base_sha1_end(&digest->sha1, text);
+  char text[BASE_SHA_TEXT];
+  base_sha_end(digest, text);
   return strcmp(text, hash) == 0;
 }

@@ -7,20 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/sha1.h"
-#include "base/sha256.h"
+#include "base/sha.h"
 
-typedef struct {
-  bool is_sha256;
-  base_sha1 sha1;
-  base_sha256 sha256;
-} hub_digest;
-
-/* Begins, again if it has begun before. The length of `hash` tells the kind; `size` is that of the
- * whole content. */
-void hub_digest_begin(hub_digest *digest, const char *hash, uint64_t size);
-void hub_digest_add(hub_digest *digest, const void *bytes, size_t count);
+/* Begins, again if it has begun before; add the content with base_sha_add. The length of `hash`
+ * tells the kind; `size` is that of the whole content. */
+void hub_digest_begin(base_sha *digest, const char *hash, uint64_t size);
 /* Ends, and returns whether the content has `hash`. */
-bool hub_digest_is(hub_digest *digest, const char *hash);
+bool hub_digest_is(base_sha *digest, const char *hash);
 
 #endif

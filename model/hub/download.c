@@ -82,7 +82,7 @@ static cdl_status read_old(hub_download *d)
       status = failed(d->incomplete);
       break;
     }
-    hub_digest_add(&d->digest, chunk, (size_t)count);
+    base_sha_add(&d->digest, chunk, (size_t)count);
     at += (uint64_t)count;
   }
   free(chunk);
@@ -192,6 +192,6 @@ bool hub_download_write(hub_download *download, const void *bytes, size_t count)
     done += some > 0 ? (size_t)some : 0;
   }
   d->bytes += count;
-  hub_digest_add(&d->digest, bytes, count);
+  base_sha_add(&d->digest, bytes, count);
   return true;
 }

@@ -18,7 +18,7 @@ typedef struct {
   uint64_t size, bytes; /* of the whole file; of what is there */
   char *blob, *incomplete;
   int lock, descriptor;
-  hub_digest digest;
+  base_sha digest;
   bool is_old;       /* begins with bytes that this call has not read from the hub */
   cdl_status status; /* of hub_download_write; its message is the thread's */
 } hub_download;

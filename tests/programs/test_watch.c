@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <time.h>
 
-#include "base/sha256.h"
+#include "base/sha.h"
 #include "tests/programs/program.h"
 
 #define RUN_OF(steps)                                                               \
@@ -133,12 +133,12 @@ START_TEST(records_say_where_when_and_from_what)
   ck_assert(seconds_of(timing, "started") == seconds_of(json_array_get(processes, 1), "started"));
   ck_assert(number_at(timing, "train_seconds") > 0);
 
-  char digest[BASE_SHA256_TEXT];
-  base_sha256 hash;
+  char digest[BASE_SHA_TEXT];
+  base_sha hash;
   const size_t size = read_bytes(train, &bytes);
-  base_sha256_begin(&hash);
-  base_sha256_add(&hash, bytes, size);
-  base_sha256_end(&hash, digest);
+  base_sha_begin(&hash, BASE_SHA256);
+  base_sha_add(&hash, bytes, size);
+  base_sha_end(&hash, digest);
   static const char *const parts[] = {"train", "dev"};
   for (size_t i = 0; i < 2; i++) {
     json_t *file = json_array_get(json_object_get(json_object_get(run, "inputs"), parts[i]), 0);
