@@ -140,12 +140,16 @@ static void put_results(FILE *to, const train_session *session, const train_sett
     fprintf(to, "`valid` was held out of the training examples.\n\n");
 }
 
-/* Prints text that nothing reads as markup: a line of an indented block. */
-static void put_line(FILE *to, const char *key, const json_t *value)
+/* Prints text that nothing reads as markup: a line of an indented block. Returns false if memory is
+ * out. */
+static bool put_line(FILE *to, const char *key, const json_t *value)
 {
   char *text = base_json_line(value);
-  fprintf(to, "    %s: %s\n", key, text != NULL ? text : "");
+  const bool whole = text != NULL;
+  if (whole)
+    fprintf(to, "    %s: %s\n", key, text);
   free(text);
+  return whole;
 }
 
 static bool put_labels(FILE *to, const train_session *session)
@@ -158,10 +162,10 @@ static bool put_labels(FILE *to, const train_session *session)
     char id[16];
     json_t *name = base_json_string_of(session->model.label_names[i]);
     snprintf(id, sizeof id, "%d", i);
-    if (name == NULL)
-      return false;
-    put_line(to, id, name);
+    const bool whole = put_line(to, id, name);
     json_decref(name);
+    if (!whole)
+      return false;
   }
   if (shown < session->model.labels)
     fprintf(to, "\nand %d more.\n", session->model.labels - shown);
@@ -177,15 +181,16 @@ static bool put_settings(FILE *to, const train_settings *s)
   const char *key;
   if (settings == NULL)
     return false;
+  bool whole = true;
   fprintf(to, "## Settings\n\n");
   json_object_foreach(settings, key, value)
   {
     if (!json_is_null(value) && !base_is_one_of(key, paths, sizeof paths / sizeof paths[0]))
-      put_line(to, key, value);
+      whole = put_line(to, key, value) && whole;
   }
   fputc('\n', to);
   json_decref(settings);
-  return true;
+  return whole;
 }
 
 static void put_use(FILE *to, const train_settings *s)
@@ -237,7 +242,8 @@ cdl_status train_card_write(const char *folder, const train_session *session,
   CDL_TRY(make_head(session, settings, summary, &head, &texts));
   FILE *to = open_memstream(&body, &bytes);
   bool whole = to != NULL && put_body(to, session, settings, summary);
-  whole = to != NULL && fclose(to) == 0 && whole;
+  whole = to != NULL && ferror(to) == 0 && whole;
+  whole = to != NULL && fclose(to) == 0 && body != NULL && whole;
   const cdl_status status = whole ? export_card_write(folder, &head, body)
                                   : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   free(body);

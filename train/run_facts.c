@@ -1,5 +1,7 @@
 #include "train/run_facts.h"
 
+#include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/commit.h"
@@ -8,36 +10,49 @@
 #include "base/sha.h"
 #include "condlora/backend.h"
 
-static json_t *file_json(const char *path)
+/* Appends {"path", "bytes", "sha256"}. */
+static cdl_status add_file(const char *path, json_t **files)
 {
   char digest[BASE_SHA_TEXT];
-  size_t bytes;
+  size_t bytes = 0;
   struct stat facts;
   /* Opening a pipe would wait for its writer. */
-  const bool hashed = stat(path, &facts) == 0 && S_ISREG(facts.st_mode) &&
-                      base_sha256_file(path, digest, &bytes) == CDL_STATUS_OK;
+  const bool there = stat(path, &facts) == 0, regular = there && S_ISREG(facts.st_mode);
+  if (!there && errno != ENOENT)
+    return cdl_fail(CDL_STATUS_IO, "%s: %s", path, strerror(errno));
+  if (regular)
+    CDL_TRY(base_sha256_file(path, digest, &bytes));
   json_t *object = json_object();
   base_json_set(&object, "path", base_json_string_of(path));
-  base_json_set(&object, "bytes", hashed ? json_integer((json_int_t)bytes) : json_null());
-  base_json_set(&object, "sha256", hashed ? json_string(digest) : json_null());
-  return object;
+  base_json_set(&object, "bytes", regular ? json_integer((json_int_t)bytes) : json_null());
+  base_json_set(&object, "sha256", regular ? json_string(digest) : json_null());
+  base_json_append(files, object);
+  return *files != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
 }
 
-static json_t *files_json(const cdl_dataset *dataset)
+static cdl_status add_files(const cdl_dataset *dataset, const char *name, json_t **inputs)
 {
-  json_t *array = json_array();
-  for (size_t p = 0; p < cdl_dataset_part_count(dataset); p++)
-    base_json_append(&array, file_json(cdl_dataset_get_part(dataset, p).path));
-  return array;
+  json_t *files = json_array();
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t p = 0; status == CDL_STATUS_OK && p < cdl_dataset_part_count(dataset); p++)
+    status = add_file(cdl_dataset_get_part(dataset, p).path, &files);
+  base_json_set(inputs, name, files);
+  return status;
 }
 
-json_t *train_inputs_json(const train_session *session)
+cdl_status train_inputs_json(const train_session *session, json_t **inputs)
 {
-  json_t *object = json_object();
-  base_json_set(&object, "train", files_json(session->train));
-  if (session->dev != NULL)
-    base_json_set(&object, "dev", files_json(session->dev));
-  return object;
+  *inputs = json_object();
+  cdl_status status = add_files(session->train, "train", inputs);
+  if (status == CDL_STATUS_OK && session->dev != NULL)
+    status = add_files(session->dev, "dev", inputs);
+  if (status == CDL_STATUS_OK && *inputs == NULL)
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: the files of examples");
+  if (status != CDL_STATUS_OK) {
+    json_decref(*inputs);
+    *inputs = NULL;
+  }
+  return status;
 }
 
 json_t *train_process_json(const char *started, int64_t step)

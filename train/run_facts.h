@@ -4,11 +4,13 @@
 
 #include <jansson.h>
 
+#include "condlora/status.h"
+
 #include "train/session_state.h"
 
-/* Returns the files of examples: {"train": [{"path", "bytes", "sha256"}], "dev": […]}. What is no
- * regular file has null for its content. */
-json_t *train_inputs_json(const train_session *session);
+/* Lists the files of examples: {"train": [{"path", "bytes", "sha256"}], "dev": […]}, which the
+ * caller releases. What is no regular file has null for its content. Errors: those of files. */
+CDL_MUST_USE cdl_status train_inputs_json(const train_session *session, json_t **inputs);
 
 /* Returns this process's part of a run, which it begins after `step` steps: {"started", "step",
  * "condlora", "commit", "host", "system", "processor", "processors"}. */

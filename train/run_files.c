@@ -246,7 +246,13 @@ static json_t *seeds_json(const train_settings *s)
 cdl_status train_run_json_write(const train_run_files *f, const train_session *session,
                                 const train_settings *settings, json_t *process)
 {
-  json_t *object = json_object();
+  json_t *object = json_object(), *inputs;
+  const cdl_status hashed = train_inputs_json(session, &inputs);
+  if (hashed != CDL_STATUS_OK) {
+    json_decref(object);
+    json_decref(process);
+    return hashed;
+  }
   base_json_set(&object, "condlora", json_string(cdl_version()));
   base_json_set(&object, "settings", train_settings_json(settings, false));
   base_json_set_text(&object, "backend", cdl_backend_name(session->model.backend));
@@ -255,7 +261,7 @@ cdl_status train_run_json_write(const train_run_files *f, const train_session *s
   base_json_set(&object, "seeds", seeds_json(settings));
   base_json_set(&object, "dropout", dropout_json(session, settings));
   base_json_set(&object, "max_length", json_integer((json_int_t)session->model.max_length));
-  base_json_set(&object, "inputs", train_inputs_json(session));
+  base_json_set(&object, "inputs", inputs);
   base_json_set(&object, "processes", processes_json(f, settings->resume, process));
   base_json_set(&object, "census", data_census_json(&session->census));
   base_json_set(&object, "modules", modules_json(session->model.adapter));

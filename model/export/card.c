@@ -31,74 +31,108 @@ static bool is_hub_name(const char *text)
   return text[0] != '\0' && text[0] != '.' && slashes <= 1;
 }
 
-/* Returns the name on the hub, which the caller frees: of "owner/name@revision", and of a snapshot
- * in Hugging Face's cache, ".../models--owner--name/snapshots/COMMIT". NULL if there is none. */
-static char *hub_name_of(const char *base)
+/* Gives the part of a path in Hugging Face's cache that names the model: "owner--name" of
+ * ".../models--owner--name/snapshots/COMMIT". NULL for another path. */
+static const char *cached_name(const char *path, size_t *length)
 {
   static const char cached[] = "models--";
-  const char *begin = base, *snapshots = strstr(base, "/snapshots/");
-  size_t length = strcspn(base, "@");
-  const bool there = base_file_exists(base);
-  if (there && snapshots == NULL)
+  const char *end = strstr(path, "/snapshots/"), *begin = end;
+  while (begin != NULL && begin > path && begin[-1] != '/')
+    begin--;
+  if (begin == NULL || strncmp(begin, cached, sizeof cached - 1) != 0)
     return NULL;
-  if (there) {
-    for (begin = snapshots; begin > base && begin[-1] != '/'; begin--)
-      ;
-    if (strncmp(begin, cached, sizeof cached - 1) != 0)
-      return NULL;
-    begin += sizeof cached - 1;
-    length = (size_t)(snapshots - begin);
-  }
-  char *name = strndup(begin, length), *dashes = there && name != NULL ? strstr(name, "--") : NULL;
+  begin += sizeof cached - 1;
+  *length = (size_t)(end - begin);
+  return begin;
+}
+
+/* Gives the name on the hub, which the caller frees: of "owner/name@revision", and of a snapshot in
+ * the cache. NULL if there is none. Errors: IO, MEMORY. */
+static cdl_status find_name(const char *base, char **name)
+{
+  bool there;
+  size_t length = strcspn(base, "@");
+  *name = NULL;
+  CDL_TRY(base_file_find(base, &there));
+  const char *begin = there ? cached_name(base, &length) : base;
+  if (begin == NULL)
+    return CDL_STATUS_OK;
+  char *copy = strndup(begin, length), *dashes = there && copy != NULL ? strstr(copy, "--") : NULL;
+  if (copy == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", base);
   if (dashes != NULL) {
     *dashes = '/';
     memmove(dashes + 1, dashes + 2, strlen(dashes + 2) + 1);
   }
-  if (name == NULL || is_hub_name(name))
-    return name;
-  free(name);
-  return NULL;
+  if (is_hub_name(copy))
+    *name = copy;
+  else
+    free(copy);
+  return CDL_STATUS_OK;
 }
 
-/* The hub's names of licences are short and plain. */
-static char *plain_word(const char *text, size_t bytes)
+/* The hub's names of licences are short and plain; anything else is none. */
+static const char *plain_word(const char *text, size_t *bytes)
 {
-  while (bytes > 0 && strchr(" \"'", text[0]) != NULL) {
+  while (*bytes > 0 && strchr(" \"'", text[0]) != NULL) {
     text++;
-    bytes--;
+    (*bytes)--;
   }
-  while (bytes > 0 && strchr(" \"'\r", text[bytes - 1]) != NULL)
-    bytes--;
-  for (size_t i = 0; i < bytes; i++)
+  while (*bytes > 0 && strchr(" \"'\r", text[*bytes - 1]) != NULL)
+    (*bytes)--;
+  for (size_t i = 0; i < *bytes; i++)
     if (!is_name_character(text[i]))
       return NULL;
-  return bytes > 0 ? strndup(text, bytes) : NULL;
+  return *bytes > 0 ? text : NULL;
 }
 
-/* Returns the licence that the base's own card names, which the caller frees; NULL if none. */
-static char *license_of(const char *folder)
+/* Finds the licence in the metadata of a card. */
+static const char *find_in_card(const char *text, const char *end, size_t *length)
 {
   static const char key[] = "license:", fence[] = "---";
-  char *path = base_path_join(folder, "README.md"), *license = NULL;
-  base_mapping card;
-  const bool there = path != NULL && base_file_exists(path);
-  const cdl_status status = there ? base_file_map(path, &card) : CDL_STATUS_ABSENT;
-  free(path);
-  if (status != CDL_STATUS_OK)
-    return NULL;
-  const char *text = (const char *)card.data, *end = text + card.size;
-  for (size_t line = 0; text < end && license == NULL; line++) {
+  for (size_t line = 0; text < end; line++) {
     const char *newline = memchr(text, '\n', (size_t)(end - text));
     const size_t bytes = (size_t)((newline != NULL ? newline : end) - text);
     const bool fenced = bytes >= sizeof fence - 1 && memcmp(text, fence, sizeof fence - 1) == 0;
     if (fenced != (line == 0))
-      break;
-    if (bytes >= sizeof key && memcmp(text, key, sizeof key - 1) == 0)
-      license = plain_word(text + sizeof key - 1, bytes - (sizeof key - 1));
+      return NULL;
+    if (bytes >= sizeof key && memcmp(text, key, sizeof key - 1) == 0) {
+      *length = bytes - (sizeof key - 1);
+      return plain_word(text + sizeof key - 1, length);
+    }
     text += bytes + (newline != NULL);
   }
+  return NULL;
+}
+
+static cdl_status read_license(const char *path, char **license)
+{
+  base_mapping card;
+  bool there;
+  CDL_TRY(base_file_find(path, &there));
+  if (!there)
+    return CDL_STATUS_OK;
+  CDL_TRY(base_file_map(path, &card));
+  const char *text = (const char *)card.data;
+  size_t length;
+  const char *word = find_in_card(text, text + card.size, &length);
+  if (word != NULL)
+    *license = strndup(word, length);
   base_file_unmap(&card);
-  return license;
+  return word == NULL || *license != NULL ? CDL_STATUS_OK
+                                          : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
+}
+
+/* Gives the licence that the base's own card names, which the caller frees; NULL if none. Errors:
+ * those of files. */
+static cdl_status find_license(const char *folder, char **license)
+{
+  char *path = base_path_join(folder, "README.md");
+  *license = NULL;
+  const cdl_status status = path != NULL ? read_license(path, license)
+                                         : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
+  free(path);
+  return status;
 }
 
 /* ---- The head ---- */
@@ -211,33 +245,48 @@ static void put_head(FILE *to, const export_card_head *h, const char *base, cons
   fprintf(to, "---\n\n");
 }
 
-char *export_card_head_text(const export_card_head *head)
+static cdl_status make_text(const export_card_head *head, const char *base, const char *license,
+                            char **text)
 {
-  char *text = NULL;
   size_t bytes = 0;
   bool whole = true;
-  FILE *to = open_memstream(&text, &bytes);
-  if (to == NULL)
-    return NULL;
-  char *base = head->base != NULL ? hub_name_of(head->base) : NULL,
-       *license = head->base != NULL ? license_of(head->base) : NULL;
-  put_head(to, head, base, license, &whole);
+  FILE *to = open_memstream(text, &bytes);
+  if (to != NULL) {
+    put_head(to, head, base, license, &whole);
+    whole = ferror(to) == 0 && whole;
+    whole = fclose(to) == 0 && *text != NULL && whole;
+  }
+  if (to != NULL && whole)
+    return CDL_STATUS_OK;
+  free(*text);
+  *text = NULL;
+  return cdl_fail(CDL_STATUS_MEMORY, "out of memory: README.md");
+}
+
+cdl_status export_card_head_make(const export_card_head *head, char **text)
+{
+  char *base = NULL, *license = NULL;
+  cdl_status status = CDL_STATUS_OK;
+  *text = NULL;
+  if (head->base != NULL)
+    status = find_name(head->base, &base);
+  if (status == CDL_STATUS_OK && head->base != NULL)
+    status = find_license(head->base, &license);
+  if (status == CDL_STATUS_OK)
+    status = make_text(head, base, license, text);
   free(base);
   free(license);
-  whole = fclose(to) == 0 && whole;
-  if (whole)
-    return text;
-  free(text);
-  return NULL;
+  return status;
 }
 
 cdl_status export_card_write(const char *folder, const export_card_head *head, const char *body)
 {
   base_output *out = NULL;
-  char *path = base_path_join(folder, "README.md"), *text = export_card_head_text(head);
-  cdl_status status = path != NULL && text != NULL
-                          ? base_output_begin(path, &out)
-                          : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
+  char *text;
+  CDL_TRY(export_card_head_make(head, &text));
+  char *path = base_path_join(folder, "README.md");
+  cdl_status status = path != NULL ? base_output_begin(path, &out)
+                                   : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   if (status == CDL_STATUS_OK) {
     base_output_write(out, text, strlen(text));
     base_output_write(out, body, strlen(body));

@@ -28,10 +28,11 @@ typedef struct {
   size_t score_count;
 } export_card_head;
 
-/* Returns the metadata between its two lines "---", with an empty line at the end. The licence is
- * the one that the README.md of a base folder names. A base that has no name on the hub is left
- * out: its folder says nothing to others. The caller frees it. NULL if memory is out. */
-char *export_card_head_text(const export_card_head *head);
+/* Gives the metadata between its two lines "---", with an empty line at the end; the caller frees
+ * it. The licence is the one that the README.md of a base folder names. A base that has no name on
+ * the hub is left out: its folder says nothing to others. Errors: MEMORY, and those of the base's
+ * files. */
+CDL_MUST_USE cdl_status export_card_head_make(const export_card_head *head, char **text);
 
 /* Writes README.md into `folder`. */
 CDL_MUST_USE cdl_status export_card_write(const char *folder, const export_card_head *head,

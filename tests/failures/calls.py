@@ -106,7 +106,8 @@ def write_model(folder):
 # ---- Commands ----
 
 TRAINING = ("train --model model --train train.tsv --text-columns sentence --label-column label --dev-fraction 0.3 --rank 2 "
-            "--batch-size 3 --max-steps 4 --eval-every 2 --checkpoint-every 2 --threads 1 --backend cpu").split()
+            "--batch-size 3 --max-steps 4 --eval-every 2 --checkpoint-every 2 --threads 1 --backend cpu "
+            "--report-to tensorboard,csv").split()
 USE = "--model model --adapter good/adapter --threads 1 --backend cpu".split()
 INPUT = "--input train.tsv --text-columns sentence".split()
 # The quick ones first: what they share with others is tried on them.
@@ -129,8 +130,10 @@ def normal(name, data):
         return re.sub(rb'"examples_per_s": *[-0-9.e]+', b"", data)
     if name == "standard output":
         return re.sub(rb"(?m)^(examples/s|peak memory) .*$", b"", data)
+    if name.endswith("steps.csv"):
+        return re.sub(rb",[-0-9.e]+\n", b"\n", data)
     if name.endswith("run.json"):
-        return re.sub(rb'"resume": (true|false)', b"", data)
+        return re.sub(rb'(?s)"resume": (true|false)|"processes": \[.*?\n  \]', b"", data)
     if name.endswith("metrics.json"):
         return re.sub(rb'"timing": \{[^}]*\}', b"", data)
     return data
@@ -139,7 +142,8 @@ def normal(name, data):
 def files_of(folder):
     found = {}
     for place, folders, names in os.walk(folder):
-        names = [name for name in names if name != ".lock"]  # one that is left locks nothing
+        # A lock that is left locks nothing; the names of event files have time and process.
+        names = [name for name in names if name != ".lock" and not name.startswith("events.out.tfevents.")]
         for name in folders:
             found[os.path.relpath(os.path.join(place, name), folder) + "/"] = ""
         for name in names:

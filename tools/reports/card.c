@@ -89,11 +89,10 @@ static cdl_status begin(const report_source *source, report_document **to)
 {
   const export_card_head head = {
       .base = source->model, .relation = "adapter", .library = "condlora", .tags = {"lora"}};
-  char *metadata = export_card_head_text(&head);
-  const cdl_status status = metadata != NULL
-                                ? report_document_begin(source->comparison->folder, "MODEL_CARD",
-                                                        "Model card", metadata, to)
-                                : cdl_fail(CDL_STATUS_MEMORY, "out of memory: the model card");
+  char *metadata;
+  CDL_TRY(export_card_head_make(&head, &metadata));
+  const cdl_status status =
+      report_document_begin(source->comparison->folder, "MODEL_CARD", "Model card", metadata, to);
   free(metadata);
   return status;
 }

@@ -309,7 +309,13 @@ cdl_status report_run_list_text(const report_run_list *list, const char *format,
   if (to != NULL)
     (csv ? write_csv : strcmp(format, "markdown") == 0 ? write_markdown : write_text)(to, &cells);
   report_run_cells_release(&cells);
-  return to != NULL && fclose(to) == 0 ? CDL_STATUS_OK : no_memory();
+  bool whole = to != NULL && ferror(to) == 0;
+  whole = to != NULL && fclose(to) == 0 && *text != NULL && whole;
+  if (whole)
+    return CDL_STATUS_OK;
+  free(*text);
+  *text = NULL;
+  return no_memory();
 }
 
 /* ---- The page ---- */
