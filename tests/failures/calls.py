@@ -114,6 +114,7 @@ INPUT = "--input train.tsv --text-columns sentence".split()
 COMMANDS = {
     "inspect": ["inspect", "good/adapter", "--json"],
     "inspect-model": ["inspect", "model", "--json"],
+    "runs": ["runs", "good", "--format", "markdown", "--output", "w/runs.md"],
     "tokenize": ["tokenize", "--model", "model", *INPUT, "--output", "w/ids.jsonl"],
     "predict": ["predict", *USE, *INPUT, "--output", "w/answers.jsonl"],
     "eval": ["eval", *USE, *INPUT, "--label-column", "label"],

@@ -144,13 +144,17 @@ static int64_t last_step(const char *folder)
   return step;
 }
 
-static report_run_state state_of(const report_listed_run *run, const json_t *metrics)
+/* The lock's message, if another process has it, is no error here. */
+static cdl_status find_state(report_listed_run *run, const json_t *metrics)
 {
-  if (base_lock_check(run->folder) != CDL_STATUS_OK)
-    return REPORT_RUN_RUNNING;
-  if (report_run_fact(run, "error") != NULL)
-    return REPORT_RUN_FAILED;
-  return metrics != NULL ? REPORT_RUN_FINISHED : REPORT_RUN_STOPPED;
+  const cdl_status lock = base_lock_check(run->folder);
+  if (lock == CDL_STATUS_MEMORY)
+    return lock;
+  run->state = lock != CDL_STATUS_OK                   ? REPORT_RUN_RUNNING
+               : report_run_fact(run, "error") != NULL ? REPORT_RUN_FAILED
+               : metrics != NULL                       ? REPORT_RUN_FINISHED
+                                                       : REPORT_RUN_STOPPED;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status take_results(report_listed_run *run, const json_t *metrics)
@@ -195,8 +199,9 @@ static cdl_status take_run(report_run_list *list, const char *folder, const char
   json_t *metrics;
   CDL_TRY(read_if_there(folder, "metrics.json", &metrics));
   run->metric = metric != NULL ? *metric : metric_of(record);
-  run->state = state_of(run, metrics);
-  const cdl_status status = take_results(run, metrics);
+  cdl_status status = find_state(run, metrics);
+  if (status == CDL_STATUS_OK)
+    status = take_results(run, metrics);
   json_decref(metrics);
   return status;
 }
