@@ -139,6 +139,8 @@ static cdl_status write_onnx(const cdl_model *model, const char *folder)
   CDL_TRY(tells_types(m, &types));
   const adapter_model_origin origin = origin_of(model);
   CDL_TRY(adapter_model_write_settings(m->encoder, &origin, folder));
+  if (m->adapter != NULL) /* a whole model's config.json is copied with them */
+    CDL_TRY(inference_columns_write(folder, &m->adapter_config));
   return export_encoder_write_onnx(m->encoder, m->queue, folder, m->types_zero || !types);
 }
 

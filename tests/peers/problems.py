@@ -126,6 +126,9 @@ def check(name, kind, folder):
     base, _ = torch_model.read_base(kind.model, outputs)
     run("export", "--adapter", out, "--output", folder / "peft")
     run("export", "--adapter", out, "--output", folder / "onnx", "--format", "onnx")
+    for place in ("merged", "onnx"):
+        if json.loads((folder / place / "config.json").read_text()).get("thresholds") != config.get("thresholds"):
+            yield f"{place}: config.json has other thresholds"
     session = onnxruntime.InferenceSession(folder / "onnx" / "model.onnx")
     wanted_inputs = {i.name for i in session.get_inputs()}
     theirs = {

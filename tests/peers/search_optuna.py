@@ -53,6 +53,20 @@ def reseeded(seed, number):
     return (seed * 1_000_003 + number) % 2**32
 
 
+def check_minimized(folder):
+    """A metric whose smaller values are better: the study minimizes it, and the best trial has the least."""
+    done = search(folder / "loss", "--metric", "loss", "--sampler", "random", "--pruner", "none", "--trials", 4)
+    check(done.returncode == 0, f"loss: {done.stderr}")
+    study = study_in(folder / "loss")
+    check(study.direction == optuna.study.StudyDirection.MINIMIZE, f"loss: the study's direction is {study.direction}")
+    for trial in study.get_trials():
+        metrics = json.loads((folder / "loss" / "trials" / str(trial.number) / "metrics.json").read_text())
+        least = min(evaluation["loss"] for evaluation in metrics["evaluations"])
+        check(trial.value == least, f"loss: trial {trial.number} is worth {trial.value}, its best evaluation {least}")
+    best = json.loads((folder / "loss" / "best.json").read_text())
+    check(best["lr"] == study.best_trial.params["lr"], f"loss: best.json has lr {best['lr']}, not {study.best_trial.params}")
+
+
 def check_random(folder):
     """Drawn as Optuna's own sampler draws, and logged as the runs' own files say."""
     done = search(folder / "random", "--sampler", "random", "--pruner", "none", "--trials", 6, "--seed", 5)
@@ -171,7 +185,7 @@ def check_shared(folder):
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        for part in (check_random, check_pruning, check_kills, check_shared):
+        for part in (check_random, check_minimized, check_pruning, check_kills, check_shared):
             part(folder)
     return len(failures) > 0
 

@@ -340,6 +340,9 @@ static void print_adapter(const char *folder, const adapter_config *c, const ten
            c->labels.count > 1 ? "several numbers" : "one number");
   if (c->problem == CDL_PROBLEM_MULTI_LABEL)
     printf("%-12s%s\n", "output", "any number of labels (multi-label)");
+  for (size_t i = 0; c->thresholds != NULL && i < c->labels.count; i++)
+    printf(i == 0 ? "%-12s%.4g%s" : "%s%.4g%s", i == 0 ? "thresholds" : ", ", c->thresholds[i],
+           i + 1 == c->labels.count ? "\n" : "");
   if (c->base_model != NULL)
     printf("%-12s%s\n", "base", base_visible(c->base_model).text);
   if (c->fingerprint != NULL)
@@ -413,6 +416,11 @@ static json_t *adapter_json(const adapter_config *c, const tensor_table *t,
   base_json_set(&o, "labels", names_json(&c->labels));
   base_json_set(&o, "regression", json_boolean(c->problem == CDL_PROBLEM_REGRESSION));
   base_json_set(&o, "problem_type", json_string(cdl_problem_name(c->problem)));
+  json_t *thresholds = c->thresholds != NULL ? json_array() : NULL;
+  for (size_t i = 0; thresholds != NULL && i < c->labels.count; i++)
+    base_json_append(&thresholds, json_real(c->thresholds[i]));
+  if (thresholds != NULL)
+    base_json_set(&o, "thresholds", thresholds);
   base_json_set_text(&o, "base", c->base_model);
   base_json_set_text(&o, "fingerprint", c->fingerprint);
   base_json_set(&o, "parameters", parameters_json("adapter", t));
