@@ -22,7 +22,8 @@ static cdl_status make_path(char **path, int length)
   if (length >= 0)
     return CDL_STATUS_OK;
   *path = NULL;
-  return no_memory();
+  (void)no_memory();
+  return CDL_STATUS_MEMORY;
 }
 
 cdl_status hub_cache_make_parent(const char *path)

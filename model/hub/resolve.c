@@ -103,6 +103,19 @@ static cdl_status report(void *user)
                   "%s: the download was stopped; another call goes on with it", r->text);
 }
 
+/* ---- Requests ---- */
+
+/* Who typed the name of a folder wants to hear that it is missing, too. */
+static cdl_status run_requests(resolution *r, hub_request *requests, size_t count)
+{
+  const cdl_status status = hub_exchange_run(&r->exchange, requests, count);
+  return status == CDL_STATUS_IO && !r->exchange.reached
+             ? cdl_context(status, "%s: no such folder, and %s in %s; the hub", r->text,
+                           r->commit[0] != '\0' ? "not all its files are" : "it is not",
+                           r->settings.cache)
+             : cdl_context(status, "%s", r->text);
+}
+
 /* ---- Downloads ---- */
 
 static cdl_status run_downloads(resolution *r, const char *const *addresses)
@@ -112,8 +125,7 @@ static cdl_status run_downloads(resolution *r, const char *const *addresses)
     return no_memory(r->text);
   for (size_t i = 0; i < r->count; i++)
     requests[i] = (hub_request){.address = addresses[i], .download = &r->downloads[i]};
-  cdl_status status =
-      cdl_context(hub_exchange_run(&r->exchange, requests, r->count), "%s", r->text);
+  cdl_status status = run_requests(r, requests, r->count);
   for (size_t i = 0; i < r->count && status == CDL_STATUS_OK; i++)
     if (requests[i].refused)
       status = hub_refusal_explain(&requests[i].answer, r->text, &r->name, &r->settings);
@@ -191,7 +203,7 @@ static cdl_status ask(resolution *r, const hub_file_list *list, hub_request *req
       return no_memory(r->text);
     requests[i].address = addresses[i];
   }
-  CDL_TRY(cdl_context(hub_exchange_run(&r->exchange, requests, list->count), "%s", r->text));
+  CDL_TRY(run_requests(r, requests, list->count));
   for (size_t i = 0; i < list->count; i++)
     CDL_TRY(take_answer(r, list->name[i], &requests[i].answer, addresses[i], found));
   return r->count > 0 ? download_all(r, found) : CDL_STATUS_OK;
@@ -228,7 +240,7 @@ static cdl_status find_commit(resolution *r)
     return no_memory(r->text);
   hub_request request = {.address = address};
   const hub_answer *answer = &request.answer;
-  cdl_status status = cdl_context(hub_exchange_run(&r->exchange, &request, 1), "%s", r->text);
+  const cdl_status status = run_requests(r, &request, 1);
   free(address);
   CDL_TRY(status);
   if (answer->commit[0] == '\0' || (!has_file(answer) && !hub_refusal_is_absence(answer, false)))

@@ -286,7 +286,7 @@ class Transfers(Case):
     def test_no_server(self):
         self.hub.close()
         begun = time.monotonic()
-        self.refused(says="127.0.0.1")
+        self.refused(says=["no such folder", str(self.cache), "127.0.0.1"])
         self.assertLess(time.monotonic() - begun, 5)
 
     def test_a_signed_address_that_is_too_old_is_renewed(self):
