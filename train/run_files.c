@@ -261,6 +261,7 @@ cdl_status train_run_json_write(const train_run_files *f, const train_session *s
   base_json_set(&object, "seeds", seeds_json(settings));
   base_json_set(&object, "dropout", dropout_json(session, settings));
   base_json_set(&object, "max_length", json_integer((json_int_t)session->model.max_length));
+  base_json_set_text(&object, "model_commit", cdl_hub_source_commit(session->model.base_source));
   base_json_set(&object, "inputs", inputs);
   base_json_set(&object, "processes", processes_json(f, settings->resume, process));
   base_json_set(&object, "census", data_census_json(&session->census));

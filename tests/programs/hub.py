@@ -532,7 +532,7 @@ class Commands(Case):
         config = json.loads((self.folder / "named/adapter/adapter_config.json").read_text())
         self.assertEqual((config["base_model_name_or_path"], config["revision"]), ("owner/model", COMMIT))
         run = json.loads((self.folder / "named/run.json").read_text())
-        self.assertEqual(run["settings"]["model"], "owner/model")
+        self.assertEqual((run["settings"]["model"], run["model_commit"]), ("owner/model", COMMIT))
         local = json.loads((self.folder / "local/adapter/adapter_config.json").read_text())
         self.assertNotIn("revision", local)
         self.train("named", "owner/model", "--resume")
