@@ -1,8 +1,12 @@
 #include "model/hub/exchange.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/process.h"
 #include "condlora/version.h"
@@ -368,12 +372,37 @@ static cdl_status run(hub_exchange *x, hub_request *requests, size_t count)
   }
 }
 
+/* OpenSSL writes to a connection that the server has closed: this thread must not get the signal.
+ * Returns whether it was not held back before. */
+static bool hold_back_pipe(sigset_t *before)
+{
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  return pthread_sigmask(SIG_BLOCK, &pipe, before) == 0 && sigismember(before, SIGPIPE) == 0;
+}
+
+static void let_pipe_through(const sigset_t *before)
+{
+  const struct timespec at_once = {0};
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  while (sigtimedwait(&pipe, NULL, &at_once) < 0 && errno == EINTR)
+    ;
+  (void)pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 cdl_status hub_exchange_run(hub_exchange *exchange, hub_request *requests, size_t count)
 {
+  sigset_t before;
+  const bool held_back = hold_back_pipe(&before);
   const cdl_status status = run(exchange, requests, count);
   for (size_t i = 0; i < count; i++) {
     stop(exchange, &requests[i]);
     redirect_to(&requests[i], NULL);
   }
+  if (held_back)
+    let_pipe_through(&before);
   return status;
 }
