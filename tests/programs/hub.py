@@ -455,6 +455,41 @@ class Tokens(Case):
         self.check_whole(self.resolve()[0])
 
 
+class Encrypted(Case):
+    def setUp(self):
+        super().setUp()
+        self.certificate = self.folder / "certificate.pem"
+        made = shutil.which("openssl") and subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+             "subjectAltName=IP:127.0.0.1", "-keyout", self.folder / "key.pem", "-out", self.certificate], capture_output=True)
+        if not made or made.returncode != 0:
+            self.skipTest("hub: there is no openssl that makes a certificate")
+        (self.folder / "both.pem").write_bytes((self.folder / "key.pem").read_bytes() + self.certificate.read_bytes())
+        self.hub = Hub(self.folder / "both.pem")
+        self.addCleanup(self.hub.close)
+        self.hub.repositories["owner/model"] = Repository(MODEL, private=True)
+        self.environment |= {"HF_ENDPOINT": self.hub.address, "HF_TOKEN": Hub.token}
+
+    def test_a_certificate_that_is_known(self):
+        for variable in ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]:
+            shutil.rmtree(self.cache, True)
+            self.environment[variable] = str(self.certificate)
+            self.check_whole(self.resolve()[0])
+            del self.environment[variable]
+
+    def test_a_certificate_that_is_unknown(self):
+        message = self.refused(says=[self.hub.address, "certificate"])
+        self.assertEqual(self.hub.asked, [], message)
+
+    def test_a_redirect_out_of_https(self):
+        self.environment["REQUESTS_CA_BUNDLE"] = str(self.certificate)
+        plain = Hub()
+        self.addCleanup(plain.close)
+        self.hub.content_address = plain.content_address
+        self.refused(says="not followed")
+        self.assertEqual(plain.asked, [])
+
+
 class Offline(Case):
     def test_the_cache_alone_is_asked(self):
         for variable in ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]:

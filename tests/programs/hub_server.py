@@ -3,6 +3,7 @@ files are redirected to. Faults can be ordered. Both keep what they were asked."
 import hashlib
 import http.server
 import re
+import ssl
 import threading
 import time
 import urllib.parse
@@ -147,10 +148,14 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, hub, place):
+    def __init__(self, hub, place, certificate=None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.hub, self.place = hub, place
-        self.address = f"http://127.0.0.1:{self.server_address[1]}"
+        self.address = f"http{'s' if certificate else ''}://127.0.0.1:{self.server_address[1]}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def handle_error(self, *_):
@@ -160,12 +165,13 @@ class Server(http.server.ThreadingHTTPServer):
 class Hub:
     token = "hf_TheTokenOfTheTests"
 
-    def __init__(self):
+    def __init__(self, certificate=None):
+        """`certificate`: a file with a key and its certificate; both servers then speak HTTPS."""
         self.guard = threading.Lock()
         self.repositories, self.asked, self.leaks, self.faults = {}, [], [], []
         self.redirects_small = self.ignores_ranges = self.gate_closed = False
         self.signatures = iter(range(10**9))
-        self.servers = [Server(self, "hub"), Server(self, "content")]
+        self.servers = [Server(self, place, certificate) for place in ("hub", "content")]
         self.address, self.content_address = (server.address for server in self.servers)
 
     def close(self):
