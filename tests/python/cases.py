@@ -9,6 +9,7 @@ import unittest
 
 import numpy as np
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # names that no folder has are asked for in the cache alone
 SOURCE = pathlib.Path(os.environ.get("CDL_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
 CASES = SOURCE / "tests" / "data" / "cases"
 

@@ -26,10 +26,6 @@ CASE = Case("bert-lora")
 FRAME = pandas.DataFrame({"sentence1": CASE.texts[0], "label": CASE.labels})
 
 
-def no_network():
-    os.environ["HF_HUB_OFFLINE"] = "1"
-
-
 class Pandas(InFolder):
     def test_a_frame_is_as_good_as_columns(self):
         settings = CASE.train_settings()
@@ -168,6 +164,5 @@ class Documents(InFolder):
         self.assertTrue(os.path.exists("notebook-peft/adapter_config.json"))
 
 
-no_network()
 if __name__ == "__main__":
     unittest.main()

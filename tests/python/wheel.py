@@ -31,7 +31,7 @@ def has(*modules):
 def run(what, *command, **changes):
     """Runs a command, and shows its output if it fails."""
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=HERE,
-                          env={**os.environ, **{name: str(value) for name, value in changes.items()}})
+                          env={**os.environ, "HF_HUB_OFFLINE": "1", **{name: str(value) for name, value in changes.items()}})
     print(f"{what}: {'ok' if done.returncode == 0 else 'FAILED'}", flush=True)
     if done.returncode != 0:
         FAILED.append(what)
