@@ -3,11 +3,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from condlora._c import ffi, lib
 from condlora._library import log, text
 from condlora.errors import CancelledError, check
+
+if TYPE_CHECKING:
+    from condlora.progress import ProgressLine
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,11 @@ def _download(_user: Any, progress: Any) -> int:
     return 0
 
 
-def checked(call: Callable[[], int]) -> None:
-    """Makes a call that may download, and raises its error, or the exception that ended a download."""
+def checked(call: Callable[[], int], line: Optional["ProgressLine"] = None) -> None:
+    """Makes a call that may download, shows the download on a line, and raises the call's error, or the exception that ended a
+    download."""
     _thread.error = None
+    _thread.tell = line.download if line is not None else None
     try:
         check(call())
     except CancelledError:
@@ -64,6 +69,10 @@ def checked(call: Callable[[], int]) -> None:
         if error is not None:
             raise error from None
         raise
+    finally:
+        _thread.tell = None
+        if line is not None:
+            line.close()
 
 
 _options = ffi.new("cdl_hub_options *", lib.cdl_hub_options_init())

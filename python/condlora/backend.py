@@ -243,22 +243,10 @@ class Backend:
         except UnsupportedError:
             here = (-1, -1)
         if foreign.device == here and foreign.is_dense and foreign.size > 0 and here[0] != dlpack.OPENCL:
-            if here[0] == dlpack.CUDA:
-                self._await_legacy_stream()
             return Tensor._wrapping(self, foreign)
         if foreign.device[0] == dlpack.CPU:
             return self.tensor(foreign.numpy())
         raise UnsupportedError(f"the array is on device {foreign.device} of DLPack, and {self.name} cannot take it from there")
-
-    def _await_legacy_stream(self) -> None:
-        """Waits for CUDA's legacy stream, 1, on which another library has made its work visible."""
-        wrapped = ffi.new("cdl_queue **")
-        with self._lock:
-            check(lib.cdl_queue_wrap(self._backend.pointer, ffi.cast("void *", 1), wrapped))
-            try:
-                check(lib.cdl_queue_sync(wrapped[0]))
-            finally:
-                lib.cdl_queue_destroy(wrapped[0])
 
     # ---- Ops ----
 
@@ -287,8 +275,11 @@ class Backend:
 
     def _working_queue(self) -> Any:
         if self._queue is None:
-            made = ffi.new("cdl_queue **")
-            check(lib.cdl_queue_create(self._backend.pointer, made))
+            made, backend = ffi.new("cdl_queue **"), self._backend.pointer
+            if self.name == "cuda":  # on the legacy stream, 1, where work is in order with that of other libraries
+                check(lib.cdl_queue_wrap(backend, ffi.cast("void *", 1), made))
+            else:
+                check(lib.cdl_queue_create(backend, made))
             self._queue = Owner("queue", made[0], lib.cdl_queue_destroy, self._backend)
         return self._queue.pointer
 

@@ -16,6 +16,7 @@ from condlora._hub import checked
 from condlora._library import Owner, StrPath, encoded, enter, text
 from condlora.backend import precision_of
 from condlora.errors import ArgumentError, check
+from condlora.progress import ProgressLine
 
 #: The formats of `export`: "peft" is plain LoRA in PEFT's folder, "onnx" a graph with the adapter merged, "merged" a whole model
 #: for Transformers, "adapter" the adapter as this package opens it.
@@ -31,7 +32,8 @@ class Classifier:
 
     `path` is the folder of a run, of an adapter (of this project or of PEFT) or of a model, or a name on the Hugging Face hub.
     `model` is the base model of an adapter, if it is not where the adapter says. `max_length` cuts longer texts, in tokens;
-    0 means 512, or the model's limit if it is lower. `rank` is for DyLoRA: any rank up to the adapter's own.
+    0 means 512, or the model's limit if it is lower. `rank` is for DyLoRA: any rank up to the adapter's own. `progress` shows a
+    download on standard error.
 
     Several threads may use one classifier; their calls run one after another. Different classifiers run at the same time.
     """
@@ -47,6 +49,7 @@ class Classifier:
         no_fallback: bool = False,
         max_length: int = 0,
         rank: int = 0,
+        progress: bool = False,
     ):
         base = ffi.new("char[]", encoded(model)) if model is not None else ffi.NULL
         name = ffi.new("char[]", encoded(backend))
@@ -57,7 +60,7 @@ class Classifier:
         opened = ffi.new("cdl_model **")
         enter()
         folder = encoded(path)
-        checked(lambda: int(lib.cdl_model_open(folder, options, opened)))
+        checked(lambda: int(lib.cdl_model_open(folder, options, opened)), ProgressLine() if progress else None)
         self._lock = threading.RLock()
         self._model = Owner("classifier", opened[0], lib.cdl_model_close)
 

@@ -109,7 +109,7 @@ class Foreign:
             # Memory that must not be written to is copied.
             self.is_dense = bool(other.flags.c_contiguous and other.flags.writeable and other.dtype.isnative) and self.dtype in _TYPES
         else:
-            # The producer makes its work visible to CUDA's legacy stream, which the backend then waits for.
+            # The producer's work comes before what follows on CUDA's legacy stream, on which the backend works.
             self._capsule = other.__dlpack__(stream=1) if self.device[0] == CUDA else other.__dlpack__()
             self._read(ctypes.cast(_get(self._capsule, _NAME), ctypes.POINTER(_DLManagedTensor)).contents.tensor)
 

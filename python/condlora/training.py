@@ -122,19 +122,19 @@ class _Training:
     def run(self, call: Callable[[Any], int]) -> None:
         handle = ffi.new_handle(self)
         thread = threading.Thread(target=self._work, args=(call, handle), name="condlora-train")
-        thread.start()
         raised: Optional[BaseException] = None
         try:
+            thread.start()
             self._hear()
         except BaseException as error:  # KeyboardInterrupt, or what a callback raised: it is raised again after the run is saved
             raised = error
             self._stop[0] = 1
         while not self._ended.is_set():
             try:
-                self._ended.wait()
+                if not self._ended.wait(1) and thread.ident is None:
+                    break  # it was never started
             except KeyboardInterrupt as error:
                 raised = raised or error
-        thread.join()
         if raised is not None:
             raise raised
         if self._error is not None:

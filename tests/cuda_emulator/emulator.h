@@ -196,7 +196,8 @@ void work_destroy(work *item);
 typedef struct recording recording; /* a captured list of work, counted by its users */
 typedef struct stream stream;
 
-/* The stream of a handle, the default one of NULL; NULL, and a violation, where it is no stream. */
+/* The stream of a handle, the default one of NULL and CU_STREAM_LEGACY (1); NULL, and a violation,
+ * where it is no stream. */
 stream *stream_find(CUstream handle);
 /* Takes the item over. An error where the stream's capture has been invalidated. */
 CUresult stream_enqueue(stream *target, work *item);

@@ -84,9 +84,15 @@ static void run_first(stream *target)
 
 /* ---- Streams ---- */
 
+/* NULL and CU_STREAM_LEGACY. */
+static bool is_default(CUstream handle)
+{
+  return (uintptr_t)handle <= 1;
+}
+
 stream *stream_find(CUstream handle)
 {
-  if (handle == NULL)
+  if (is_default(handle))
     return &default_stream;
   stream **found = object_find(OBJECT_STREAM, handle);
   return found != NULL ? *found : NULL;
@@ -125,7 +131,7 @@ static void free_stream(stream *dead)
 /* What is left to do on it is done later, as on a device. */
 CUresult stream_destroy(CUstream handle)
 {
-  stream *target = handle != NULL ? stream_find(handle) : NULL;
+  stream *target = !is_default(handle) ? stream_find(handle) : NULL;
   if (target == NULL)
     return CUDA_ERROR_INVALID_HANDLE;
   if (target->capture != CAPTURE_NONE)

@@ -150,6 +150,28 @@ class Tensors(unittest.TestCase):
         again.close()
         self.backend.run("fill", out=t, value=1)
 
+    def test_memory_of_other_devices(self):
+        for name, kind in (("cuda", 2), ("opencl", 4)):
+            if name not in backends():
+                continue
+            with self.subTest(name), condlora.Backend(name) as backend:
+                t = backend.tensor(np.arange(6, dtype="f4").reshape(2, 3))
+                self.assertEqual(t.__dlpack_device__(), (kind, 0))
+                copied = backend.from_dlpack(np.ones((2, 3), "f4"))
+                np.testing.assert_array_equal(copied.numpy(), np.ones((2, 3)))
+                with self.assertRaisesRegex(condlora.UnsupportedError, r"\({}, 0\) of DLPack".format(kind)):
+                    self.backend.from_dlpack(t)
+                if name == "cuda":
+                    shared = backend.from_dlpack(t)
+                    backend.run("fill", out=shared, value=5)
+                    np.testing.assert_array_equal(t.numpy(), np.full((2, 3), 5))
+                    t.close()
+                    np.testing.assert_array_equal(shared.numpy(), np.full((2, 3), 5))
+                    shared.close()
+                t.close()
+                copied.close()
+                gc.collect()
+
     def test_what_cannot_be_shared(self):
         t = self.backend.tensor([1.0])
         with self.assertRaises(BufferError):

@@ -49,6 +49,10 @@ class Names(InFolder):
             own = model.logits(*CASE.texts)
         with condlora.Classifier(CASE.adapter, model=CASE.model, backend="cpu", max_length=48) as model:
             np.testing.assert_array_equal(model.logits(*CASE.texts), own)
+        with contextlib.redirect_stderr(io.StringIO()) as shown:
+            os.environ["HF_HOME"] = str(self.folder / "third")
+            condlora.Classifier("owner/adapter", backend="cpu", progress=True).close()
+        self.assertIn("downloaded owner/model", shown.getvalue())
         with self.assertLogs("condlora", "INFO") as logged:
             os.environ["HF_HOME"] = str(self.folder / "other")
             condlora.Classifier(f"owner/adapter@{COMMIT}", backend="cpu").close()

@@ -1,6 +1,8 @@
 """The Python package as pip installs it.
 
-    python wheel.py SOURCE BUILD
+    python wheel.py SOURCE BUILD EMULATOR
+
+EMULATOR is the folder with the libraries of the CUDA emulator.
 
 Run by a Python that has meson-python, cffi and the libraries of bench/peers/requirements.txt. It builds the wheel, checks the
 types, installs the wheel into a bare virtual environment with NumPy alone and runs the tests there, does so again with the wheel
@@ -79,7 +81,7 @@ def repaired(wheel, folder):
     return next(folder.glob("condlora-*manylinux*.whl"))
 
 
-def main(source, build):
+def main(source, build, emulator):
     if not has("mesonpy", "cffi", "pip"):
         skip("all", "this Python has no meson-python, cffi or pip")
         return 77
@@ -94,6 +96,9 @@ def main(source, build):
         else:
             skip("types", "mypy is not here")
         bare("a bare environment", wheel, folder / "bare")
+        if (folder / "bare" / "bin" / "condlora").exists():
+            unit_tests("on the CUDA emulator", folder / "bare" / "bin" / "python", ["test_backend"], CDL_CUDA_LIBRARIES=emulator,
+                       CDL_CACHE_DIR=folder / "cache", CUDA_EMULATOR_STRICT=1)
         for_all = repaired(wheel, folder / "repaired")
         if for_all is not None:
             bare("the repaired wheel", for_all, folder / "other")
@@ -108,4 +113,4 @@ def main(source, build):
 
 
 if __name__ == "__main__":
-    sys.exit(main(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()))
+    sys.exit(main(*(pathlib.Path(path).resolve() for path in sys.argv[1:4])))
