@@ -108,6 +108,42 @@ static void add_low_rank_grad(bench_product_list *list, const cdl_low_rank_grad_
   }
 }
 
+static void add_map_weights(bench_product_list *list, const cdl_map_weights_args *a)
+{
+  add(list, CDL_OP_map_weights,
+      (bench_product){.args = {.out = a->a,
+                               .a = a->theta_a,
+                               .b = a->weight,
+                               .transpose_b = a->transposed,
+                               .alpha = 1,
+                               .beta = a->accumulate ? 1 : 0}});
+  add(list, CDL_OP_map_weights,
+      (bench_product){
+          .args = {.out = a->b, .a = a->weight, .b = a->theta_b, .transpose_b = true, .alpha = 1}});
+}
+
+/* A product for each of the matrices, in scratch. */
+static void add_map_gradient(bench_product_list *list, const cdl_tensor *out,
+                             const cdl_gemm_args *product)
+{
+  const int64_t count = product->b.size[1];
+  bench_product p = {.args = *product, .scratch_out = true};
+  scratch(list, out->size[0] * count, out->size[2], out->size[3]);
+  p.args.out =
+      cdl_tensor_4d(NULL, CDL_DTYPE_F32, 0, out->size[0], count, out->size[2], out->size[3]);
+  p.args.alpha = 1;
+  add(list, CDL_OP_map_weights_grad, p);
+}
+
+static void add_map_weights_grad(bench_product_list *list, const cdl_map_weights_grad_args *a)
+{
+  if (cdl_tensor_present(a->d_theta_a))
+    add_map_gradient(list, &a->d_theta_a,
+                     &(cdl_gemm_args){.a = a->d_a, .b = a->weight, .transpose_b = !a->transposed});
+  add_map_gradient(list, &a->d_theta_b,
+                   &(cdl_gemm_args){.a = a->d_b, .b = a->weight, .transpose_a = true});
+}
+
 /* Returns the heads of a sequence's rows as a batch of matrices: columns [part · heads · d, …) of
  * x. */
 static cdl_tensor heads_of(cdl_tensor x, int part, int32_t heads, int64_t first, int64_t length)
@@ -193,6 +229,12 @@ void bench_products_of_call(bench_product_list *list, cdl_op op, const void *arg
     break;
   case CDL_OP_low_rank_grad:
     add_low_rank_grad(list, args);
+    break;
+  case CDL_OP_map_weights:
+    add_map_weights(list, args);
+    break;
+  case CDL_OP_map_weights_grad:
+    add_map_weights_grad(list, args);
     break;
   case CDL_OP_attention:
     add_attention(list, args);

@@ -178,6 +178,15 @@ static bool add_family(bench_shapes *shapes, family *f)
            add_product(shapes, f->op, ": d_outᵀ u", n, r, m, "TN", 1) &&
            add_product(shapes, f->op, ": duᵀ x", r, k, m, "TN", 1) &&
            add_product(shapes, f->op, ": du A", m, k, r, "NN", 1);
+  const bool transposed = strcmp(f->transpose, "NT") == 0;
+  if (strcmp(f->op, "map_weights") == 0)
+    return (transposed ? add_product(shapes, f->op, ": θA Wᵀ", r, m, k, "NT", f->batch)
+                       : add_product(shapes, f->op, ": θA W", r, k, m, "NN", f->batch)) &&
+           add_product(shapes, f->op, ": W θBᵀ", m, r, k, "NT", f->batch);
+  if (strcmp(f->op, "map_weights_grad") == 0)
+    return (transposed ? add_product(shapes, f->op, ": d_a W", r, k, m, "NN", f->batch)
+                       : add_product(shapes, f->op, ": d_a Wᵀ", r, m, k, "NT", f->batch)) &&
+           add_product(shapes, f->op, ": d_bᵀ W", r, k, m, "TN", f->batch);
   if (strcmp(f->op, "svd") != 0)
     return true;
   bench_svd_shape shape = {.m = m, .n = n, .quick = true};

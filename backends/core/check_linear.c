@@ -181,3 +181,53 @@ static cdl_status prepare_low_rank_grad(core_call *call)
 }
 
 CORE_GROWN_SPEC(low_rank_grad, prepare_low_rank_grad, NULL, low_rank_grad_additions, 1);
+
+/* ---- Maps of weights: some shapes depend on `transposed` ---- */
+
+static const core_operand map_weights_operands[] = {
+    CORE_OPERAND(map_weights, weight, "xyoi", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(map_weights, theta_b, "xyri", F32, IN, 0),
+    CORE_OPERAND(map_weights, b, "xyor", F32, OUT, 0),
+    CORE_OPERAND(map_weights, theta_a, "xyro", F32, IN, 0),
+    CORE_OPERAND(map_weights, a, "xyri", F32, OUT, 0),
+};
+static const core_operand transposed_theta_a =
+    CORE_OPERAND(map_weights, theta_a, "xyri", F32, IN, 0);
+static const core_operand transposed_a = CORE_OPERAND(map_weights, a, "xyro", F32, OUT, 0);
+
+static cdl_status prepare_map_weights(core_call *call)
+{
+  const cdl_map_weights_args *args = call->args;
+  if (!args->transposed)
+    return CDL_STATUS_OK;
+  call->count -= 2;
+  core_add_operand(call, &transposed_theta_a, &args->theta_a);
+  core_add_operand(call, &transposed_a, &args->a);
+  return CDL_STATUS_OK;
+}
+
+CORE_SPEC(map_weights, prepare_map_weights, NULL);
+
+static const core_operand map_weights_grad_operands[] = {
+    CORE_OPERAND(map_weights_grad, weight, "xyoi", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(map_weights_grad, d_b, "xyor", F32, IN, 0),
+    CORE_OPERAND(map_weights_grad, d_theta_b, "x1ri", F32, OUT, 0),
+    CORE_OPERAND(map_weights_grad, d_a, "xyri", F32, IN, 0),
+    CORE_OPERAND(map_weights_grad, d_theta_a, "x1ro", F32, OUT | OPTIONAL, 0),
+};
+static const core_operand transposed_d_a = CORE_OPERAND(map_weights_grad, d_a, "xyro", F32, IN, 0);
+static const core_operand transposed_d_theta_a =
+    CORE_OPERAND(map_weights_grad, d_theta_a, "x1ri", F32, OUT | OPTIONAL, 0);
+
+static cdl_status prepare_map_weights_grad(core_call *call)
+{
+  const cdl_map_weights_grad_args *args = call->args;
+  if (!args->transposed)
+    return CDL_STATUS_OK;
+  call->count -= 2;
+  core_add_operand(call, &transposed_d_a, &args->d_a);
+  core_add_operand(call, &transposed_d_theta_a, &args->d_theta_a);
+  return CDL_STATUS_OK;
+}
+
+CORE_SPEC(map_weights_grad, prepare_map_weights_grad, NULL);

@@ -118,6 +118,49 @@ static cdl_status low_rank_grad(cdl_queue *queue, const cdl_low_rank_grad_args *
   return CDL_STATUS_OK;
 }
 
+/* ---- Maps of weights ---- */
+
+static cdl_status map_weights(cdl_queue *queue, const cdl_map_weights_args *args)
+{
+  CDL_TRY(gemm(queue, CDL_ARGS(gemm, .out = args->a, .a = args->theta_a, .b = args->weight,
+                               .transpose_b = args->transposed, .alpha = 1,
+                               .beta = args->accumulate ? 1 : 0)));
+  return gemm(queue, CDL_ARGS(gemm, .out = args->b, .a = args->weight, .b = args->theta_b,
+                              .transpose_b = true, .alpha = 1));
+}
+
+/* out += Σ of the products op(x) op(W) over dimension 1. */
+static cdl_status add_products(cdl_queue *queue, cdl_tensor out, const cdl_gemm_args *product)
+{
+  const int64_t *n = out.size;
+  const int64_t count = product->b.size[1];
+  if (cdl_tensor_elements(product->b) == 0)
+    return CDL_STATUS_OK;
+  cdl_buffer *scratch = NULL;
+  CDL_TRY(core_scratch(queue, (size_t)(n[0] * count * n[2] * n[3]) * sizeof(float), &scratch));
+  cdl_gemm_args each = *product;
+  each.out = cdl_tensor_4d(scratch, CDL_DTYPE_F32, 0, n[0], count, n[2], n[3]);
+  each.alpha = 1;
+  CDL_TRY(gemm(queue, &each));
+  return queue->backend->table->reduce(queue->handle, CDL_ARGS(reduce, .out = out, .x = each.out,
+                                                               .function = CDL_REDUCE_SUM,
+                                                               .axis = 1, .accumulate = true));
+}
+
+static cdl_status map_weights_grad(cdl_queue *queue, const cdl_map_weights_grad_args *args)
+{
+  if (cdl_tensor_present(args->d_theta_a) && cdl_tensor_elements(args->d_theta_a) > 0)
+    CDL_TRY(add_products(
+        queue, args->d_theta_a,
+        CDL_ARGS(gemm, .a = args->d_a, .b = args->weight, .transpose_b = !args->transposed)));
+  if (cdl_tensor_elements(args->d_theta_b) == 0)
+    return CDL_STATUS_OK;
+  return add_products(queue, args->d_theta_b,
+                      CDL_ARGS(gemm, .a = args->d_b, .b = args->weight, .transpose_a = true));
+}
+
+/* ---- Layer norm ---- */
+
 static cdl_status add_layer_norm(cdl_queue *queue, const cdl_add_layer_norm_args *args)
 {
   /* The map may run in place only on its first argument. */
@@ -304,6 +347,10 @@ cdl_status core_run_composed(cdl_queue *queue, cdl_op op, const void *args)
     return clip_norm(queue, args);
   case CDL_OP_binary_cross_entropy:
     return binary_cross_entropy(queue, args);
+  case CDL_OP_map_weights:
+    return map_weights(queue, args);
+  case CDL_OP_map_weights_grad:
+    return map_weights_grad(queue, args);
   default:
     return cdl_fail(CDL_STATUS_UNSUPPORTED, "no composition");
   }

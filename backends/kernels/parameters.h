@@ -331,6 +331,34 @@ typedef struct {
   int jobs, spare;
 } low_rank_sum_parameters;
 
+/* ---- map_weights on tensor cores ---- */
+
+/* The most ranks; rows and columns of a group's part of a weight, which comes in tiles. */
+enum {
+  MAP_TENSOR_MOST = 16,
+  MAP_ROWS = 128,
+  MAP_TILE_ROWS = 64,
+  MAP_COLUMNS = 256,
+  MAP_TILE_COLUMNS = 64,
+  MAP_JOBS = 2
+};
+
+/* Sums W(row, column) x(r, ·) of each matrix over rows, or else over columns. x(r, k) is at x +
+ * i0·step[0] + i1·step[1] + r·step[2] + k·step[3], and likewise the result. The sums of matrix i's
+ * part j lie at sums + (i·parts + j)·rank·length of scratch memory, [rank, length]. */
+typedef struct {
+  i64 x, x_step[4], out, out_step[4], sums, parts, length;
+  int over_rows, accumulate;
+} map_job;
+
+/* `layers` is n1; `adds_layers`: the results of all of a target's layers are added. `wide`: as of
+ * attention. */
+typedef struct {
+  map_job job[MAP_JOBS];
+  i64 weight, weight_step[3], rows, columns, targets, layers;
+  int jobs, rank, adds_layers, wide;
+} map_parameters;
+
 /* ---- Attention ---- */
 
 /* Offsets and strides of rows. In the gradient, which alone has d_out and d_bias, `out` is d_qkv.

@@ -36,6 +36,8 @@ static bool is_narrow(cdl_op op, const void *args)
     ALL(low_rank_grad, x);
     ALL(attention, qkv);
     ALL(attention_grad, qkv);
+    ALL(map_weights, weight);
+    ALL(map_weights_grad, weight);
   default:
     return false;
   }
@@ -83,6 +85,14 @@ bool kernel_supports(const kernel_device *device, cdl_op op, const void *args)
   case CDL_OP_attention_grad: {
     const cdl_attention_grad_args *a = args;
     return attention_fits(&a->d_out, a->heads);
+  }
+  case CDL_OP_map_weights: {
+    const cdl_map_weights_args *a = args;
+    return a->weight.dtype == CDL_DTYPE_F32 || a->b.size[3] <= MAP_TENSOR_MOST;
+  }
+  case CDL_OP_map_weights_grad: {
+    const cdl_map_weights_grad_args *a = args;
+    return a->weight.dtype == CDL_DTYPE_F32 || a->d_b.size[3] <= MAP_TENSOR_MOST;
   }
   case CDL_OP_svd:
   case CDL_OP_lu_solve:

@@ -552,6 +552,34 @@ typedef struct {
   cdl_tensor values, vectors, a;
 } cdl_eigh_args;
 
+/* ---- Maps of weights, since 1.5 ---- */
+
+/* a = θA W and b = W θBᵀ of each matrix W of a batch: the A and B that CondLoRA derives from the
+ * weights of its layers. With `transposed`, a = θA Wᵀ.
+ *   a        [n0, n1, rank, in], or [n0, n1, rank, out] if transposed; added to with `accumulate`
+ *   b        [n0, n1, out, rank]
+ *   theta_a  [n0, n1, rank, out], or [n0, n1, rank, in] if transposed
+ *   theta_b  [n0, n1, rank, in]
+ *   weight   [n0, n1, out, in]  an activation: if it is BF16, so are the factors of the products,
+ *                               and the sums and all other tensors are F32
+ * Batch dimensions of theta_a and theta_b may have stride 0. */
+typedef struct {
+  uint32_t size;
+  cdl_tensor a, b, theta_a, theta_b, weight;
+  bool transposed, accumulate;
+} cdl_map_weights_args;
+
+/* The gradient of map_weights, if all n1 matrices share θA and θB:
+ *   d_theta_a += Σ d_a Wᵀ, or Σ d_a W if transposed;  d_theta_b += Σ d_bᵀ W
+ *   d_theta_a  [n0, 1, rank, out], or [n0, 1, rank, in] if transposed; optional
+ *   d_theta_b  [n0, 1, rank, in]
+ *   d_a, d_b, weight  as a, b and weight of map_weights; d_a is not read without d_theta_a */
+typedef struct {
+  uint32_t size;
+  cdl_tensor d_theta_a, d_theta_b, d_a, d_b, weight;
+  bool transposed;
+} cdl_map_weights_grad_args;
+
 #ifdef __cplusplus
 }
 #endif

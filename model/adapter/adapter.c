@@ -90,8 +90,8 @@ void adapter_initialize_pair(const model_adapter *a, size_t index, cdl_random *r
       values[i] = (float)((2 * cdl_random_double(random) - 1) * bound);
 }
 
-/* Own values are in one buffer, all gradients in another. */
-static cdl_status allocate_parameters(model_adapter *a, cdl_backend *backend, cdl_queue *q)
+/* Own values are in one buffer. All gradients will be in another. */
+static cdl_status allocate_values(model_adapter *a, cdl_backend *backend)
 {
   size_t from_encoder = 0;
   encoder_parameter *of_encoder = encoder_parameters(a->encoder);
@@ -119,16 +119,7 @@ static cdl_status allocate_parameters(model_adapter *a, cdl_backend *backend, cd
 
   for (size_t i = 0; i < a->trained_count; i++)
     gradients += encoder_aligned(cdl_tensor_elements(a->trained[i]->value));
-  CDL_TRY(cdl_buffer_create(backend, (size_t)gradients * sizeof(float), &a->gradient_buffer));
-  int64_t offset = 0;
-  for (size_t i = 0; i < a->trained_count; i++) {
-    encoder_parameter *p = a->trained[i];
-    p->gradient = cdl_tensor_2d(a->gradient_buffer, CDL_DTYPE_F32, offset, p->value.size[2],
-                                p->value.size[3]);
-    offset += encoder_aligned(cdl_tensor_elements(p->value));
-  }
-  a->gradients = cdl_tensor_1d(a->gradient_buffer, CDL_DTYPE_F32, 0, gradients);
-  cdl_fill(q, CDL_ARGS(fill, .out = a->gradients));
+  a->gradients = cdl_tensor_1d(NULL, CDL_DTYPE_F32, 0, gradients);
   return CDL_STATUS_OK;
 }
 
@@ -140,53 +131,76 @@ static cdl_tensor take(int64_t *used, cdl_buffer *buffer, int64_t count, int64_t
   return t;
 }
 
-static int64_t lay_out_derived(model_adapter *a)
+/* Elements of the buffer of derived values and of that of gradients. */
+typedef struct {
+  int64_t derived, gradients;
+} sizes;
+
+/* The gradients follow those of parameters. */
+static sizes lay_out_derived(model_adapter *a)
 {
-  int64_t used = 0, largest = 0;
+  int64_t used = 0, largest = 0, end = a->gradients.size[3];
   for (size_t r = 0; r < a->run_count; r++) {
     layer_batch *run = &a->runs[r];
     const int64_t out = run->weights.size[2], in = run->weights.size[3];
     run->a = take(&used, a->derived_buffer, run->count, run->rank, in);
     run->b = take(&used, a->derived_buffer, run->count, out, run->rank);
+    run->d_a = take(&end, a->gradient_buffer, run->count, run->rank, in);
+    run->d_b = take(&end, a->gradient_buffer, run->count, out, run->rank);
     const int64_t elements = run->count * run->rank * (out > in ? out : in);
     largest = elements > largest ? elements : largest;
   }
-  const int64_t gradients = used;
-  for (size_t r = 0; r < a->run_count; r++) {
-    layer_batch *run = &a->runs[r];
-    run->d_a = take(&used, a->derived_buffer, run->count, run->rank, run->weights.size[3]);
-    run->d_b = take(&used, a->derived_buffer, run->count, run->weights.size[2], run->rank);
-  }
-  a->d_derived = cdl_tensor_1d(a->derived_buffer, CDL_DTYPE_F32, gradients, used - gradients);
   a->scratch = cdl_tensor_1d(a->derived_buffer, CDL_DTYPE_F32, used, largest);
-  return used + largest;
+  return (sizes){used + largest, end};
 }
 
-static int64_t lay_out_modules(model_adapter *a)
+static sizes lay_out_modules(model_adapter *a)
 {
-  int64_t used = 0, largest = 0;
+  int64_t used = 0, largest = 0, end = a->gradients.size[3];
   for (size_t i = 0; i < a->module_count; i++) {
     const cdl_tensor w = a->modules[i]->weight;
     const int64_t out = w.size[2], in = w.size[3], rank = a->per_module[i].rank;
-    a->derived[i].scale = a->per_module[i].scale;
-    a->derived[i].a = take(&used, a->derived_buffer, 1, rank, in);
-    a->derived[i].b = take(&used, a->derived_buffer, 1, out, rank);
+    encoder_low_rank_term *t = &a->derived[i];
+    t->scale = a->per_module[i].scale;
+    t->a = take(&used, a->derived_buffer, 1, rank, in);
+    t->b = take(&used, a->derived_buffer, 1, out, rank);
+    t->d_a = take(&end, a->gradient_buffer, 1, rank, in);
+    t->d_b = take(&end, a->gradient_buffer, 1, out, rank);
     largest = rank * in > largest ? rank * in : largest;
     largest = rank * out > largest ? rank * out : largest;
   }
-  const int64_t gradients = used;
-  for (size_t i = 0; i < a->module_count; i++) {
-    const cdl_tensor w = a->modules[i]->weight;
-    a->derived[i].d_a = take(&used, a->derived_buffer, 1, a->per_module[i].rank, w.size[3]);
-    a->derived[i].d_b = take(&used, a->derived_buffer, 1, w.size[2], a->per_module[i].rank);
-  }
-  a->d_derived = cdl_tensor_1d(a->derived_buffer, CDL_DTYPE_F32, gradients, used - gradients);
   a->scratch = cdl_tensor_1d(a->derived_buffer, CDL_DTYPE_F32, used, largest);
-  return used + largest;
+  return (sizes){used + largest, end};
 }
 
-/* A_l, B_l and their gradients, for methods that derive them: those that share parameters without
- * `materialize` use the parameters themselves. */
+/* A_l and B_l, for methods that derive them: those that share parameters without `materialize` use
+ * the parameters themselves. */
+static bool has_derived(const model_adapter *a)
+{
+  return a->method->derives ||
+         (a->method->shares && a->method->materialize != NULL && a->run_count > 0);
+}
+
+static sizes lay_out(model_adapter *a)
+{
+  return !has_derived(a)      ? (sizes){0, a->gradients.size[3]}
+         : a->method->derives ? lay_out_modules(a)
+                              : lay_out_derived(a);
+}
+
+static void place_gradients(model_adapter *a)
+{
+  int64_t offset = 0;
+  a->gradients.buffer = a->gradient_buffer;
+  for (size_t i = 0; i < a->trained_count; i++) {
+    encoder_parameter *p = a->trained[i];
+    p->gradient = cdl_tensor_2d(a->gradient_buffer, CDL_DTYPE_F32, offset, p->value.size[2],
+                                p->value.size[3]);
+    offset += encoder_aligned(cdl_tensor_elements(p->value));
+  }
+}
+
+/* Allocates derived values, and the gradients of parameters and derived values. */
 static cdl_status allocate_derived(model_adapter *a, cdl_backend *backend, cdl_queue *q)
 {
   if (a->method->derives) {
@@ -194,14 +208,15 @@ static cdl_status allocate_derived(model_adapter *a, cdl_backend *backend, cdl_q
     if (a->derived == NULL)
       return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter of %zu layers",
                       a->module_count);
-  } else if (!a->method->shares || a->method->materialize == NULL || a->run_count == 0)
-    return CDL_STATUS_OK;
-  int64_t (*const lay_out)(model_adapter *) =
-      a->method->derives ? lay_out_modules : lay_out_derived;
-  const int64_t elements = lay_out(a);
-  CDL_TRY(cdl_buffer_create(backend, (size_t)elements * sizeof(float), &a->derived_buffer));
+  }
+  const sizes n = lay_out(a);
+  if (has_derived(a))
+    CDL_TRY(cdl_buffer_create(backend, (size_t)n.derived * sizeof(float), &a->derived_buffer));
+  CDL_TRY(cdl_buffer_create(backend, (size_t)n.gradients * sizeof(float), &a->gradient_buffer));
   lay_out(a);
-  cdl_fill(q, CDL_ARGS(fill, .out = a->d_derived));
+  place_gradients(a);
+  a->all_gradients = cdl_tensor_1d(a->gradient_buffer, CDL_DTYPE_F32, 0, n.gradients);
+  cdl_fill(q, CDL_ARGS(fill, .out = a->all_gradients));
   return CDL_STATUS_OK;
 }
 
@@ -368,7 +383,7 @@ static cdl_status build(model_adapter *a, cdl_queue *queue, const adapter_settin
   CDL_TRY(check_shared(a, s));
   if (a->method->parameters != NULL)
     CDL_TRY(a->method->parameters(a));
-  CDL_TRY(allocate_parameters(a, backend, queue));
+  CDL_TRY(allocate_values(a, backend));
   CDL_TRY(allocate_derived(a, backend, queue));
   CDL_TRY(allocate_frozen(a, backend, queue));
   if (a->method->attach != NULL && s->lora_plus_ratio > 0)
@@ -572,7 +587,7 @@ void adapter_materialize(model_adapter *a, cdl_queue *q)
 
 void adapter_zero_gradients(model_adapter *a, cdl_queue *q)
 {
-  cdl_fill(q, CDL_ARGS(fill, .out = a->gradients));
+  cdl_fill(q, CDL_ARGS(fill, .out = a->all_gradients));
   if (cdl_tensor_present(a->d_derived))
     cdl_fill(q, CDL_ARGS(fill, .out = a->d_derived));
 }

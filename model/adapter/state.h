@@ -206,9 +206,10 @@ struct model_adapter {
   encoder_low_rank_term *derived; /* [module_count], if the method derives them */
 
   cdl_buffer *value_buffer, *gradient_buffer, *derived_buffer, *frozen_buffer;
-  cdl_tensor gradients; /* of all trained parameters, end to end */
-  cdl_tensor d_derived; /* all derived d_a and d_b */
-  cdl_tensor scratch;   /* for pull_back: [elements of the largest A or B of a whole run] */
+  cdl_tensor gradients;     /* of all trained parameters, end to end */
+  cdl_tensor all_gradients; /* these, and behind them all derived d_a and d_b */
+  cdl_tensor d_derived;     /* what a method derives itself, elsewhere; may be absent */
+  cdl_tensor scratch;       /* for pull_back: [elements of the largest A or B of a whole run] */
 };
 
 /* Works as adapter_create, or as adapter_create_stored if `source` and `stored` are given. */

@@ -73,6 +73,9 @@ static const member members[] = {
     M(lu_inverse, out, OUT) M(lu_inverse, a, IN)
     M(qr, q, OUT) M(qr, r, OUT) M(qr, a, IN)
     M(eigh, values, OUT) M(eigh, vectors, OUT | OPTIONAL) M(eigh, a, IN)
+    M(map_weights, a, OUT) M(map_weights, b, OUT) M(map_weights, theta_a, IN) M(map_weights, theta_b, IN) M(map_weights, weight, IN)
+    M(map_weights_grad, d_theta_a, OUT | OPTIONAL) M(map_weights_grad, d_theta_b, OUT) M(map_weights_grad, d_a, IN)
+    M(map_weights_grad, d_b, IN) M(map_weights_grad, weight, IN)
 };
 /* clang-format on */
 enum { MEMBERS = sizeof members / sizeof *members };

@@ -53,6 +53,8 @@ static const bound_row rows[CDL_OP_COUNT] = {
     [CDL_OP_qr] = {12, FACTORIZATION},
     [CDL_OP_eigh] = {12, FACTORIZATION},
     [CDL_OP_binary_cross_entropy] = {8, SUM_AND_FUNCTION},
+    [CDL_OP_map_weights] = {8, SUM},
+    [CDL_OP_map_weights_grad] = {8, SUM},
 };
 
 double bound_constant(cdl_op op)
@@ -138,6 +140,8 @@ static double factor_roundoff(cdl_op op)
   case CDL_OP_gemm:
   case CDL_OP_low_rank:
   case CDL_OP_low_rank_grad:
+  case CDL_OP_map_weights:
+  case CDL_OP_map_weights_grad:
   case CDL_OP_attention:
   case CDL_OP_attention_grad:
     return 0x1p-11;

@@ -202,6 +202,7 @@ static void register_all(suite *s)
   register_optimizer(s);
   register_linear(s);
   register_low_rank(s);
+  register_map_weights(s);
   register_attention(s);
   register_host(s);
   register_arguments(s);

@@ -158,6 +158,10 @@ BUILD(linear_grad, linear_grad, .d_x = out(t, 512, 384), .d_out = in(t, 512, 153
 BUILD(low_rank_grad, low_rank_grad, .d_x = out(t, 512, 768), .d_a = out(t, 8, 768),
       .d_b = out(t, 768, 8), .d_out = in(t, 512, 768), .hidden = in(t, 512, 8),
       .x = in(t, 512, 768), .a = in(t, 8, 768), .b = in(t, 768, 8), .scale = 1e-3F)
+BUILD(map_weights, map_weights, .a = out(t, 8, 768), .b = out(t, 768, 8), .theta_a = in(t, 8, 768),
+      .theta_b = in(t, 8, 768), .weight = in(t, 768, 768))
+BUILD(map_weights_grad, map_weights_grad, .d_theta_a = out(t, 8, 768), .d_theta_b = out(t, 8, 768),
+      .d_a = in(t, 8, 768), .d_b = in(t, 768, 8), .weight = in(t, 768, 768))
 BUILD(clip, clip_norm, .norm = out(t, 1, 1), .factor = out(t, 1, 1), .gradient = in(t, 1024, 768),
       .max_norm = 1)
 BUILD(lu_solve, lu_solve, .x = out(t, 256, 64), .a = regular(t, 256), .b = in(t, 256, 64))
@@ -196,6 +200,8 @@ static const workload workloads[] = {
     {CDL_OP_linear_grad, "512x1536 to 384", 2.0 * 512 * 1536 * 384, 0, linear_grad},
     {CDL_OP_low_rank, "512x768 by 8 to 768", 4.0 * 512 * 8 * 768, 0, low_rank},
     {CDL_OP_low_rank_grad, "512x768 by 8 to 768", 8.0 * 512 * 8 * 768, 0, low_rank_grad},
+    {CDL_OP_map_weights, "768x768 by 8", 4.0 * 768 * 8 * 768, 0, map_weights},
+    {CDL_OP_map_weights_grad, "768x768 by 8", 4.0 * 768 * 8 * 768, 0, map_weights_grad},
     {CDL_OP_add_layer_norm, "512x768", 0, 16.0 * 512 * 768, add_norm},
     {CDL_OP_attention, "8 sequences of 64, 12 heads of 32", 4.0 * 8 * 12 * 64 * 64 * 32, 0,
      attention},

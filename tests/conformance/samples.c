@@ -170,6 +170,13 @@ SAMPLE(qr, .q = result(t, "q", 5, 4), .r = result(t, "r", 4, 4), .a = matrix(t, 
 SAMPLE(eigh, .values = result(t, "values", 1, 4), .vectors = result(t, "vectors", 4, 4),
        .a = matrix(t, "a", 4, 4))
 
+SAMPLE(map_weights, .a = plain_result(t, "a", 2, 6), .b = plain_result(t, "b", 5, 2),
+       .theta_a = plain(t, "theta_a", 2, 5), .theta_b = plain(t, "theta_b", 2, 6),
+       .weight = matrix(t, "weight", 5, 6))
+SAMPLE(map_weights_grad, .d_theta_a = plain_result(t, "d_theta_a", 2, 5),
+       .d_theta_b = plain_result(t, "d_theta_b", 2, 6), .d_a = plain(t, "d_a", 2, 6),
+       .d_b = plain(t, "d_b", 5, 2), .weight = matrix(t, "weight", 5, 6))
+
 sample_builder *sample_of(cdl_op op)
 {
   static sample_builder *const builders[CDL_OP_COUNT] = {
@@ -199,6 +206,8 @@ static bool has_activations(cdl_op op)
   case CDL_OP_add_layer_norm:
   case CDL_OP_attention:
   case CDL_OP_attention_grad:
+  case CDL_OP_map_weights:
+  case CDL_OP_map_weights_grad:
     return true;
   default:
     return false;

@@ -138,6 +138,7 @@ void register_loss(suite *s);
 void register_optimizer(suite *s);
 void register_linear(suite *s);
 void register_low_rank(suite *s);
+void register_map_weights(suite *s);
 void register_attention(suite *s);
 void register_host(suite *s);
 void register_arguments(suite *s);

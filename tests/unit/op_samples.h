@@ -371,6 +371,24 @@ static inline void make_low_rank_grad(sample *s)
   SET(low_rank_grad, more[1].scale, -1);
 }
 
+static inline void make_map_weights(sample *s)
+{
+  PART(map_weights, a, take(CDL_DTYPE_F32, 2, 3, 2, 4), WRITTEN);
+  PART(map_weights, b, take(CDL_DTYPE_F32, 2, 3, 5, 2), WRITTEN);
+  PART(map_weights, theta_a, take(CDL_DTYPE_F32, 2, 3, 2, 5), INPUT);
+  PART(map_weights, theta_b, take(CDL_DTYPE_F32, 2, 3, 2, 4), INPUT);
+  PART(map_weights, weight, take(CDL_DTYPE_F32, 2, 3, 5, 4), INPUT);
+}
+
+static inline void make_map_weights_grad(sample *s)
+{
+  PART(map_weights_grad, d_theta_a, take(CDL_DTYPE_F32, 2, 1, 2, 5), WRITTEN | MAY_LACK);
+  PART(map_weights_grad, d_theta_b, take(CDL_DTYPE_F32, 2, 1, 2, 4), WRITTEN);
+  PART(map_weights_grad, d_a, take(CDL_DTYPE_F32, 2, 3, 2, 4), INPUT);
+  PART(map_weights_grad, d_b, take(CDL_DTYPE_F32, 2, 3, 5, 2), INPUT);
+  PART(map_weights_grad, weight, take(CDL_DTYPE_F32, 2, 3, 5, 4), INPUT);
+}
+
 static inline void make_add_layer_norm(sample *s)
 {
   PART(add_layer_norm, out, take_matrix(5, 3), WRITTEN);

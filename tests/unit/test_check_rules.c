@@ -170,6 +170,19 @@ START_TEST(terms_are_whole)
 }
 END_TEST
 
+START_TEST(maps_may_be_transposed)
+{
+  REFUSED(map_weights, "a is [2, 3, 2, 4] but weight [2, 3, 5, 4] wants [2, 3, 2, 5]",
+          a->transposed = true;
+          a->theta_a = a->theta_b)
+  TAKEN(map_weights, a->transposed = true; a->weight.size[2] = a->b.size[2] = 4;
+        a->theta_a = a->theta_b)
+  TAKEN(map_weights, a->theta_a.stride[0] = a->theta_b.stride[1] = 0)
+  REFUSED(map_weights_grad, "d_theta_b is [2, 3, 2, 4]", a->d_theta_b = a->d_a)
+  TAKEN(map_weights_grad, a->d_theta_a.buffer = NULL)
+}
+END_TEST
+
 /* Changes a tensor of the sample into BF16, at the same place. */
 static void narrow(cdl_tensor *t)
 {
@@ -540,6 +553,7 @@ int main(void)
       choices_are_checked,
       messages_say_what_was_expected,
       terms_are_whole,
+      maps_may_be_transposed,
       activations_may_be_bf16_together,
       bf16_is_never_composed,
       packings_are_checked,

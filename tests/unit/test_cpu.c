@@ -416,6 +416,18 @@ static void run_training(session *s)
   keep(s, moment2);
 }
 
+static cdl_tensor layers_of(cdl_tensor x, int64_t count)
+{
+  return cdl_tensor_3d(x.buffer, x.dtype, x.offset, count, x.size[2] / count, x.size[3]);
+}
+
+static cdl_tensor repeated(cdl_tensor x, int64_t count)
+{
+  x.size[1] = count;
+  x.stride[1] = 0;
+  return x;
+}
+
 static void run_linear(session *s)
 {
   cdl_tensor sources[] = {matrix(s, 131, 257), matrix(s, 131, 257), matrix(s, 65, 257)};
@@ -445,6 +457,26 @@ static void run_linear(session *s)
     keep(s, d_a);
     keep(s, d_b);
   }
+}
+
+static void run_maps(session *s)
+{
+  enum { LAYERS = 5, OUT = 131, IN = 257, RANK = 8 };
+  const cdl_tensor weight = matrix(s, LAYERS * OUT, IN), theta_a = matrix(s, RANK, OUT),
+                   theta_b = matrix(s, RANK, IN), a = matrix(s, LAYERS * RANK, IN),
+                   b = matrix(s, LAYERS * OUT, RANK);
+  cdl_map_weights(
+      s->queue, CDL_ARGS(map_weights, .a = layers_of(a, LAYERS), .b = layers_of(b, LAYERS),
+                         .theta_a = repeated(theta_a, LAYERS), .theta_b = repeated(theta_b, LAYERS),
+                         .weight = layers_of(weight, LAYERS)));
+  keep(s, a);
+  keep(s, b);
+  cdl_map_weights_grad(s->queue,
+                       CDL_ARGS(map_weights_grad, .d_theta_a = theta_a, .d_theta_b = theta_b,
+                                .d_a = layers_of(a, LAYERS), .d_b = layers_of(b, LAYERS),
+                                .weight = layers_of(weight, LAYERS)));
+  keep(s, theta_a);
+  keep(s, theta_b);
 }
 
 static void run_sequences(session *s)
@@ -519,6 +551,7 @@ static void run_all(session *s)
   run_sums(s);
   run_training(s);
   run_linear(s);
+  run_maps(s);
   run_sequences(s);
   run_decompositions(s);
 }

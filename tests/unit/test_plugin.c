@@ -381,6 +381,8 @@ static const char *const recorded_ops[] = {
     "qr HOST",
     "eigh HOST",
     "binary_cross_entropy COMPOSED",
+    "map_weights COMPOSED",
+    "map_weights_grad COMPOSED",
 };
 enum { RECORDED = sizeof recorded_ops / sizeof recorded_ops[0] };
 

@@ -59,6 +59,16 @@ static void write_low_rank_grad(base_output *f, const cdl_low_rank_grad_args *ar
   base_output_printf(f, terms > 1 ? "]" : "");
 }
 
+/* Writes the sizes of map_weights and its gradient: those of a weight, the rank, the batch, and how
+ * θA's product takes the weight. */
+static void write_maps(base_output *f, cdl_tensor weight, int64_t rank, bool transposed)
+{
+  write_product(f, weight.size[2], weight.size[2], weight.size[3]);
+  base_output_printf(f, ", \"rank\": %lld, \"batch\": %lld, \"transpose\": \"N%c\"",
+                     (long long)rank, (long long)(weight.size[0] * weight.size[1]),
+                     transposed ? 'T' : 'N');
+}
+
 /* Writes the sizes of a call. */
 static void write_sizes(base_output *f, cdl_op op, const void *args)
 {
@@ -66,6 +76,8 @@ static void write_sizes(base_output *f, cdl_op op, const void *args)
   const cdl_linear_grad_args *linear_grad = args;
   const cdl_attention_args *attention = args;
   const cdl_attention_grad_args *attention_grad = args;
+  const cdl_map_weights_args *maps = args;
+  const cdl_map_weights_grad_args *maps_grad = args;
   const cdl_svd_args *svd = args;
   switch (op) {
   case CDL_OP_gemm:
@@ -84,6 +96,12 @@ static void write_sizes(base_output *f, cdl_op op, const void *args)
     break;
   case CDL_OP_low_rank_grad:
     write_low_rank_grad(f, args);
+    break;
+  case CDL_OP_map_weights:
+    write_maps(f, maps->weight, maps->b.size[3], maps->transposed);
+    break;
+  case CDL_OP_map_weights_grad:
+    write_maps(f, maps_grad->weight, maps_grad->d_b.size[3], maps_grad->transposed);
     break;
   case CDL_OP_attention:
     write_attention(f, attention->packing, attention->out.size[3], attention->heads,

@@ -7,6 +7,7 @@
 #include "model/adapter/methods/condition.h"
 #include "model/adapter/methods/gates.h"
 #include "model/adapter/methods/low_rank.h"
+#include "model/adapter/methods/maps.h"
 #include "model/files/family.h"
 
 #define X_SCALING 0.5 /* the value in the reference's scripts */
@@ -19,6 +20,7 @@ enum { X_NONE, X_TYPE1, X_TYPE2 };
 typedef struct {
   condition condition;
   gates gates;
+  maps maps;
 } condlora;
 
 static int use_x(const model_adapter *a)
@@ -158,6 +160,7 @@ static cdl_status attach(model_adapter *a, cdl_queue *q)
   condlora *own = a->own_state;
   CDL_TRY(condition_create(&own->condition, a, q));
   CDL_TRY(gates_create(&own->gates, a, q, theta_a));
+  CDL_TRY(maps_create(&own->maps, a, q));
   for (size_t r = 0; r < a->run_count; r++) {
     const layer_batch *run = &a->runs[r];
     for (int i = 0; i < run->count; i++) {
@@ -172,28 +175,23 @@ static cdl_status attach(model_adapter *a, cdl_queue *q)
   return dylora_attach(a);
 }
 
-/* Eq. 5 and 6: A_l = θA W_l (paper) or θA W_lᵀ (reference), B_l = W_l θBᵀ, each with one batched
- * GEMM for all layers of a run. For type1, A_l + x_scaling L replaces A_l: B (A + L) x = B A x + B
- * L x. */
+/* Eq. 5 and 6: A_l = θA W_l (paper) or θA W_lᵀ (reference), B_l = W_l θBᵀ. For type1, A_l +
+ * x_scaling L replaces A_l: B (A + L) x = B A x + B L x. */
 static void materialize(model_adapter *a, cdl_queue *q)
 {
-  const bool transposed = a->orientation == ADAPTER_ORIENTATION_REFERENCE;
   const bool type1 = use_x(a) == X_TYPE1;
-  const condlora *own = a->own_state;
+  condlora *own = a->own_state;
   for (size_t r = 0; r < a->run_count; r++) {
     const layer_batch *run = &a->runs[r];
     if (type1)
       cdl_axpby(q,
                 CDL_ARGS(axpby, .out = run->a, .x = adapter_repeated(theta_x(a)->value, run->count),
                          .alpha = x_scaling(a)));
-    cdl_gemm(q, CDL_ARGS(gemm, .out = run->a,
-                         .a = gates_apply(&own->gates, a, q, r, theta_a(a, run)->value),
-                         .b = run->weights, .transpose_b = transposed, .alpha = 1,
-                         .beta = type1 ? 1 : 0));
-    cdl_gemm(q, CDL_ARGS(gemm, .out = run->b, .a = run->weights,
-                         .b = adapter_repeated(theta_b(a, run)->value, run->count),
-                         .transpose_b = true, .alpha = 1));
+    own->maps.parameters[r] =
+        (map_parameters){.a = gates_apply(&own->gates, a, q, r, theta_a(a, run)->value),
+                         .b = theta_b(a, run)->value};
   }
+  maps_forward(&own->maps, a, q, type1);
   dora_materialize(a, q);
 }
 
@@ -212,20 +210,23 @@ static void add_x_gradient(const model_adapter *a, cdl_queue *q, const layer_bat
 static void pull_back(model_adapter *a, cdl_queue *q)
 {
   const bool paper = a->orientation == ADAPTER_ORIENTATION_PAPER;
-  const condlora *own = a->own_state;
+  condlora *own = a->own_state;
   dylora_pull_back(a, q);
   for (size_t r = 0; r < a->run_count; r++) {
     const layer_batch *run = &a->runs[r];
+    map_parameters *p = &own->maps.parameters[r];
+    *p = (map_parameters){.a = theta_a(a, run)->value,
+                          .b = theta_b(a, run)->value,
+                          .gradient_b = theta_b(a, run)->gradient};
     if (own->gates.on)
-      gates_pull_back(
-          &own->gates, a, q, r, theta_a(a, run),
-          adapter_products(a, q, run, theta_a(a, run)->value.size[3], run->d_a, false, paper));
+      gates_pull_back(&own->gates, a, q, r, theta_a(a, run),
+                      adapter_products(a, q, run, p->a.size[3], run->d_a, false, paper));
     else
-      adapter_add_products(a, q, run, theta_a(a, run)->gradient, run->d_a, false, paper);
-    adapter_add_products(a, q, run, theta_b(a, run)->gradient, run->d_b, true, false);
+      p->gradient_a = theta_a(a, run)->gradient;
     if (use_x(a) == X_TYPE1)
       add_x_gradient(a, q, run);
   }
+  maps_backward(&own->maps, a, q);
   dora_pull_back(a, q);
 }
 
@@ -256,6 +257,7 @@ static void release(model_adapter *a)
   if (own != NULL) {
     condition_release(&own->condition);
     gates_release(&own->gates);
+    maps_release(&own->maps);
   }
   free(own);
   dora_release(a);
