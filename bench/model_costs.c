@@ -40,17 +40,24 @@ static double activation_instructions(int function, bool fast)
   }
 }
 
-static double pairs(const bench_sequences *sequences, int64_t queries, int64_t keys,
-                    int64_t longest)
+static double pairs(const bench_sequences *sequences, int64_t queries, int64_t keys)
 {
   double sum = 0;
   for (size_t i = 0; i < sequences->count; i++) {
     const int64_t length = sequences->offsets[i + 1] - sequences->offsets[i];
-    if (length > longest)
-      continue;
     const int64_t rows = (length + queries - 1) / queries * queries;
     const int64_t columns = (length + keys - 1) / keys * keys;
     sum += (double)rows * (double)columns;
+  }
+  return sum;
+}
+
+static double tokens(const bench_sequences *sequences, double longest)
+{
+  double sum = 0;
+  for (size_t i = 0; i < sequences->count; i++) {
+    const double length = sequences->offsets[i + 1] - sequences->offsets[i];
+    sum += length <= longest ? length : 0;
   }
   return sum;
 }
@@ -60,8 +67,8 @@ cdl_status bench_cost_of_kernel(const bench_kernel_work *work, const void *param
 {
 #define CELLS(tiling) cells(&(tiling))
 #define HAS(buffer) ((work->present >> (buffer)&1u) != 0)
-#define PAIRS(queries, keys) pairs(sequences, queries, keys, INT64_MAX)
-#define SHORT_PAIRS(queries, keys, longest) pairs(sequences, queries, keys, longest)
+#define PAIRS(queries, keys) pairs(sequences, (int64_t)(queries), (int64_t)(keys))
+#define TOKENS(longest) tokens(sequences, longest)
 #define ACTIVATION(function) activation_instructions(function, false)
 #define FAST_ACTIVATION(function) activation_instructions(function, true)
 #define EACH(name, read, written, count)                                                        \

@@ -28,9 +28,6 @@ static head_kernels kernels_for(int64_t depth)
   return depth <= 32 ? of_32 : depth <= 64 ? of_64 : of_128;
 }
 
-/* Rows of a tile of BF16, of queries and of keys. */
-enum { TENSOR_ROWS = 64 };
-
 /* Of BF16: by head size, in steps of 32. */
 static kernel_id tensor_kernel(kernel_id narrowest, int64_t depth)
 {
@@ -67,10 +64,17 @@ static attention_parameters parameters_of(const cdl_packing *packing, const cdl_
                                 .scale = scale};
 }
 
-/* One per tile of BF16 rows. */
-static cdl_status tensor_groups(kernel_queue *q, const attention_parameters *p, int64_t *groups)
+/* Of BF16: rows of a job, and slots in which rows past the last sequence are cleared. */
+enum { TENSOR_ROWS = 64, REST_SLOTS = 4 };
+
+/* Lays out the jobs of BF16 kernels, `rows` rows of a head each: see source/tensor/tiles.h. */
+static cdl_status tensor_groups(kernel_queue *q, attention_parameters *p, int64_t rows,
+                                int64_t *groups)
 {
-  *groups = at_least(divide_up(p->longest, TENSOR_ROWS), 1) * p->heads * (p->sequences + 1);
+  const int64_t each = at_least(divide_up(p->longest, rows), 1), all = p->sequences * each;
+  const int64_t by_offset = p->tokens / rows + p->sequences;
+  p->slots = all <= by_offset ? (int)each : 0;
+  *groups = (at_most(all, by_offset) + REST_SLOTS) * p->heads;
   if (*groups > INT_MAX)
     return q->device->driver->host()->fail(CDL_STATUS_UNSUPPORTED,
                                            "attention of BF16 takes %d tiles, not %lld", INT_MAX,
@@ -110,7 +114,7 @@ cdl_status kernel_op_attention(void *queue, const cdl_attention_args *a)
   int64_t groups = group_count(q->device, &p);
   if (narrow) {
     p.wide = is_in_eights(&a->qkv, p.depth) && is_in_eights(&a->out, p.depth);
-    CDL_TRY(tensor_groups(q, &p, &groups));
+    CDL_TRY(tensor_groups(q, &p, TENSOR_ROWS, &groups));
   }
   const kernel_launch launch = {.kernel = narrow ? tensor_kernel(KERNEL_attention_bf16_32, p.depth)
                                                  : kernels_for(p.depth).forward,
@@ -135,33 +139,66 @@ static cdl_status add_bias_parts(kernel_queue *q, kernel_id kernel, const attent
   return q->device->driver->launch(q, &launch);
 }
 
-/* Of BF16. Sequences of one tile are done by the keys' kernel alone. */
+/* Tiles of keys that a group of the gradient takes: all of a sequence's, unless there are too few
+ * sequences to keep a large device busy. The sequences are taken to be equally long, or one as long
+ * as all the rest. */
+static int chunk_of(const attention_parameters *p, int64_t keys)
+{
+  enum { BUSY_GROUPS = 128, MOST_CHUNKS = 8 };
+  const int64_t tiles = at_least(divide_up(p->longest, keys), 1);
+  const double tokens = (double)p->tokens, longest = (double)at_least(p->longest, 1);
+  const double equal = p->sequences > 0 ? tokens * tokens / p->sequences : 0;
+  const double pairs = equal > longest * longest ? equal : longest * longest;
+  const double most = pairs * p->heads / (longest * BUSY_GROUPS * (double)keys);
+  const int64_t least = divide_up(tiles, MOST_CHUNKS);
+  const int64_t chunk =
+      at_most(at_least(most < (double)tiles ? (int64_t)most : tiles, least), tiles);
+  return (int)divide_up(tiles, divide_up(tiles, chunk));
+}
+
+/* Sums of several tiles of keys, or of several groups, are in scratch memory: D, dQ of sequences
+ * with more than one tile, and the parts of d_bias. */
+static cdl_status tensor_scratch(kernel_queue *q, attention_parameters *p, int64_t keys,
+                                 int64_t parts, const cdl_buffer **scratch)
+{
+  enum { WIDTHS = 32 };
+  const int64_t width = divide_up(p->depth, WIDTHS) * WIDTHS;
+  const int64_t chunks = at_least(divide_up(p->longest, keys * p->chunk), 1);
+  const int64_t rows = p->longest > keys ? chunks * p->heads * p->tokens : 0;
+  p->sums = divide_up(rows, WIDTHS) * WIDTHS;
+  p->parts = p->sums + rows * width;
+  const int64_t elements = at_least(p->parts + parts, 1);
+  return kernel_scratch(q, SCRATCH_OP, (size_t)elements * sizeof(float), scratch);
+}
+
 static cdl_status tensor_gradient(kernel_queue *q, const cdl_attention_grad_args *a,
                                   attention_parameters *p)
 {
+  enum { NARROW_KEYS = 128, WIDE_KEYS = 64, NARROW_WIDTH = 64 }; /* GRAD_KEYS */
+  const int64_t keys = p->depth <= NARROW_WIDTH ? NARROW_KEYS : WIDE_KEYS;
   const bool summed = cdl_tensor_present(a->d_bias);
   int64_t groups;
   p->result = a->out.offset;
   p->result_stride = a->out.stride[2];
   p->wide = is_in_eights(&a->qkv, p->depth) && is_in_eights(&a->out, p->depth) &&
             is_in_eights(&a->d_out, p->depth) && is_in_eights(&a->d_qkv, p->depth);
-  p->parts = (int64_t)p->heads * p->tokens;
-  CDL_TRY(tensor_groups(q, p, &groups));
-  const int64_t sums = summed ? groups * (p->longest + TENSOR_ROWS) : 0;
-  const cdl_buffer *scratch; /* D of each row, and the parts of d_bias */
-  CDL_TRY(kernel_scratch(q, SCRATCH_OP, (size_t)(p->parts + sums) * sizeof(float), &scratch));
-  kernel_launch launch = {
-      .kernel = tensor_kernel(KERNEL_attention_grad_queries_bf16_32, p->depth),
+  p->chunk = chunk_of(p, keys);
+  CDL_TRY(tensor_groups(q, p, keys * p->chunk, &groups));
+  const cdl_buffer *scratch;
+  CDL_TRY(
+      tensor_scratch(q, p, keys, summed ? groups * (p->longest + keys * p->chunk) : 0, &scratch));
+  const kernel_launch launch = {
+      .kernel = tensor_kernel(KERNEL_attention_grad_bf16_32, p->depth),
       .groups = {groups, 1, 1},
       .buffers = {a->d_qkv.buffer, a->d_out.buffer, a->qkv.buffer, a->out.buffer, a->log_sum.buffer,
                   scratch, a->packing->offsets.buffer,
                   p->drops ? a->packing->examples.buffer : NULL,
                   p->drops ? a->mask.step.buffer : NULL, a->bias.buffer, summed ? scratch : NULL},
       .parameters = p};
-  if (p->longest > TENSOR_ROWS)
-    CDL_TRY(q->device->driver->launch(q, &launch));
-  launch.kernel = tensor_kernel(KERNEL_attention_grad_keys_bf16_32, p->depth);
   CDL_TRY(q->device->driver->launch(q, &launch));
+  if (p->longest > keys * p->chunk)
+    CDL_TRY(LAUNCH(q, attention_grad_sum_bf16, groups, p, a->d_qkv.buffer, scratch,
+                   a->packing->offsets.buffer));
   if (!summed)
     return CDL_STATUS_OK;
   return add_bias_parts(q, KERNEL_attention_grad_bias_bf16, p, &a->d_bias, scratch, a->packing);

@@ -369,11 +369,13 @@ typedef struct {
   i64 bias, bias_stride, d_bias, d_bias_stride;
   i64 result, result_stride;            /* in the gradient of BF16: attention's output */
   i64 parts;                            /* the offset of the sums that make d_bias */
+  i64 sums;                             /* in the gradient of BF16: the offset of dQ's */
   i64 offsets, examples, tokens;        /* tokens: rows of out */
   int sequences, longest, heads, depth; /* depth: columns of a head */
   int drops, radius;
   float scale;
   int wide; /* rows of BF16 begin at multiples of 16 bytes, and depth is a multiple of 8 */
+  int slots, chunk; /* of BF16: see tensor/tiles.h; in the gradient: tiles of keys of a group */
 } attention_parameters;
 
 #endif

@@ -161,11 +161,11 @@ START_TEST(costs_follow_the_arguments)
 }
 END_TEST
 
-/* Two sequences of 5 and 70 tokens: rows come in 16, and the other side in tiles of 64. */
+/* Two sequences of 5 and 150 tokens: rows come in 16, and forward the keys in tiles of 64. */
 START_TEST(attention_by_its_tiles)
 {
-  enum { HEADS = 2, DEPTH = 64, LENGTHS = 5 + 70 };
-  static const int32_t offsets[] = {0, 5, 75};
+  enum { HEADS = 2, DEPTH = 64, LENGTHS = 5 + 150 };
+  static const int32_t offsets[] = {0, 5, 155};
   cdl_backend *backend;
   cdl_queue *queue;
   cdl_buffer *buffer;
@@ -180,7 +180,7 @@ START_TEST(attention_by_its_tiles)
                                .host_offsets = offsets,
                                .sequences = 2,
                                .tokens = LENGTHS,
-                               .longest = 70};
+                               .longest = 150};
   const cdl_tensor log_sum = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 6 * place, HEADS, LENGTHS);
   cdl_attention(queue, CDL_ARGS(attention, .out = AT(1, 1), .qkv = AT(2, 3), .log_sum = log_sum,
                                 .packing = &packing, .heads = HEADS, .scale = 1));
@@ -190,15 +190,22 @@ START_TEST(attention_by_its_tiles)
 #undef AT
   ck_assert_msg(cdl_queue_sync(queue) == CDL_STATUS_OK, "%s", cdl_error_message());
   const bench_sequences both = {offsets, 2};
-  const double of_short = 16 * 64, of_long = 80 * 128, product = 2.0 * HEADS * DEPTH;
+  const double product = 2.0 * HEADS * DEPTH;
   bench_kernel_cost cost = cost_of_last(KERNEL_attention_bf16_64, &both);
-  ck_assert_double_eq(cost.tensor_flop, 2 * product * (of_short + of_long));
+  ck_assert_double_eq(cost.tensor_flop, 2 * product * (16 * 64 + 160 * 192));
   ck_assert_double_eq(cost.read_bytes, 3.0 * 2 * (double)place);
   ck_assert_double_eq(cost.written_bytes, 2.0 * (double)place);
-  cost = cost_of_last(KERNEL_attention_grad_queries_bf16_64, &both);
-  ck_assert_double_eq(cost.tensor_flop, 3 * product * of_long);
-  cost = cost_of_last(KERNEL_attention_grad_keys_bf16_64, &both);
-  ck_assert_double_eq(cost.tensor_flop, product * (5 * of_short + 4 * of_long));
+  cost = cost_of_last(KERNEL_attention_grad_bf16_64, &both);
+  /* dQ has queries in tiles of 32, and keys in multiples of 64 */
+  const double of_d_queries = 32 * 64 + 160 * 192;
+  ck_assert_double_eq(cost.tensor_flop, product * (4 * (16 * 16 + 160 * 160) + of_d_queries));
+  /* two groups share the long one's keys, and each has a dQ */
+  const double parts = 4.0 * (double)width * 2 * 150;
+  ck_assert_double_eq(cost.read_bytes, 5.0 * 2 * (double)place);
+  ck_assert_double_eq(cost.written_bytes, 3.0 * 2 * (double)place + parts);
+  cost = cost_of_last(KERNEL_attention_grad_sum_bf16, &both);
+  ck_assert_double_eq(cost.read_bytes, parts);
+  ck_assert_double_eq(cost.written_bytes, 2.0 * (double)width * 150);
   cdl_buffer_destroy(buffer);
   cdl_queue_destroy(queue);
   bench_driver_close(backend);

@@ -202,12 +202,12 @@ FUNCTION void attend_tensor(u16 *out, const u16 *qkv, float *log_sum, const int 
                             const int *examples, const u32 *step, const float *bias,
                             attention_parameters p, u8 *memory, int width)
 {
-  const i64 job = GROUP_ID(0);
   const int keys = KEYS_OF(width), hidden = p.heads * p.depth;
-  const attention_part part = attention_find(offsets, examples, p, TENSOR_QUERIES, job);
+  const tensor_job job = this_job(offsets, examples, p, TENSOR_QUERIES);
+  const attention_part part = job.part;
   const int column = part.head * p.depth;
-  clear_rest(out, p.out + column, p.out_stride, offsets, p, TENSOR_QUERIES, job);
-  if (part.rows == 0)
+  clear_rest(out + p.out + column, p.out_stride, offsets, p, job);
+  if (part.rows <= 0)
     return;
   const row_layout in = {p.qkv_stride, p.depth, p.wide}, to = {p.out_stride, p.depth, p.wide};
   const u16 *q = qkv + p.qkv + part.first * p.qkv_stride + column, *k = q + hidden;

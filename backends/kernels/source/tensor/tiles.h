@@ -15,6 +15,15 @@
 #define TILE_MOST_A (TILE_MOST_WIDTH / 16)
 #define TILE_MOST_D (TILE_MOST_WIDTH / 8)
 
+/* Two floats side by side, at a multiple of 8 bytes. */
+#if defined(DIALECT_CUDA)
+typedef float2 float_pair;
+#else
+typedef struct {
+  float x, y;
+} float_pair;
+#endif
+
 #define LOG2_E 1.44269504f
 #define LN_2 0.693147181f
 
@@ -116,19 +125,19 @@ FUNCTION void multiply_by_rows(float (*d)[4], u32 (*a)[4], const u16 *b, int row
   }
 }
 
-/* The same with a = rows [row, row + 16) of a tile, whose fragments are read as they are needed. */
-FUNCTION void multiply_rows(float (*d)[4], const u16 *a, int row, const u16 *b, int rows, int width)
+/* d += a b for 16 columns, of one block of 16 rows or two; the second block's fragments are d_step
+ * and a_step behind the first's. `row` is as in mma_m16n16k16_bf16, b's rows if transposed. */
+FUNCTION void multiply_blocks(float (*d)[4], int d_step, u32 (*a)[4], int a_step, const u16 *row,
+                              int blocks, int transposed)
 {
-  UNROLL
-  for (int k = 0; k < width / 16; k++) {
-    u32 left[4];
-    ldmatrix_x4(left, rows_first(a + row * TILE_PITCH(width) + 16 * k, TILE_PITCH(width)));
-    UNROLL
-    for (int n = 0; n < rows / 8; n += 2) {
-      const u16 *rows_of_b = b + 8 * n * TILE_PITCH(width) + 16 * k;
-      mma_m16n16k16_bf16(d + n, left, columns_first(rows_of_b, TILE_PITCH(width)));
-    }
-  }
+  if (blocks == 2 && transposed)
+    mma_m32n16k16_bf16_trans(d, d + d_step, a[0], a[a_step], row);
+  else if (blocks == 2)
+    mma_m32n16k16_bf16(d, d + d_step, a[0], a[a_step], row);
+  else if (transposed)
+    mma_m16n16k16_bf16_trans(d, a[0], row);
+  else
+    mma_m16n16k16_bf16(d, a[0], row);
 }
 
 /* d[n] += a b over `rows` rows of b, for the 8 n < columns from `first` on. */
@@ -165,6 +174,16 @@ FUNCTION void pack_fragments(u32 (*a)[4], float (*d)[4], int columns)
   }
 }
 
+/* Writes an A to 16 rows. */
+FUNCTION void put_left(u16 *tile, int pitch, const u32 *a)
+{
+  u16 *at = tile + (WARP_LANE >> 2) * pitch + (WARP_LANE & 3) * 2;
+  *(u32 *)at = a[0];
+  *(u32 *)(at + 8 * pitch) = a[1];
+  *(u32 *)(at + 8) = a[2];
+  *(u32 *)(at + 8 * pitch + 8) = a[3];
+}
+
 /* Writes `count` D side by side, times a factor for each of the two rows of a lane, to 16 rows. */
 FUNCTION void put_fragments(u16 *tile, int pitch, float (*d)[4], int count, float upper,
                             float lower)
@@ -196,20 +215,104 @@ FUNCTION u32 keep_16(mask_state mask, u32 example, i64 first)
   return bits >> shift & 0xffffu;
 }
 
-/* ---- Rows past the last offset ---- */
+/* ---- Jobs ----
+ *
+ * A group's job is some rows of one head of one sequence, `rows` of them but at the sequence's end.
+ * The lengths are known on the device alone, because recorded work is replayed with others. Each
+ * sequence has as many slots as it could need, and a group finds its own: p.slots of them, or, if
+ * that were more, those from offset / rows + number on of the sequence, which leaves at most one
+ * empty slot to a sequence. Slots behind those of all sequences are for rows past the last offset.
+ */
 
-/* As attention_clear does, for a group of WARP_GROUP and BF16. */
-FUNCTION void clear_rest(u16 *out, i64 column, i64 stride, const int *offsets,
-                         attention_parameters p, int tile_rows, i64 job)
+typedef struct {
+  attention_part part; /* rows is 0 or less where there is nothing */
+  int tile;            /* of the sequence */
+  int rest, rests;     /* which of how many slots for rows past the last offset; or 0, 0 */
+} tensor_job;
+
+FUNCTION int first_slot(const int *offsets, attention_parameters p, int rows, int sequence)
 {
-  const i64 tiles = attention_tiles(p, tile_rows);
-  const i64 pair = quotient(job, tiles);
-  if (pair < (i64)p.sequences * p.heads)
+  return p.slots > 0 ? sequence * p.slots : offsets[p.offsets + sequence] / rows + sequence;
+}
+
+/* Of all sequences. */
+FUNCTION int sequence_slots(const int *offsets, attention_parameters p, int rows)
+{
+  return first_slot(offsets, p, rows, p.sequences);
+}
+
+/* The last sequence whose first slot is at or before `slot`; the one behind the last is the rest. */
+FUNCTION int find_sequence(const int *offsets, attention_parameters p, int rows, int slot)
+{
+  if (p.slots > 0)
+    return least(slot / p.slots, p.sequences);
+  int low = 0, high = p.sequences;
+  while (low < high) {
+    const int middle = (low + high + 1) / 2;
+    if (first_slot(offsets, p, rows, middle) <= slot)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return low;
+}
+
+/* `examples` may be absent where nothing needs them. */
+FUNCTION tensor_job find_job(const int *offsets, const int *examples, attention_parameters p,
+                             int rows, int slot, int head)
+{
+  const int sequence = find_sequence(offsets, p, rows, slot);
+  tensor_job job;
+  job.tile = slot - first_slot(offsets, p, rows, sequence);
+  job.rest = job.rests = 0;
+  job.part.first = offsets[p.offsets + sequence];
+  job.part.head = head;
+  job.part.row = job.tile * rows;
+  job.part.length = 0;
+  job.part.example = 0;
+  if (sequence < p.sequences) {
+    job.part.length = (int)(offsets[p.offsets + sequence + 1] - job.part.first);
+    if (p.drops && examples != 0)
+      job.part.example = (u32)examples[p.examples + sequence];
+  }
+  job.part.rows = least(job.part.length - job.part.row, rows);
+  return job;
+}
+
+/* The group's. Heads of a slot are side by side. */
+FUNCTION tensor_job this_job(const int *offsets, const int *examples, attention_parameters p,
+                             int rows)
+{
+  const int number = (int)GROUP_ID(0), slot = number / p.heads, head = number - slot * p.heads;
+  tensor_job job = find_job(offsets, examples, p, rows, slot, head);
+  const int sequences = sequence_slots(offsets, p, rows);
+  if (slot >= sequences) {
+    job.rest = slot - sequences;
+    job.rests = (int)GROUP_COUNT(0) / p.heads - sequences;
+  }
+  return job;
+}
+
+/* Writes zeros to the columns from `out` on of the head, in the rows past the last offset whose
+ * turn it is. */
+FUNCTION void clear_rest(u16 *out, i64 stride, const int *offsets, attention_parameters p,
+                         tensor_job job)
+{
+  if (job.rests == 0)
     return;
-  const i64 first = offsets[p.offsets + p.sequences] + job - pair * tiles;
-  for (i64 row = first; row < p.tokens; row += tiles)
-    for (int j = ITEM_ID; j < p.depth; j += WARP_GROUP)
-      out[column + row * stride + j] = 0;
+  const int chunks = (p.depth + 7) / 8;
+  const i64 first = offsets[p.offsets + p.sequences], count = p.tokens - first;
+  const quad zeros = {0, 0, 0, 0};
+  for (i64 e = job.rest * WARP_GROUP + ITEM_ID; e < count * chunks; e += job.rests * WARP_GROUP) {
+    const i64 row = quotient(e, chunks);
+    const int column = (int)(e - row * chunks) * 8;
+    u16 *at = out + (first + row) * stride + column;
+    if (p.wide)
+      STORE_QUAD(at, zeros);
+    else
+      for (int c = 0; c < least(8, p.depth - column); c++)
+        at[c] = 0;
+  }
 }
 
 #endif

@@ -30,6 +30,10 @@
 /* Before a loop that must not be unrolled, for the sake of registers. */
 #define ROLLED _Pragma("unroll 1")
 
+/* Hides from the compiler that a 64-bit variable keeps its value, so that it computes again what
+ * depends on it, instead of keeping it in registers. */
+#define RECOMPUTED(x) asm volatile("" : "+l"(x))
+
 #define WARP_KERNEL(name, resident) \
   extern "C" __global__ void __launch_bounds__(WARP_GROUP, resident) name
 #define WARP_MEMORY(name, bytes) __shared__ __align__(16) u8 name[bytes]
@@ -85,6 +89,29 @@ FUNCTION void mma_m16n16k16_bf16_trans(float (*d)[4], const u32 *a, const void *
   mma_m16n8k16_bf16(d[1], a, b + 2);
 }
 
+/* The same for two left factors, so that b is read once. */
+FUNCTION void mma_m32n16k16_bf16(float (*upper)[4], float (*lower)[4], const u32 *a,
+                                 const u32 *a_lower, const void *row)
+{
+  u32 b[4];
+  ldmatrix_x4(b, row);
+  mma_m16n8k16_bf16(upper[0], a, b);
+  mma_m16n8k16_bf16(lower[0], a_lower, b);
+  mma_m16n8k16_bf16(upper[1], a, b + 2);
+  mma_m16n8k16_bf16(lower[1], a_lower, b + 2);
+}
+
+FUNCTION void mma_m32n16k16_bf16_trans(float (*upper)[4], float (*lower)[4], const u32 *a,
+                                       const u32 *a_lower, const void *row)
+{
+  u32 b[4];
+  ldmatrix_x4_trans(b, row);
+  mma_m16n8k16_bf16(upper[0], a, b);
+  mma_m16n8k16_bf16(lower[0], a_lower, b);
+  mma_m16n8k16_bf16(upper[1], a, b + 2);
+  mma_m16n8k16_bf16(lower[1], a_lower, b + 2);
+}
+
 /* Copies 16 bytes, both sides aligned to as many, to local memory; where `bytes` is 0 it writes
  * zeros and reads nothing. Until the copy's group has been waited for, the bytes are undefined. */
 FUNCTION void copy_async_16(void *local, const void *global, int bytes)
@@ -135,11 +162,16 @@ void dialect_copy_wait(int groups);
 u32 dialect_warp_from(u32 x, int lane);
 
 #define ROLLED
+#define RECOMPUTED(x) (void)(x)
 #define WARP_KERNEL(name, resident) static void name
 #define WARP_MEMORY(name, bytes) u8 *const name = dialect_warp_memory(bytes)
 #define mma_m16n8k16_bf16 dialect_mma_registers
 #define mma_m16n16k16_bf16(d, a, row) dialect_mma(d, a, row, 0)
 #define mma_m16n16k16_bf16_trans(d, a, row) dialect_mma(d, a, row, 1)
+#define mma_m32n16k16_bf16(upper, lower, a, a_lower, row) \
+  (dialect_mma(upper, a, row, 0), dialect_mma(lower, a_lower, row, 0))
+#define mma_m32n16k16_bf16_trans(upper, lower, a, a_lower, row) \
+  (dialect_mma(upper, a, row, 1), dialect_mma(lower, a_lower, row, 1))
 #define ldmatrix_x4(r, row) dialect_ldmatrix(r, row, 0)
 #define ldmatrix_x4_trans(r, row) dialect_ldmatrix(r, row, 1)
 #define copy_async_16 dialect_copy_async
