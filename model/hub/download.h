@@ -9,8 +9,6 @@
 #include "model/hub/cache.h"
 #include "model/hub/digest.h"
 
-enum { HUB_HASH_BYTES = 65, HUB_FILE_BYTES = 200 };
-
 typedef struct {
   const hub_cache *cache; /* borrowed, as the next one */
   const char *commit;

@@ -71,7 +71,7 @@ static cdl_status need_named(const look *l, const char *index, const json_t *val
   hub_file_state state;
   const char *name = json_string_value(value);
   if (name == NULL || !hub_is_inner_path(name) || strchr(name, '/') != NULL ||
-      strlen(name) >= HUB_FILE_NAME_BYTES)
+      strlen(name) >= HUB_FILE_BYTES)
     return cdl_fail(CDL_STATUS_DATA, "%s: weight_map: \"%.100s\" is no name of a file beside it",
                     index, name != NULL ? name : "");
   if (l->files->unknown.count > SHARDS_MOST)

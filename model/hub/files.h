@@ -5,11 +5,9 @@
 #include "condlora/hub.h"
 #include "model/hub/cache.h"
 
-enum { HUB_FILE_NAME_BYTES = 200 };
-
 /* All zero is empty. */
 typedef struct {
-  char (*name)[HUB_FILE_NAME_BYTES];
+  char (*name)[HUB_FILE_BYTES];
   size_t count;
 } hub_file_list;
 

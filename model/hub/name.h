@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 enum { HUB_REPOSITORY_BYTES = 97, HUB_REVISION_BYTES = 129, HUB_COMMIT_BYTES = 41 };
+enum { HUB_HASH_BYTES = 65, HUB_FILE_BYTES = 200 };
 
 typedef struct {
   char repository[HUB_REPOSITORY_BYTES]; /* "roberta-base", "owner/model" */
