@@ -133,13 +133,15 @@ START_TEST(mutated_files_never_crash)
     const size_t length = strlen(seeds[seed].text);
     memcpy(bytes, seeds[seed].text, length);
     scratch_put(names[seed], bytes, mutate(&random, bytes, length, ROOM));
-    const cdl_dataset_source source = {
+    cdl_dataset_source source = {
         .size = sizeof source,
         .path = names[seed],
         .text_column = {"text", cdl_random_below(&random, 2) == 0 ? "other" : NULL},
         .label_column = "kind",
         .label_optional = cdl_random_below(&random, 2) == 0,
         .regression = cdl_random_below(&random, 4) == 0};
+    source.multi_label = !source.regression && cdl_random_below(&random, 3) == 0;
+    source.label_separator = source.multi_label && seed < 2 ? "e" : NULL;
     cdl_dataset *dataset;
     if (cdl_dataset_read_file(&source, &dataset) != CDL_STATUS_OK) {
       expect_one_line();
