@@ -132,23 +132,32 @@ static cdl_status score_labels(const measured *m, train_class_details *details,
   return allocated ? CDL_STATUS_OK : no_memory(m);
 }
 
+/* Which examples have which label: `truth` [labels, count]. `targets` is scratch [labels]. */
+static void find_truth(const measured *m, double *targets, bool *truth)
+{
+  const size_t labels = (size_t)m->model->labels;
+  for (size_t i = 0; i < m->count; i++) {
+    cdl_dataset_targets(m->dataset, m->rows[i], targets);
+    for (size_t k = 0; k < labels; k++)
+      truth[k * m->count + i] = targets[k] > 0;
+  }
+}
+
 cdl_status train_choose_thresholds(const inference_model *model, const cdl_dataset *dataset,
                                    const uint32_t *rows, size_t count, const float *logits,
                                    double *thresholds)
 {
   const measured m = {model, dataset, rows, count, logits};
   const size_t labels = (size_t)model->labels;
-  double *targets = calloc(labels + count + 1, sizeof *targets);
-  bool *truth = calloc(count + 1, sizeof *truth);
+  double *targets = calloc(labels + count + 1, sizeof *targets), *probability = targets + labels;
+  bool *truth = calloc(count * labels + 1, sizeof *truth);
   cdl_status status = targets != NULL && truth != NULL ? CDL_STATUS_OK : no_memory(&m);
+  if (status == CDL_STATUS_OK)
+    find_truth(&m, targets, truth);
   for (size_t k = 0; k < labels && status == CDL_STATUS_OK; k++) {
-    double *probability = targets + labels;
-    for (size_t i = 0; i < count; i++) {
-      cdl_dataset_targets(dataset, rows[i], targets);
-      truth[i] = targets[k] > 0;
+    for (size_t i = 0; i < count; i++)
       probability[i] = inference_sigmoid(row_of(&m, i)[k]);
-    }
-    status = cdl_best_threshold(truth, probability, count, &thresholds[k]);
+    status = cdl_best_threshold(truth + k * count, probability, count, &thresholds[k]);
   }
   free(targets);
   free(truth);
