@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import unittest
+import warnings
 
 import condlora
 import numpy as np
@@ -16,10 +17,11 @@ import transformers
 from cases import CASES, SOURCE, Case, InFolder
 from condlora.sklearn import TextClassifier
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
 CASE = Case("bert-lora")
@@ -86,7 +88,18 @@ class Estimator(unittest.TestCase):
         return TextClassifier(CASE.model, **given)
 
     def test_scikit_learns_own_checks(self):
-        check_estimator(self.estimator())  # those that an estimator of texts has
+        """Most of them fit numbers, which texts are not; those of parameters, tags and clones remain."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SkipTestWarning)
+            check_estimator(self.estimator())
+        checks = (estimator_checks.check_parameters_default_constructible, estimator_checks.check_get_params_invariance,
+                  estimator_checks.check_set_params, estimator_checks.check_no_attributes_set_in_init,
+                  estimator_checks.check_estimator_repr,
+                  estimator_checks.check_mixin_order, estimator_checks.check_estimator_cloneable,
+                  estimator_checks.check_do_not_raise_errors_in_init_or_set_params, estimator_checks.check_valid_tag_types)
+        for check in checks:
+            with self.subTest(check.__name__):
+                check("TextClassifier", TextClassifier())
 
     def test_labels_of_any_type(self):
         X, y = FRAME["sentence1"], FRAME["label"]
