@@ -1,7 +1,7 @@
 /* attention-probe: attention and its gradient in BF16, for attention_sdpa.py, on the first device
- * of `cuda`. Numbers come and go in the machine's own byte order: from standard input int32
- * heads, depth, sequences and their lengths, float32 scale, BF16 qkv [tokens, 3 · heads · depth] and
- * d_out [tokens, heads · depth]; to standard output BF16 out and d_qkv. Exit status 77: there is no
+ * of `cuda`. Numbers come and go in the machine's own byte order: from standard input int32 heads,
+ * depth, sequences and their lengths, float32 scale, BF16 qkv [tokens, 3 · heads · depth] and d_out
+ * [tokens, heads · depth]; to standard output BF16 out and d_qkv. Exit status 77: there is no
  * device. */
 #include <stdint.h>
 #include <stdio.h>

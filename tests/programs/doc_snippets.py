@@ -39,6 +39,7 @@ NOT_RUN = {
     ".ci/run": "runs this",
     "apt-get ": "changes the system",
     "meson setup ": "builds and installs; the test `installed` does",
+    "meson install ": "the test `installed` does",
     "ninja -C build": "builds and tests",
     "clang-format ": "changes files",
     "clang-tidy ": "a check of its own",

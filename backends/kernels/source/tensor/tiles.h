@@ -241,7 +241,8 @@ FUNCTION int sequence_slots(const int *offsets, attention_parameters p, int rows
   return first_slot(offsets, p, rows, p.sequences);
 }
 
-/* The last sequence whose first slot is at or before `slot`; the one behind the last is the rest. */
+/* The last sequence whose first slot is at or before `slot`; the one behind the last is the rest.
+ */
 FUNCTION int find_sequence(const int *offsets, attention_parameters p, int rows, int slot)
 {
   if (p.slots > 0)
