@@ -310,6 +310,41 @@ static void add_narrow(suite *s)
   }
 }
 
+/* Sequences of several tiles of keys: so many that one group of the gradient adds up all tiles of a
+ * sequence, and one so long that several groups have several tiles each. */
+static void add_narrow_tiles(suite *s)
+{
+  static const struct {
+    int32_t first, rest;
+    int count, heads, d;
+    float probability;
+    int distances;
+    unsigned flags;
+  } tiles[] = {
+      {130, 130, MAX_SEQUENCES, 32, 8, 0, 0, 0},
+      {150, 131, MAX_SEQUENCES, 40, 5, 0.1F, 21, CASE_LARGE},
+      {131, 130, MAX_SEQUENCES, 32, 64, 0, 0, CASE_LARGE},
+      {90, 70, MAX_SEQUENCES, 40, 96, 0.1F, 33, CASE_LARGE},
+      {90, 65, MAX_SEQUENCES, 42, 128, 0, 0, CASE_LARGE},
+      {1100, 3, 2, 1, 40, 0, 9, CASE_LARGE},
+      {530, 60, 2, 1, 100, 0.1F, 0, CASE_LARGE},
+  };
+  for (size_t k = 0; k < sizeof tiles / sizeof *tiles; k++) {
+    attention a = {.count = tiles[k].count,
+                   .heads = tiles[k].heads,
+                   .d = tiles[k].d,
+                   .scale = 1 / sqrtf((float)tiles[k].d),
+                   .probability = tiles[k].probability,
+                   .distances = tiles[k].distances,
+                   .spread = 1,
+                   .keep_log_sum = true,
+                   .dtype = CDL_DTYPE_BF16};
+    for (int i = 0; i < a.count; i++)
+      a.lengths[i] = i == 0 ? tiles[k].first : tiles[k].rest;
+    add(s, tiles[k].flags, &a);
+  }
+}
+
 /* Sequences that NaN or huge scores must not leave, scales of any sign, and none at all. */
 static void add_narrow_edges(suite *s)
 {
@@ -395,6 +430,7 @@ void register_attention(suite *s)
   suite_add_random(s, CDL_OP_attention_grad, CDL_DTYPE_BF16, draw_attention, attention_grad_case,
                    sizeof(attention));
   add_narrow(s);
+  add_narrow_tiles(s);
   add_narrow_edges(s);
   static const int heads[] = {1, 3, 12}, sizes[] = {1, 5, 32, 64};
   for (size_t h = 0; h < 3; h++)
