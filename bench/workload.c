@@ -134,6 +134,7 @@ cdl_status bench_workload_open(bench_workload *s, cdl_queue *queue,
 
 void bench_workload_close(bench_workload *s)
 {
+  train_joint_pass_release(&s->joint);
   train_step_release(&s->step);
   adapter_destroy(s->session.model.adapter);
   encoder_destroy(s->session.model.encoder);
@@ -333,7 +334,7 @@ cdl_status bench_workload_step_joint(bench_workload *runs, size_t count, const d
     batches[i] = batch;
     CDL_TRY(begin_step(&runs[i], batch, usual_rate));
   }
-  CDL_TRY(train_step_batches(steps, batches, count));
+  CDL_TRY(train_step_batches(&runs[0].joint, steps, batches, count));
   for (size_t i = 0; i < count; i++) {
     CDL_TRY(train_step_end(steps[i], runs[i].done - 1));
     cdl_queue_download(queue, &loss[i], steps[i]->loss.loss, sizeof loss[i]);

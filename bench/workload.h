@@ -15,7 +15,8 @@ typedef struct {
 typedef struct {
   train_session session; /* its backend, queue, encoder, adapter and labels are set */
   train_step step;
-  int64_t done; /* steps done */
+  int64_t done;           /* steps done */
+  train_joint_pass joint; /* of the first of several runs: what is recorded of their passes */
 } bench_workload;
 
 /* Opens a workload with two labels and rank 8 on query and value, without dropout. `bound` bounds

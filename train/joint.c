@@ -10,6 +10,7 @@ typedef struct {
   train_joint_run *run[TRAIN_JOINT_RUNS_MAX];
   train_trainer *trainer[TRAIN_JOINT_RUNS_MAX];
   size_t count;
+  train_joint_pass recorded;
 } party;
 
 static void end_run(train_joint_run *run, train_trainer *t, cdl_status status)
@@ -92,7 +93,7 @@ static cdl_status plan(const party *p)
                    : CDL_STATUS_OK;
 }
 
-static cdl_status pass(const party *p)
+static cdl_status pass(party *p)
 {
   train_step *steps[TRAIN_JOINT_RUNS_MAX];
   const data_batch *batches[TRAIN_JOINT_RUNS_MAX];
@@ -101,7 +102,7 @@ static cdl_status pass(const party *p)
     batches[i] = &p->trainer[i]->batch;
   }
   return p->count == 1 ? train_step_batch(steps[0], batches[0])
-                       : train_step_batches(steps, batches, p->count);
+                       : train_step_batches(&p->recorded, steps, batches, p->count);
 }
 
 static cdl_status train(train_joint_run *runs, size_t count)
@@ -133,6 +134,7 @@ static cdl_status train(train_joint_run *runs, size_t count)
       fail_all(&p, status);
     each(&p, proceed);
   }
+  train_joint_pass_release(&p.recorded);
   free(trainers);
   return CDL_STATUS_OK;
 }

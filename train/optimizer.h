@@ -28,7 +28,7 @@ void train_optimizer_release(train_optimizer *optimizer);
 
 /* Makes one update from the adapter's gradients times `factor` [1]. `step` has the learning rate
  * and the corrections. */
-void train_optimizer_step(train_optimizer *optimizer, cdl_queue *queue, cdl_tensor factor,
+void train_optimizer_step(const train_optimizer *optimizer, cdl_queue *queue, cdl_tensor factor,
                           cdl_tensor step);
 /* Sets learning rate and corrections of the optimizer's 1-based step t. */
 void train_optimizer_record(const train_optimizer *optimizer, double learning_rate, int64_t t,

@@ -1,9 +1,5 @@
 #include "train/step.h"
 
-#include <string.h>
-
-#include "condlora/log.h"
-
 /* ---- Creating ---- */
 
 cdl_status train_step_create(train_step *step, train_session *session,
@@ -28,112 +24,27 @@ void train_step_release(train_step *step)
 {
   cdl_graph_destroy(step->begin);
   cdl_graph_destroy(step->end);
-  for (size_t i = 0; i < step->batch_count; i++)
-    cdl_graph_destroy(step->batches[i].graph);
+  train_recorded_passes_release(&step->passes);
   train_optimizer_release(&step->optimizer);
   train_loss_release(&step->loss);
   *step = (train_step){0};
 }
 
-/* ---- Recording ---- */
-
-typedef void step_work(train_step *step);
-
-/* Records `work`. Whatever a driver or its libraries answer to a recording, nothing of it has run,
- * so one that fails is given up, with those to come. If the device itself is at fault, the work
- * says so when it runs. */
-static void record(train_step *step, cdl_graph **graph, step_work *work)
-{
-  cdl_queue *q = step->session->model.queue;
-  cdl_status status = cdl_queue_capture_begin(q);
-  if (status == CDL_STATUS_OK) {
-    work(step);
-    status = cdl_queue_capture_end(q, graph);
-  }
-  if (status == CDL_STATUS_OK)
-    return;
-  cdl_log(CDL_LOG_NOTICE, "steps are not recorded: %s", cdl_error_message());
-  step->records = false;
-}
-
-/* Enqueues `work`, through a recording if possible. The first run of a shape is not recorded,
- * because it may still allocate. */
-static cdl_status enqueue(train_step *step, cdl_graph **graph, bool first, step_work *work)
-{
-  cdl_queue *q = step->session->model.queue;
-  CDL_TRY(cdl_queue_status(q));
-  if (step->records && !first && *graph == NULL)
-    record(step, graph, work);
-  if (*graph != NULL)
-    cdl_queue_replay(q, *graph);
-  else
-    work(step);
-  return cdl_queue_status(q);
-}
-
-/* Rounds up to a multiple of 64, or, for larger counts, of the power of two that is at most 1/16 of
- * the count. So the superfluous rows of a long batch are below 1/16. */
-static int32_t round_up(int32_t count, size_t bound)
-{
-  enum { LEAST = 64, PARTS = 16 };
-  int32_t unit = LEAST;
-  while (unit <= count / (2 * PARTS))
-    unit *= 2;
-  const int64_t rounded = ((int64_t)count + unit - 1) / unit * unit;
-  return rounded < (int64_t)bound ? (int32_t)rounded : (int32_t)bound;
-}
-
-/* Returns the recording for a batch's shape, and sets the shape; NULL if there is no room for
- * another. */
-static train_recorded_batch *find_recorded(train_step *step, encoder_token_batch *batch,
-                                           bool *first)
-{
-  const int32_t tokens = round_up(batch->tokens, step->bound.tokens);
-  const int32_t longest = round_up(batch->longest, step->bound.longest);
-  *first = false;
-  for (size_t i = 0; i < step->batch_count; i++) {
-    train_recorded_batch *known = &step->batches[i];
-    if (known->tokens == tokens && known->sequences == batch->sequences &&
-        known->longest == longest) {
-      batch->tokens = tokens;
-      batch->longest = longest;
-      return known;
-    }
-  }
-  if (step->batch_count == TRAIN_RECORDED_BATCHES)
-    return NULL;
-  train_recorded_batch *added = &step->batches[step->batch_count++];
-  *added = (train_recorded_batch){tokens, batch->sequences, longest, NULL};
-  batch->tokens = tokens;
-  batch->longest = longest;
-  *first = true;
-  return added;
-}
-
 /* ---- The parts of a step ---- */
 
-static void begin(train_step *step)
+static void begin(cdl_queue *q, const void *context)
 {
-  cdl_queue *q = step->session->model.queue;
+  const train_step *step = context;
   cdl_fill(q, CDL_ARGS(fill, .out = step->loss.loss));
   adapter_materialize(step->session->model.adapter, q);
   adapter_zero_gradients(step->session->model.adapter, q);
 }
 
-static void forward_backward(train_step *step)
+static void end(cdl_queue *q, const void *context)
 {
-  model_encoder *encoder = step->session->model.encoder;
-  cdl_queue *q = step->session->model.queue;
-  const cdl_tensor logits = encoder_forward(encoder, q, &step->dropout, step->loss.step);
-  train_loss_forward_backward(&step->loss, q, logits, encoder_d_logits(encoder));
-  encoder_backward(encoder, q);
-}
-
-static void end(train_step *step)
-{
+  const train_step *step = context;
   model_adapter *adapter = step->session->model.adapter;
-  cdl_queue *q = step->session->model.queue;
-  train_loss *loss = &step->loss;
+  const train_loss *loss = &step->loss;
   adapter_pull_back(adapter, q);
   adapter_extra_loss(adapter, q, loss->loss);
   cdl_clip_norm(q, CDL_ARGS(clip_norm, .norm = loss->norm, .factor = loss->factor,
@@ -151,54 +62,120 @@ cdl_status train_step_begin(train_step *step, const cdl_step_record *record)
                     !adapter_varies(session->model.adapter);
   cdl_queue_upload(session->model.queue, step->loss.step, record, sizeof *record);
   CDL_TRY(adapter_begin_step(session->model.adapter, session->model.queue, record));
-  return enqueue(step, &step->begin, !step->warm, begin);
+  return train_enqueue(session->model.queue, &step->records, &step->begin, !step->warm, begin,
+                       step);
+}
+
+/* ---- The pass over batches ---- */
+
+typedef struct {
+  train_step *const *steps;
+  size_t count;
+} members;
+
+static void forward_backward(cdl_queue *q, const void *context)
+{
+  const members *m = context;
+  model_encoder *first = m->steps[0]->session->model.encoder;
+  encoder_dropout_rates dropout[ENCODER_JOINT_MAX];
+  cdl_tensor records[ENCODER_JOINT_MAX];
+  for (size_t i = 0; i < m->count; i++) {
+    dropout[i] = m->steps[i]->dropout;
+    records[i] = m->steps[i]->loss.step;
+  }
+  encoder_forward_joint(first, q, dropout, records);
+  for (size_t i = 0; i < m->count; i++) {
+    const model_encoder *encoder = m->steps[i]->session->model.encoder;
+    train_loss_forward_backward(&m->steps[i]->loss, q, encoder_logits(encoder),
+                                encoder_d_logits(encoder));
+  }
+  encoder_backward(first, q);
+}
+
+/* Gives the batches the shapes of their recording, and returns where it is; NULL if there is
+ * none. */
+static cdl_graph **find_recorded(const members *m, train_recorded_passes *passes,
+                                 encoder_token_batch *views, bool *first)
+{
+  train_batch_shape shapes[ENCODER_JOINT_MAX];
+  for (size_t i = 0; i < m->count; i++) {
+    shapes[i] = (train_batch_shape){views[i].tokens, views[i].sequences, views[i].longest};
+    train_round_shape(&shapes[i], m->steps[i]->bound);
+  }
+  cdl_graph **graph = train_recorded_pass_of(passes, shapes, m->count, first);
+  for (size_t i = 0; graph != NULL && i < m->count; i++) {
+    views[i].tokens = shapes[i].tokens;
+    views[i].longest = shapes[i].longest;
+  }
+  return graph;
+}
+
+static cdl_status run(const members *m, const data_batch *const *batches,
+                      train_recorded_passes *passes, bool *records)
+{
+  model_encoder *encoders[ENCODER_JOINT_MAX] = {NULL};
+  encoder_token_batch views[ENCODER_JOINT_MAX] = {{0}};
+  cdl_graph *none = NULL, **graph = NULL;
+  bool first = true;
+  cdl_queue *q = m->steps[0]->session->model.queue;
+  for (size_t i = 0; i < m->count; i++) {
+    encoders[i] = m->steps[i]->session->model.encoder;
+    views[i] = encoder_host_batch_view(&batches[i]->input);
+  }
+  if (*records)
+    graph = find_recorded(m, passes, views, &first);
+  CDL_TRY(encoder_load_joint(encoders, m->count, q, views));
+  for (size_t i = 0; i < m->count; i++)
+    train_loss_load_batch(&m->steps[i]->loss, q, batches[i]);
+  return train_enqueue(q, records, graph != NULL ? graph : &none, first || graph == NULL,
+                       forward_backward, m);
 }
 
 cdl_status train_step_batch(train_step *step, const data_batch *batch)
 {
-  encoder_token_batch view = encoder_host_batch_view(&batch->input);
-  cdl_graph *none = NULL, **graph = &none;
-  bool first = true;
-  if (step->records) {
-    train_recorded_batch *recorded = find_recorded(step, &view, &first);
-    if (recorded != NULL)
-      graph = &recorded->graph;
-    first = first || recorded == NULL;
-  }
-  CDL_TRY(encoder_load_batch(step->session->model.encoder, step->session->model.queue, &view,
-                             ENCODER_TRAINING));
-  train_loss_load_batch(&step->loss, step->session->model.queue, batch);
-  return enqueue(step, graph, first, forward_backward);
+  return run(&(members){&step, 1}, &batch, &step->passes, &step->records);
 }
 
-cdl_status train_step_batches(train_step *const *steps, const data_batch *const *batches,
-                              size_t count)
+/* Other runs take part than in the last pass: what was recorded of it is over. */
+static void begin_pass(train_joint_pass *pass, const members *m)
 {
-  model_encoder *encoders[ENCODER_JOINT_MAX] = {NULL};
-  encoder_token_batch views[ENCODER_JOINT_MAX] = {{0}};
-  encoder_dropout_rates dropout[ENCODER_JOINT_MAX];
-  cdl_tensor records[ENCODER_JOINT_MAX];
-  cdl_queue *q = steps[0]->session->model.queue;
-  for (size_t i = 0; i < count; i++) {
-    encoders[i] = steps[i]->session->model.encoder;
-    views[i] = encoder_host_batch_view(&batches[i]->input);
-    dropout[i] = steps[i]->dropout;
-    records[i] = steps[i]->loss.step;
-  }
-  CDL_TRY(encoder_load_joint(encoders, count, q, views));
-  for (size_t i = 0; i < count; i++)
-    train_loss_load_batch(&steps[i]->loss, q, batches[i]);
-  encoder_forward_joint(encoders[0], q, dropout, records);
-  for (size_t i = 0; i < count; i++)
-    train_loss_forward_backward(&steps[i]->loss, q, encoder_logits(encoders[i]),
-                                encoder_d_logits(encoders[i]));
-  encoder_backward(encoders[0], q);
-  return cdl_queue_status(q);
+  bool known = pass->count == m->count;
+  for (size_t i = 0; known && i < m->count; i++)
+    known = pass->steps[i] == m->steps[i];
+  if (known)
+    return;
+  train_recorded_passes_release(&pass->passes);
+  pass->count = m->count;
+  for (size_t i = 0; i < m->count; i++)
+    pass->steps[i] = m->steps[i];
 }
+
+cdl_status train_step_batches(train_joint_pass *pass, train_step *const *steps,
+                              const data_batch *const *batches, size_t count)
+{
+  const members m = {steps, count};
+  bool all = !pass->failed;
+  begin_pass(pass, &m);
+  for (size_t i = 0; i < count; i++)
+    all = all && steps[i]->records;
+  bool records = all;
+  const cdl_status status = run(&m, batches, &pass->passes, &records);
+  pass->failed = pass->failed || records != all;
+  return status;
+}
+
+void train_joint_pass_release(train_joint_pass *pass)
+{
+  train_recorded_passes_release(&pass->passes);
+  *pass = (train_joint_pass){0};
+}
+
+/* ---- The end of a step ---- */
 
 cdl_status train_step_end(train_step *step, int64_t number)
 {
-  CDL_TRY(enqueue(step, &step->end, !step->warm, end));
+  CDL_TRY(train_enqueue(step->session->model.queue, &step->records, &step->end, !step->warm, end,
+                        step));
   step->warm = true;
   return adapter_after_step(step->session->model.adapter, step->session->model.queue, number,
                             step->loss.factor);

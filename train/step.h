@@ -6,15 +6,7 @@
 
 #include "train/loss.h"
 #include "train/optimizer.h"
-
-/* Batches of one shape. Tokens and the longest sequence are rounded up, so that few shapes are
- * needed. */
-typedef struct {
-  int32_t tokens, sequences, longest;
-  cdl_graph *graph; /* NULL: not recorded yet */
-} train_recorded_batch;
-
-enum { TRAIN_RECORDED_BATCHES = 128 }; /* batches of more shapes run without recording */
+#include "train/recording.h"
 
 typedef struct {
   train_session *session;
@@ -28,8 +20,7 @@ typedef struct {
   bool records;
   bool warm; /* a step has run, so that all its memory is allocated */
   cdl_graph *begin, *end;
-  train_recorded_batch batches[TRAIN_RECORDED_BATCHES];
-  size_t batch_count;
+  train_recorded_passes passes;
 } train_step;
 
 /* Creates a step for batches within `bound`; the encoder must be planned for them before the first
@@ -47,9 +38,20 @@ void train_step_release(train_step *step);
 CDL_MUST_USE cdl_status train_step_begin(train_step *step, const cdl_step_record *record);
 CDL_MUST_USE cdl_status train_step_batch(train_step *step, const data_batch *batch);
 CDL_MUST_USE cdl_status train_step_end(train_step *step, int64_t number);
-/* Runs the batches of `count` ≥ 2 steps in one pass. Their encoders share a base. It is not
- * recorded. */
-CDL_MUST_USE cdl_status train_step_batches(train_step *const *steps,
+
+/* What is recorded of passes over several runs; zeros before the first. Release it before their
+ * sessions are closed. */
+typedef struct {
+  const train_step *steps[ENCODER_JOINT_MAX]; /* of the last pass */
+  size_t count;
+  train_recorded_passes passes;
+  bool failed; /* a recording was given up */
+} train_joint_pass;
+
+/* Runs the batches of `count` ≥ 2 steps in one pass. Their encoders share a base. If all of them
+ * record, the pass is recorded when the same runs have batches of the same shapes again. */
+CDL_MUST_USE cdl_status train_step_batches(train_joint_pass *pass, train_step *const *steps,
                                            const data_batch *const *batches, size_t count);
+void train_joint_pass_release(train_joint_pass *pass);
 
 #endif

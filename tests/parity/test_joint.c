@@ -336,6 +336,59 @@ static void test_single(void)
   close_runs(name, &s);
 }
 
+/* ---- Recorded passes ---- */
+
+static void count_attention(void *user, const cdl_observation *seen)
+{
+  int *count = user;
+  *count += seen->op == CDL_OP_attention && seen->after;
+}
+
+/* Trains the mix, whose results stay in `s`. Returns how often attention was enqueued, which a
+ * replay does not do. */
+static int train_counted(const mix *m, const char *name, side_by_side *s, bool *captures)
+{
+  int count = 0;
+  open_runs(m, name, s);
+  if (failures > 0)
+    return 0;
+  *captures = cdl_backend_captures(s->base.model.backend);
+  cdl_backend_observe(s->base.model.backend, count_attention, &count);
+  expect_ok(name, 100, train_joint(s->runs, s->count));
+  cdl_backend_observe(s->base.model.backend, NULL, NULL);
+  for (size_t i = 0; i < s->count; i++)
+    if (s->runs[i].status != CDL_STATUS_OK)
+      fail_test(name, i, s->runs[i].message);
+  close_runs(name, s);
+  return count;
+}
+
+/* Every example has three tokens, so that batches have one shape, which is not rounded up. A device
+ * that records work enqueues the first two passes of the same runs and replays the others, with the
+ * bytes of passes that are not recorded. One run ends early. */
+static void test_recorded(void)
+{
+  mix m = {"bert-lora",
+           {"dropout=0.1", "max_length=3"},
+           {{{"method=lora", "max_steps=8", "seed=1"}, 0},
+            {{"method=condlora", "rank=3", "batch_size=5", "adapter_dropout=0.1", "seed=2"}, 0},
+            {{"method=lora", "rank=2", "seed=3"}, 0},
+            {{NULL}, 0}}};
+  const char *name = "recorded";
+  side_by_side s = {0}, plain = {0};
+  bool captures = false;
+  const int few = train_counted(&m, name, &s, &captures);
+  m.base[2] = "no_record";
+  const int all = train_counted(&m, "enqueued", &plain, &captures);
+  if (captures && 4 * few > all)
+    fail_test(name, 100, "passes of a known shape were enqueued again");
+  for (size_t i = 0; i < s.count; i++)
+    if (s.records[i].steps < 8 ||
+        memcmp(s.records[i].loss, plain.records[i].loss, sizeof s.records[i].loss) != 0 ||
+        memcmp(s.records[i].norm, plain.records[i].norm, sizeof s.records[i].norm) != 0)
+      fail_test(name, i, "a replay differs from what was recorded");
+}
+
 /* What would change the base under the others. */
 static void test_refusals(void)
 {
@@ -477,6 +530,7 @@ int main(int argc, char **argv)
   } tests[] = {{test_early_ends, "early-ends"},
                {test_evaluations, "evaluations"},
                {test_single, "single"},
+               {test_recorded, "recorded"},
                {test_refusals, "refusals"}};
   if (argc != 3 && argc != 4) {
     fprintf(stderr, "usage: test-joint BACKEND CASES [fp32|bf16]\n");
