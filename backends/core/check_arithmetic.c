@@ -222,10 +222,16 @@ static const core_operand add_layer_norm_operands[] = {
     CORE_OPERAND(add_layer_norm, rstd, "r", F32, OUT | OPTIONAL, 0),
 };
 
+static const core_addition add_layer_norm_additions[] = {
+    {offsetof(cdl_add_layer_norm_args, mask), 5, false}};
+
 static cdl_status prepare_add_layer_norm(core_call *call)
 {
-  return core_want_not_negative(call, "epsilon",
-                                (double)((const cdl_add_layer_norm_args *)call->args)->epsilon);
+  const cdl_add_layer_norm_args *args = call->args;
+  CDL_TRY(core_want_not_negative(call, "epsilon", (double)args->epsilon));
+  return args->mask.probability == 0
+             ? CDL_STATUS_OK
+             : core_want_dropped_rows(call, args->packing, &args->mask, args->per_sequence);
 }
 
 /* out may take an input's place only through sum. */
@@ -238,7 +244,31 @@ static cdl_status finish_add_layer_norm(core_call *call)
       cdl_tensor_elements(args->out) > 0)
     return core_refuse(call, "out is the same view as %s, which is allowed only where sum is too",
                        over_x ? "x" : "residual");
+  if (args->mask.probability > 0 && core_same_view(&args->sum, &args->residual) &&
+      cdl_tensor_elements(args->sum) > 0)
+    return core_refuse(call, "sum is the same view as residual, which dropout does not allow");
   return CDL_STATUS_OK;
 }
 
-CORE_SPEC(add_layer_norm, prepare_add_layer_norm, finish_add_layer_norm);
+CORE_GROWN_SPEC(add_layer_norm, prepare_add_layer_norm, finish_add_layer_norm,
+                add_layer_norm_additions, 1);
+
+static const core_operand add_layer_norm_grad_operands[] = {
+    CORE_OPERAND(add_layer_norm_grad, d_x, "rc", F32 | BF16, OUT | ACTIVATION, 0),
+    CORE_OPERAND(add_layer_norm_grad, d_sum, "rc", F32 | BF16, OUT | ACTIVATION, 1 << 4),
+    CORE_OPERAND(add_layer_norm_grad, d_gain, "c", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(add_layer_norm_grad, d_bias, "c", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(add_layer_norm_grad, d_out, "rc", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(add_layer_norm_grad, sum, "rc", F32 | BF16, ACTIVATION, 0),
+    CORE_OPERAND(add_layer_norm_grad, gain, "c", F32, IN, 0),
+    CORE_OPERAND(add_layer_norm_grad, mean, "r", F32, IN, 0),
+    CORE_OPERAND(add_layer_norm_grad, rstd, "r", F32, IN, 0),
+};
+
+static cdl_status prepare_add_layer_norm_grad(core_call *call)
+{
+  const cdl_add_layer_norm_grad_args *args = call->args;
+  return core_want_dropped_rows(call, args->packing, &args->mask, args->per_sequence);
+}
+
+CORE_SPEC(add_layer_norm_grad, prepare_add_layer_norm_grad, NULL);

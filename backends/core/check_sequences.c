@@ -71,15 +71,21 @@ static const core_operand dropout_operands[] = {
     CORE_OPERAND(dropout, x, "rc", F32 | BF16, ACTIVATION, 0),
 };
 
+cdl_status core_want_dropped_rows(core_call *call, const cdl_packing *packing,
+                                  const cdl_dropout_mask *mask, bool per_sequence)
+{
+  CDL_TRY(want_packing(call, packing, mask));
+  if (per_sequence)
+    core_bind(call, 'r', packing->sequences, "packing->sequences");
+  else
+    core_bind(call, 'r', packing->tokens, "packing->tokens");
+  return CDL_STATUS_OK;
+}
+
 static cdl_status prepare_dropout(core_call *call)
 {
   const cdl_dropout_args *args = call->args;
-  CDL_TRY(want_packing(call, args->packing, &args->mask));
-  if (args->per_sequence)
-    core_bind(call, 'r', args->packing->sequences, "packing->sequences");
-  else
-    core_bind(call, 'r', args->packing->tokens, "packing->tokens");
-  return CDL_STATUS_OK;
+  return core_want_dropped_rows(call, args->packing, &args->mask, args->per_sequence);
 }
 
 CORE_SPEC(dropout, prepare_dropout, NULL);

@@ -161,7 +161,7 @@ static cdl_status map_weights_grad(cdl_queue *queue, const cdl_map_weights_grad_
 
 /* ---- Layer norm ---- */
 
-static cdl_status add_layer_norm(cdl_queue *queue, const cdl_add_layer_norm_args *args)
+static cdl_status add_and_norm(cdl_queue *queue, const cdl_add_layer_norm_args *args)
 {
   /* The map may run in place only on its first argument. */
   const bool over_residual =
@@ -173,6 +173,40 @@ static cdl_status add_layer_norm(cdl_queue *queue, const cdl_add_layer_norm_args
       queue->handle,
       CDL_ARGS(layer_norm, .out = args->out, .x = args->sum, .gain = args->gain, .bias = args->bias,
                .mean = args->mean, .rstd = args->rstd, .epsilon = args->epsilon));
+}
+
+/* The dropped x takes the place of the sum. A backend that is older than dropout here has its own
+ * op for the rest. */
+static cdl_status add_layer_norm(cdl_queue *queue, const cdl_add_layer_norm_args *args)
+{
+  const cdl_backend_table *table = queue->backend->table;
+  if (args->mask.probability == 0)
+    return add_and_norm(queue, args);
+  cdl_add_layer_norm_args rest = *args;
+  CDL_TRY(table->dropout(queue->handle,
+                         CDL_ARGS(dropout, .out = args->sum, .x = args->x, .mask = args->mask,
+                                  .packing = args->packing, .per_sequence = args->per_sequence)));
+  rest.x = args->sum;
+  rest.mask = (cdl_dropout_mask){0};
+  rest.packing = NULL;
+  rest.per_sequence = false;
+  return cdl_op_path(queue->backend, CDL_OP_add_layer_norm, &rest) == CDL_PATH_NATIVE
+             ? table->add_layer_norm(queue->handle, &rest)
+             : add_and_norm(queue, &rest);
+}
+
+static cdl_status add_layer_norm_grad(cdl_queue *queue, const cdl_add_layer_norm_grad_args *args)
+{
+  const cdl_backend_table *table = queue->backend->table;
+  CDL_TRY(table->layer_norm_grad(
+      queue->handle, CDL_ARGS(layer_norm_grad, .d_x = args->d_sum, .d_gain = args->d_gain,
+                              .d_bias = args->d_bias, .d_out = args->d_out, .x = args->sum,
+                              .gain = args->gain, .mean = args->mean, .rstd = args->rstd)));
+  if (cdl_tensor_elements(args->d_x) == 0)
+    return CDL_STATUS_OK;
+  return table->dropout(queue->handle,
+                        CDL_ARGS(dropout, .out = args->d_x, .x = args->d_sum, .mask = args->mask,
+                                 .packing = args->packing, .per_sequence = args->per_sequence));
 }
 
 /* ---- The norm of a gradient ---- */
@@ -351,6 +385,8 @@ cdl_status core_run_composed(cdl_queue *queue, cdl_op op, const void *args)
     return map_weights(queue, args);
   case CDL_OP_map_weights_grad:
     return map_weights_grad(queue, args);
+  case CDL_OP_add_layer_norm_grad:
+    return add_layer_norm_grad(queue, args);
   default:
     return cdl_fail(CDL_STATUS_UNSUPPORTED, "no composition");
   }

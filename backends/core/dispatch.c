@@ -23,7 +23,8 @@ static cdl_path narrow_path_of(const cdl_backend *backend, cdl_op op, const void
   enum { FIRST_MINOR = 4 };
   const cdl_backend_table *table = backend->table;
   return table->header.abi_minor >= FIRST_MINOR && core_has_op(table, op) &&
-                 table->supports != NULL && table->supports(backend->device, op, args)
+                 !core_sets_additions(backend, op, args) && table->supports != NULL &&
+                 table->supports(backend->device, op, args)
              ? CDL_PATH_NATIVE
              : CDL_PATH_NONE;
 }

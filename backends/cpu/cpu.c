@@ -241,6 +241,7 @@ static const cdl_backend_table table = {
     .low_rank_grad = cpu_low_rank_grad,
     .map_weights = cpu_map_weights,
     .map_weights_grad = cpu_map_weights_grad,
+    .add_layer_norm_grad = cpu_add_layer_norm_grad,
     .add_layer_norm = cpu_add_layer_norm,
     .attention = cpu_attention,
     .attention_grad = cpu_attention_grad,

@@ -104,7 +104,13 @@ static void layer_norm_tile(const void *context, int64_t tile, void *scratch)
 cdl_status cpu_add_layer_norm(void *queue, const cdl_add_layer_norm_args *a)
 {
   cpu_device *device = cpu_device_of(queue);
-  const layer_norm_job job = {device->kernels, a, row_tiles(a->out.size[2], a->out.size[3])};
+  cdl_add_layer_norm_args args = *a;
+  if (a->mask.probability > 0) { /* a pass of its own, with the bits of the op dropout */
+    CDL_TRY(cpu_dropout(queue, CDL_ARGS(dropout, .out = a->sum, .x = a->x, .mask = a->mask,
+                                        .packing = a->packing, .per_sequence = a->per_sequence)));
+    args.x = a->sum;
+  }
+  const layer_norm_job job = {device->kernels, &args, row_tiles(a->out.size[2], a->out.size[3])};
   return cpu_pool_run(device->pool, job.tiles, 0, layer_norm_tile, &job);
 }
 
@@ -170,4 +176,15 @@ cdl_status cpu_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args *a)
   }
   cpu_pool_leave(device->pool);
   return CDL_STATUS_OK;
+}
+
+cdl_status cpu_add_layer_norm_grad(void *queue, const cdl_add_layer_norm_grad_args *a)
+{
+  CDL_TRY(cpu_layer_norm_grad(queue, CDL_ARGS(layer_norm_grad, .d_x = a->d_sum, .d_gain = a->d_gain,
+                                              .d_bias = a->d_bias, .d_out = a->d_out, .x = a->sum,
+                                              .gain = a->gain, .mean = a->mean, .rstd = a->rstd)));
+  if (cdl_tensor_elements(a->d_x) == 0)
+    return CDL_STATUS_OK;
+  return cpu_dropout(queue, CDL_ARGS(dropout, .out = a->d_x, .x = a->d_sum, .mask = a->mask,
+                                     .packing = a->packing, .per_sequence = a->per_sequence));
 }

@@ -142,6 +142,7 @@ bool kernel_supports(const kernel_device *device, cdl_op op, const void *args);
   .low_rank_grad = kernel_op_low_rank_grad, .add_layer_norm = kernel_op_add_layer_norm,     \
   .attention = kernel_op_attention, .attention_grad = kernel_op_attention_grad,             \
   .clip_norm = kernel_op_clip_norm, .map_weights = kernel_op_map_weights,                   \
-  .map_weights_grad = kernel_op_map_weights_grad
+  .map_weights_grad = kernel_op_map_weights_grad,                                           \
+  .add_layer_norm_grad = kernel_op_add_layer_norm_grad
 
 #endif

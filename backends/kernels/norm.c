@@ -1,3 +1,4 @@
+#include "backends/kernels/dropout.h"
 #include "backends/kernels/reduce.h"
 #include "backends/kernels/tiling.h"
 
@@ -7,10 +8,21 @@ static row_tiling tiling_for(const kernel_device *device, const cdl_tensor *x)
                                     : tiling_of_rows(device, x->size);
 }
 
-cdl_status kernel_op_add_layer_norm(void *queue, const cdl_add_layer_norm_args *a)
+static row_mask row_mask_of(const cdl_dropout_mask *mask, const cdl_packing *packing,
+                            bool per_sequence)
 {
-  kernel_queue *q = queue;
-  const bool narrow = a->x.dtype == CDL_DTYPE_BF16;
+  return (row_mask){.mask = mask_parameters_of(mask),
+                    .offsets = packing->offsets.offset,
+                    .examples = packing->examples.offset,
+                    .drops = mask->probability > 0,
+                    .sequences = packing->sequences,
+                    .per_sequence = per_sequence};
+}
+
+static cdl_status add_layer_norm(kernel_queue *q, const cdl_add_layer_norm_args *a)
+{
+  const bool narrow = a->x.dtype == CDL_DTYPE_BF16, drops = a->mask.probability > 0;
+  const cdl_packing none = {0}, *packing = drops ? a->packing : &none;
   const layer_norm_parameters p = {.tiling = tiling_for(q->device, &a->x),
                                    .out = a->out.offset,
                                    .out_stride = a->out.stride[2],
@@ -24,14 +36,30 @@ cdl_status kernel_op_add_layer_norm(void *queue, const cdl_add_layer_norm_args *
                                    .bias = a->bias.offset,
                                    .mean = offset_of(&a->mean),
                                    .rstd = offset_of(&a->rstd),
+                                   .mask = row_mask_of(&a->mask, packing, a->per_sequence),
                                    .epsilon = a->epsilon};
   const int64_t groups = groups_for(q->device, p.tiling.tiles);
   return narrow ? LAUNCH(q, layer_norm_bf16, groups, &p, a->out.buffer, a->sum.buffer, a->x.buffer,
                          a->residual.buffer, a->gain.buffer, a->bias.buffer, a->mean.buffer,
-                         a->rstd.buffer)
+                         a->rstd.buffer, a->mask.step.buffer, packing->offsets.buffer,
+                         packing->examples.buffer)
                 : LAUNCH(q, layer_norm, groups, &p, a->out.buffer, a->sum.buffer, a->x.buffer,
                          a->residual.buffer, a->gain.buffer, a->bias.buffer, a->mean.buffer,
                          a->rstd.buffer);
+}
+
+/* Float32 has dropout as a pass of its own, whose result takes the place of the sum. */
+cdl_status kernel_op_add_layer_norm(void *queue, const cdl_add_layer_norm_args *a)
+{
+  if (a->x.dtype == CDL_DTYPE_BF16 || a->mask.probability == 0)
+    return add_layer_norm(queue, a);
+  cdl_add_layer_norm_args rest = *a;
+  CDL_TRY(
+      kernel_op_dropout(queue, CDL_ARGS(dropout, .out = a->sum, .x = a->x, .mask = a->mask,
+                                        .packing = a->packing, .per_sequence = a->per_sequence)));
+  rest.x = a->sum;
+  rest.mask = (cdl_dropout_mask){0};
+  return add_layer_norm(queue, &rest);
 }
 
 cdl_status kernel_op_layer_norm(void *queue, const cdl_layer_norm_args *a)
@@ -72,9 +100,11 @@ static cdl_status add_parameter_gradients(kernel_queue *queue, const cdl_layer_n
              : CDL_STATUS_OK;
 }
 
-cdl_status kernel_op_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args *a)
+/* `dropped` is absent without a mask. */
+static cdl_status layer_norm_grad(kernel_queue *q, const cdl_layer_norm_grad_args *a,
+                                  const cdl_tensor *dropped, const cdl_dropout_mask *drop,
+                                  const cdl_packing *packing, bool per_sequence)
 {
-  kernel_queue *q = queue;
   if (cdl_tensor_elements(a->x) == 0)
     return CDL_STATUS_OK;
   const layer_norm_grad_parameters p = {.tiling = tiling_for(q->device, &a->x),
@@ -86,7 +116,10 @@ cdl_status kernel_op_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args
                                         .x_stride = a->x.stride[2],
                                         .gain = a->gain.offset,
                                         .mean = a->mean.offset,
-                                        .rstd = a->rstd.offset};
+                                        .rstd = a->rstd.offset,
+                                        .dropped = offset_of(dropped),
+                                        .dropped_stride = dropped->stride[2],
+                                        .mask = row_mask_of(drop, packing, per_sequence)};
   /* First, because d_x may overwrite d_out. */
   if (cdl_tensor_present(a->d_gain) || cdl_tensor_present(a->d_bias))
     CDL_TRY(add_parameter_gradients(q, a, p));
@@ -95,7 +128,38 @@ cdl_status kernel_op_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args
   const int64_t groups = groups_for(q->device, p.tiling.tiles);
   return a->x.dtype == CDL_DTYPE_BF16
              ? LAUNCH(q, layer_norm_grad_bf16, groups, &p, a->d_x.buffer, a->d_out.buffer,
-                      a->x.buffer, a->gain.buffer, a->mean.buffer, a->rstd.buffer)
+                      a->x.buffer, a->gain.buffer, a->mean.buffer, a->rstd.buffer, dropped->buffer,
+                      drop->step.buffer, packing->offsets.buffer, packing->examples.buffer)
              : LAUNCH(q, layer_norm_grad, groups, &p, a->d_x.buffer, a->d_out.buffer, a->x.buffer,
                       a->gain.buffer, a->mean.buffer, a->rstd.buffer);
+}
+
+cdl_status kernel_op_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args *a)
+{
+  static const cdl_tensor none;
+  static const cdl_dropout_mask no_mask;
+  static const cdl_packing no_packing;
+  return layer_norm_grad(queue, a, &none, &no_mask, &no_packing, false);
+}
+
+/* Float32 has dropout as a pass of its own. */
+cdl_status kernel_op_add_layer_norm_grad(void *queue, const cdl_add_layer_norm_grad_args *a)
+{
+  const cdl_layer_norm_grad_args norm = {.size = sizeof norm,
+                                         .d_x = a->d_sum,
+                                         .d_gain = a->d_gain,
+                                         .d_bias = a->d_bias,
+                                         .d_out = a->d_out,
+                                         .x = a->sum,
+                                         .gain = a->gain,
+                                         .mean = a->mean,
+                                         .rstd = a->rstd};
+  if (a->sum.dtype == CDL_DTYPE_BF16 && a->mask.probability > 0)
+    return layer_norm_grad(queue, &norm, &a->d_x, &a->mask, a->packing, a->per_sequence);
+  CDL_TRY(kernel_op_layer_norm_grad(queue, &norm));
+  return cdl_tensor_elements(a->d_x) == 0
+             ? CDL_STATUS_OK
+             : kernel_op_dropout(queue,
+                                 CDL_ARGS(dropout, .out = a->d_x, .x = a->d_sum, .mask = a->mask,
+                                          .packing = a->packing, .per_sequence = a->per_sequence));
 }

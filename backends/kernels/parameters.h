@@ -162,11 +162,28 @@ typedef struct {
   int spare;
 } softmax_grad_parameters;
 
-/* Offsets of vectors, strides of rows. */
+/* A cdl_dropout_mask with p > 0. */
+typedef struct {
+  i64 step_offset; /* of the step record, in words */
+  u32 place;       /* purpose · 2²⁴ + layer */
+  u32 threshold;
+  float scale;
+  int spare;
+} mask_parameters;
+
+/* Of BF16 alone: the mask of a matrix's rows. */
+typedef struct {
+  mask_parameters mask;
+  i64 offsets, examples;
+  int drops, sequences, per_sequence, spare;
+} row_mask;
+
+/* Offsets of vectors, strides of rows. x is dropped first. */
 typedef struct {
   row_tiling tiling;
   i64 out, out_stride, sum, sum_stride, x, x_stride, residual, residual_stride;
   i64 gain, bias, mean, rstd;
+  row_mask mask;
   float epsilon;
   int spare;
 } layer_norm_parameters;
@@ -176,6 +193,8 @@ typedef struct {
   i64 d_x, d_x_stride, d_out, d_out_stride, x, x_stride;
   i64 gain, mean, rstd;
   i64 rows, piece_rows; /* in layer_norm_grad_parts: the tiling's rows are pieces */
+  i64 dropped, dropped_stride;
+  row_mask mask; /* of `dropped`, d_x after the dropout */
 } layer_norm_grad_parameters;
 
 /* ---- Dropout ---- */
@@ -189,15 +208,6 @@ enum {
   STEP_STEP,
   STEP_SEED
 };
-
-/* A cdl_dropout_mask with p > 0. */
-typedef struct {
-  i64 step_offset; /* of the step record, in words */
-  u32 place;       /* purpose · 2²⁴ + layer */
-  u32 threshold;
-  float scale;
-  int spare;
-} mask_parameters;
 
 typedef struct {
   row_tiling tiling; /* of `dropout`: a column is four elements, one block of random numbers */

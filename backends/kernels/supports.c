@@ -29,6 +29,7 @@ static bool is_narrow(cdl_op op, const void *args)
     ALL(layer_norm, x);
     ALL(layer_norm_grad, x);
     ALL(add_layer_norm, x);
+    ALL(add_layer_norm_grad, sum);
     ALL(dropout, x);
     ALL(linear, x);
     ALL(linear_grad, d_out);

@@ -458,13 +458,18 @@ static inline cdl_low_rank_grad_args cdl_low_rank_grad_alone(const cdl_low_rank_
   return one;
 }
 
-/* sum = x + residual;  out = LN(sum). sum may be x or residual in place. out may be sum if the sum
+/* sum = dropout(x) + residual;  out = LN(sum). sum may be x or residual in place. out may be sum if the sum
  * is not needed later. out may be the same view as x or residual only if sum is too.
- *   out, sum, x, residual  [rows, columns], activations; others as in layer_norm */
+ *   out, sum, x, residual        [rows, columns], activations; others as in layer_norm
+ *   mask, packing, per_sequence  optional, since 1.5: of the dropout, as in dropout. Without a
+ *                                mask x is taken as it is. With one, sum is not residual's view. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, sum, x, residual, gain, bias, mean, rstd;
   float epsilon;
+  cdl_dropout_mask mask;
+  const cdl_packing *packing;
+  bool per_sequence;
 } cdl_add_layer_norm_args;
 
 /* Self-attention within each sequence: out = dropout(softmax(S)) V for each head. The score of
@@ -551,6 +556,23 @@ typedef struct {
   uint32_t size;
   cdl_tensor values, vectors, a;
 } cdl_eigh_args;
+
+/* ---- Since 1.5 ---- */
+
+/* The gradient of add_layer_norm with a dropout. Without one, that of layer_norm is enough.
+ *   d_x                        the gradient of x: dropout of d_sum by the same mask
+ *   d_sum                      the gradient of the sum, and of residual; in place on d_out allowed
+ *   d_gain, d_bias             [columns] optional; added to
+ *   d_x, d_sum, d_out, sum     [rows, columns], activations
+ *   gain, mean, rstd           as in layer_norm_grad
+ *   mask, packing, per_sequence  as in dropout */
+typedef struct {
+  uint32_t size;
+  cdl_tensor d_x, d_sum, d_gain, d_bias, d_out, sum, gain, mean, rstd;
+  cdl_dropout_mask mask;
+  const cdl_packing *packing;
+  bool per_sequence;
+} cdl_add_layer_norm_grad_args;
 
 /* ---- Maps of weights, since 1.5 ---- */
 

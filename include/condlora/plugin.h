@@ -4,7 +4,8 @@
  *
  * Minor versions: 1.1 added precisions and compile_nanoseconds, 1.2 auto_priority, 1.3 attention's
  * bias, 1.4 BF16 activations, attention_grad's `out` and low_rank's further terms, 1.5
- * memory_address, binary_cross_entropy, map_weights and its gradient.
+ * memory_address, binary_cross_entropy, map_weights and its gradient, add_layer_norm's dropout and
+ * gradient.
  *
  * The core checks every argument before it calls the table. It also counts and logs paths, keeps
  * each queue's first error, and calls nothing on a failed queue. So the functions of a table only

@@ -63,8 +63,12 @@ static bool takes_rest(const model_encoder *e)
                    mean = example(e, CDL_DTYPE_F32, 1, ROWS),
                    table = example(e, CDL_DTYPE_F32, ROWS, hidden),
                    index = example(e, CDL_DTYPE_I32, 1, ROWS);
+  const cdl_packing packing = {.sequences = 1, .tokens = ROWS, .longest = ROWS};
   return TAKES(e, add_layer_norm, .out = x, .sum = x, .x = x, .residual = x, .gain = gain,
-               .bias = gain, .mean = mean, .rstd = mean) &&
+               .bias = gain, .mean = mean, .rstd = mean, .mask = {.probability = 0.5f},
+               .packing = &packing) &&
+         TAKES(e, add_layer_norm_grad, .d_x = x, .d_sum = x, .d_out = x, .sum = x, .gain = gain,
+               .mean = mean, .rstd = mean, .mask = {.probability = 0.5f}, .packing = &packing) &&
          TAKES(e, layer_norm, .out = x, .x = x, .gain = gain, .bias = gain, .mean = mean,
                .rstd = mean) &&
          TAKES(e, layer_norm_grad, .d_x = x, .d_gain = gain, .d_bias = gain, .d_out = x, .x = x,

@@ -20,13 +20,18 @@ cdl_tensor encoder_drop_own(const model_encoder *member, cdl_queue *q, cdl_tenso
   return out;
 }
 
+bool encoder_drops(encoder_members members, encoder_dropout_mask_fn *mask_of, int number)
+{
+  for (size_t m = 0; m < members.count; m++)
+    if (mask_of(members.encoder[m], number).probability > 0)
+      return true;
+  return false;
+}
+
 cdl_tensor encoder_drop(encoder_members members, cdl_queue *q, cdl_tensor out, cdl_tensor x,
                         encoder_dropout_mask_fn *mask_of, int number, encoder_rows rows)
 {
-  bool any = false;
-  for (size_t m = 0; m < members.count; m++)
-    any = any || mask_of(members.encoder[m], number).probability > 0;
-  if (!any)
+  if (!encoder_drops(members, mask_of, number))
     return x;
   const bool in_place = out.buffer == x.buffer && out.offset == x.offset;
   int64_t first = 0;

@@ -14,6 +14,9 @@ cdl_dropout_mask encoder_mask(const model_encoder *member, float probability,
  * head it distinguishes the two places. */
 typedef cdl_dropout_mask encoder_dropout_mask_fn(const model_encoder *member, int number);
 
+/* Returns whether any member drops something there. */
+bool encoder_drops(encoder_members members, encoder_dropout_mask_fn *mask_of, int number);
+
 /* out = dropout(x) for the rows of one member. Returns `out`, or x itself if nothing is dropped. */
 cdl_tensor encoder_drop_own(const model_encoder *member, cdl_queue *queue, cdl_tensor out,
                             cdl_tensor x, cdl_dropout_mask mask, encoder_rows rows);

@@ -4,15 +4,50 @@
 
 /* ---- Layer norms ---- */
 
-/* out = LN(x + residual) */
-static void add_norm_forward(const model_encoder *e, cdl_queue *q, cdl_tensor out,
-                             const norm_activations *a, cdl_tensor x, cdl_tensor residual,
-                             norm_weights w)
+/* A layer norm of a sum of which one part is dropped: the places of the members' masks, and the
+ * weights. */
+typedef struct {
+  encoder_dropout_mask_fn *mask_of;
+  int number;
+  encoder_rows rows;
+  norm_weights weights;
+} dropped_norm;
+
+/* Rows [first, first + count) with one mask; packing is that of the member whose rows these are. */
+static void add_norm_rows(const model_encoder *e, cdl_queue *q, cdl_tensor out,
+                          const norm_activations *a, cdl_tensor residual, const dropped_norm *n,
+                          const model_encoder *member, int64_t first, int64_t count)
 {
-  cdl_add_layer_norm(q, CDL_ARGS(add_layer_norm, .out = out, .sum = a->sum, .x = x,
-                                 .residual = residual, .gain = w.gain->value, .bias = w.bias->value,
-                                 .mean = a->mean, .rstd = a->rstd,
-                                 .epsilon = (float)e->config.layer_norm_epsilon));
+  const cdl_dropout_mask mask = n->mask_of(member, n->number);
+  const bool drops = mask.probability > 0;
+  const cdl_tensor sum = cdl_tensor_rows(a->sum, first, count);
+  cdl_add_layer_norm(q,
+                     CDL_ARGS(add_layer_norm, .out = cdl_tensor_rows(out, first, count), .sum = sum,
+                              .x = sum, .residual = cdl_tensor_rows(residual, first, count),
+                              .gain = n->weights.gain->value, .bias = n->weights.bias->value,
+                              .mean = cdl_tensor_columns(a->mean, first, count),
+                              .rstd = cdl_tensor_columns(a->rstd, first, count),
+                              .epsilon = (float)e->config.layer_norm_epsilon,
+                              .mask = drops ? mask : (cdl_dropout_mask){0},
+                              .packing = drops ? &member->batch.packing : NULL,
+                              .per_sequence = drops && n->rows == ROWS_SEQUENCES));
+}
+
+/* out = LN(dropout(x) + residual); x is where the sum will be. Members that drop nothing share a
+ * pass; else each has its own, with its own mask. */
+static void add_norm_forward(const model_encoder *e, cdl_queue *q, cdl_tensor out,
+                             const norm_activations *a, cdl_tensor residual, const dropped_norm *n)
+{
+  if (!encoder_drops(encoder_all_members(e), n->mask_of, n->number)) {
+    add_norm_rows(e, q, out, a, residual, n, e->members[0], 0, out.size[2]);
+    return;
+  }
+  int64_t first = 0;
+  for (size_t k = 0; k < e->member_count; k++) {
+    const int64_t count = encoder_row_count(e->members[k], n->rows);
+    add_norm_rows(e, q, out, a, residual, n, e->members[k], first, count);
+    first += count;
+  }
 }
 
 /* In place: the gradient of the sum replaces that of the output. `wanted`: something before the
@@ -25,6 +60,36 @@ static void norm_backward(cdl_queue *q, cdl_tensor d_h, bool wanted, const norm_
                                   .d_bias = w.bias->trained ? w.bias->gradient : (cdl_tensor){0},
                                   .d_out = d_h, .x = a->sum, .gain = w.gain->value, .mean = a->mean,
                                   .rstd = a->rstd));
+}
+
+/* The gradient of a sum, in place, and of the part that was dropped. Returns the latter, in `part`
+ * unless nothing was dropped. */
+static cdl_tensor add_norm_backward(const model_encoder *e, cdl_queue *q, cdl_tensor d_h,
+                                    cdl_tensor part, const norm_activations *a,
+                                    const dropped_norm *n)
+{
+  const norm_weights w = n->weights;
+  if (!encoder_drops(encoder_all_members(e), n->mask_of, n->number)) {
+    norm_backward(q, d_h, true, a, w);
+    return d_h;
+  }
+  int64_t first = 0;
+  for (size_t k = 0; k < e->member_count; k++) {
+    const model_encoder *member = e->members[k];
+    const int64_t count = encoder_row_count(member, n->rows);
+    const cdl_tensor d_sum = cdl_tensor_rows(d_h, first, count);
+    cdl_add_layer_norm_grad(
+        q, CDL_ARGS(add_layer_norm_grad, .d_x = cdl_tensor_rows(part, first, count), .d_sum = d_sum,
+                    .d_gain = w.gain->trained ? w.gain->gradient : (cdl_tensor){0},
+                    .d_bias = w.bias->trained ? w.bias->gradient : (cdl_tensor){0}, .d_out = d_sum,
+                    .sum = cdl_tensor_rows(a->sum, first, count), .gain = w.gain->value,
+                    .mean = cdl_tensor_columns(a->mean, first, count),
+                    .rstd = cdl_tensor_columns(a->rstd, first, count),
+                    .mask = n->mask_of(member, n->number), .packing = &member->batch.packing,
+                    .per_sequence = n->rows == ROWS_SEQUENCES));
+    first += count;
+  }
+  return part;
 }
 
 /* ---- Embeddings ---- */
@@ -204,8 +269,8 @@ static void block_forward(const model_encoder *e, cdl_queue *q, int layer)
                                                    .rows = rows,
                                                    .x = a->selected,
                                                    .out = attended});
-  encoder_drop(members, q, attended, attended, attention_out_dropout, layer, rows);
-  add_norm_forward(e, q, a->normed, &a->attention_norm, attended, a->residual, w->attention_norm);
+  add_norm_forward(e, q, a->normed, &a->attention_norm, a->residual,
+                   &(dropped_norm){attention_out_dropout, layer, rows, w->attention_norm});
 
   encoder_linear_forward(q, &(encoder_linear_pass){.members = members,
                                                    .p = &w->intermediate,
@@ -218,8 +283,8 @@ static void block_forward(const model_encoder *e, cdl_queue *q, int layer)
   encoder_linear_forward(
       q, &(encoder_linear_pass){
              .members = members, .p = &w->output, .rows = rows, .x = a->activated, .out = y});
-  encoder_drop(members, q, y, y, feed_forward_dropout, layer, rows);
-  add_norm_forward(e, q, a->out, &a->output_norm, y, a->normed, w->output_norm);
+  add_norm_forward(e, q, a->out, &a->output_norm, a->normed,
+                   &(dropped_norm){feed_forward_dropout, layer, rows, w->output_norm});
 }
 
 /* d_h [rows, hidden] is the gradient of `out`; the gradient of the block's input replaces it.
@@ -234,11 +299,14 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
   const encoder_members members = encoder_all_members(e);
   const cdl_tensor none = {0};
 
-  norm_backward(q, d_h, w->below_output_norm, &a->output_norm, w->output_norm);
-  if (!w->below_output_norm)
+  const cdl_tensor part = cdl_tensor_rows(s->d_branch, 0, row_count);
+  if (!w->below_output_norm) {
+    norm_backward(q, d_h, false, &a->output_norm, w->output_norm);
     return d_h;
-  cdl_tensor d_y = encoder_drop(members, q, cdl_tensor_rows(s->d_branch, 0, row_count), d_h,
-                                feed_forward_dropout, layer, rows);
+  }
+  cdl_tensor d_y =
+      add_norm_backward(e, q, d_h, part, &a->output_norm,
+                        &(dropped_norm){feed_forward_dropout, layer, rows, w->output_norm});
   const cdl_tensor d_pre = w->below_output ? encoder_scratch_like(s->d_wide, a->pre) : none;
   encoder_linear_backward(q, &(encoder_linear_gradients){.members = members,
                                                          .p = &w->output,
@@ -260,11 +328,12 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
   if (!w->below_intermediate)
     return d_h;
 
-  norm_backward(q, d_h, w->below_attention_norm, &a->attention_norm, w->attention_norm);
-  if (!w->below_attention_norm)
+  if (!w->below_attention_norm) {
+    norm_backward(q, d_h, false, &a->attention_norm, w->attention_norm);
     return d_h;
-  d_y = encoder_drop(members, q, cdl_tensor_rows(s->d_branch, 0, row_count), d_h,
-                     attention_out_dropout, layer, rows);
+  }
+  d_y = add_norm_backward(e, q, d_h, part, &a->attention_norm,
+                          &(dropped_norm){attention_out_dropout, layer, rows, w->attention_norm});
   /* The wide scratch is free again and takes the gradient of the attention's output. */
   const cdl_tensor d_context = encoder_scratch_like(s->d_wide, a->context);
   const cdl_tensor d_selected = rows == ROWS_TOKENS ? d_context : s->d_rows;

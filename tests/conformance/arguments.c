@@ -76,6 +76,10 @@ static const member members[] = {
     M(map_weights, a, OUT) M(map_weights, b, OUT) M(map_weights, theta_a, IN) M(map_weights, theta_b, IN) M(map_weights, weight, IN)
     M(map_weights_grad, d_theta_a, OUT | OPTIONAL) M(map_weights_grad, d_theta_b, OUT) M(map_weights_grad, d_a, IN)
     M(map_weights_grad, d_b, IN) M(map_weights_grad, weight, IN)
+    M(add_layer_norm_grad, d_x, OUT) M(add_layer_norm_grad, d_sum, OUT) M(add_layer_norm_grad, d_gain, OUT | OPTIONAL)
+    M(add_layer_norm_grad, d_bias, OUT | OPTIONAL) M(add_layer_norm_grad, d_out, IN) M(add_layer_norm_grad, sum, IN)
+    M(add_layer_norm_grad, gain, IN) M(add_layer_norm_grad, mean, IN) M(add_layer_norm_grad, rstd, IN)
+    M(add_layer_norm_grad, mask.step, IN | BYTES | ANY_SIZE)
 };
 /* clang-format on */
 enum { MEMBERS = sizeof members / sizeof *members };
@@ -95,6 +99,7 @@ static const struct {
     {CDL_OP_dropout, "out", "x"},
     {CDL_OP_add_layer_norm, "sum", "x"},
     {CDL_OP_add_layer_norm, "sum", "residual"},
+    {CDL_OP_add_layer_norm_grad, "d_sum", "d_out"},
 };
 
 typedef enum {

@@ -55,6 +55,7 @@ static const bound_row rows[CDL_OP_COUNT] = {
     [CDL_OP_binary_cross_entropy] = {8, SUM_AND_FUNCTION},
     [CDL_OP_map_weights] = {8, SUM},
     [CDL_OP_map_weights_grad] = {8, SUM},
+    [CDL_OP_add_layer_norm_grad] = {8, SUM},
 };
 
 double bound_constant(cdl_op op)

@@ -141,6 +141,10 @@ BUILD(norm_grad, layer_norm_grad, .d_x = out(t, 512, 768), .d_gain = out(t, 1, 7
 BUILD(add_norm, add_layer_norm, .out = out(t, 512, 768), .sum = out(t, 512, 768),
       .x = in(t, 512, 768), .residual = in(t, 512, 768), .gain = in(t, 1, 768),
       .bias = in(t, 1, 768), .epsilon = 1e-5F)
+BUILD(add_norm_grad, add_layer_norm_grad, .d_x = out(t, 512, 768), .d_sum = out(t, 512, 768),
+      .d_out = in(t, 512, 768), .sum = in(t, 512, 768), .gain = in(t, 1, 768),
+      .mean = in(t, 1, 512), .rstd = in(t, 1, 512), .mask = {0.1F, 1, 2, step(t)},
+      .packing = packing(t))
 BUILD(drop, dropout, .out = out(t, 512, 768), .x = in(t, 512, 768), .mask = {0.1F, 1, 2, step(t)},
       .packing = packing(t))
 BUILD(cross, cross_entropy, .loss = out(t, 1, 1), .d_logits = out(t, 512, 64),
@@ -203,6 +207,7 @@ static const workload workloads[] = {
     {CDL_OP_map_weights, "768x768 by 8", 4.0 * 768 * 8 * 768, 0, map_weights},
     {CDL_OP_map_weights_grad, "768x768 by 8", 4.0 * 768 * 8 * 768, 0, map_weights_grad},
     {CDL_OP_add_layer_norm, "512x768", 0, 16.0 * 512 * 768, add_norm},
+    {CDL_OP_add_layer_norm_grad, "512x768", 0, 16.0 * 512 * 768, add_norm_grad},
     {CDL_OP_attention, "8 sequences of 64, 12 heads of 32", 4.0 * 8 * 12 * 64 * 64 * 32, 0,
      attention},
     {CDL_OP_attention_grad, "8 sequences of 64, 12 heads of 32", 10.0 * 8 * 12 * 64 * 64 * 32, 0,

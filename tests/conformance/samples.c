@@ -177,6 +177,12 @@ SAMPLE(map_weights_grad, .d_theta_a = plain_result(t, "d_theta_a", 2, 5),
        .d_theta_b = plain_result(t, "d_theta_b", 2, 6), .d_a = plain(t, "d_a", 2, 6),
        .d_b = plain(t, "d_b", 5, 2), .weight = matrix(t, "weight", 5, 6))
 
+SAMPLE(add_layer_norm_grad, .d_x = result(t, "d_x", 7, 6), .d_sum = result(t, "d_sum", 7, 6),
+       .d_gain = plain_result(t, "d_gain", 1, 6), .d_bias = plain_result(t, "d_bias", 1, 6),
+       .d_out = matrix(t, "d_out", 7, 6), .sum = matrix(t, "sum", 7, 6),
+       .gain = plain(t, "gain", 1, 6), .mean = plain(t, "mean", 1, 7),
+       .rstd = plain(t, "rstd", 1, 7), .mask = {0.25F, 1, 2, step(t)}, .packing = packing(t))
+
 sample_builder *sample_of(cdl_op op)
 {
   static sample_builder *const builders[CDL_OP_COUNT] = {
@@ -208,6 +214,7 @@ static bool has_activations(cdl_op op)
   case CDL_OP_attention_grad:
   case CDL_OP_map_weights:
   case CDL_OP_map_weights_grad:
+  case CDL_OP_add_layer_norm_grad:
     return true;
   default:
     return false;

@@ -371,6 +371,22 @@ static inline void make_low_rank_grad(sample *s)
   SET(low_rank_grad, more[1].scale, -1);
 }
 
+static inline void make_add_layer_norm_grad(sample *s)
+{
+  PART(add_layer_norm_grad, d_x, take_matrix(5, 3), WRITTEN);
+  PART(add_layer_norm_grad, d_sum, take_matrix(5, 3), WRITTEN);
+  PART(add_layer_norm_grad, d_gain, take_vector(3), WRITTEN | MAY_LACK);
+  PART(add_layer_norm_grad, d_bias, take_vector(3), WRITTEN | MAY_LACK);
+  PART(add_layer_norm_grad, d_out, take_matrix(5, 3), INPUT);
+  PART(add_layer_norm_grad, sum, take_matrix(5, 3), INPUT);
+  PART(add_layer_norm_grad, gain, take_vector(3), INPUT);
+  PART(add_layer_norm_grad, mean, take_vector(5), INPUT);
+  PART(add_layer_norm_grad, rstd, take_vector(5), INPUT);
+  PART(add_layer_norm_grad, mask.step, take_step(), ANY_SIZE);
+  SET(add_layer_norm_grad, mask.probability, 0.5f);
+  SET(add_layer_norm_grad, packing, packing(s));
+}
+
 static inline void make_map_weights(sample *s)
 {
   PART(map_weights, a, take(CDL_DTYPE_F32, 2, 3, 2, 4), WRITTEN);

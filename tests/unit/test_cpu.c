@@ -519,6 +519,18 @@ static void run_sequences(session *s)
   cdl_dropout(s->queue,
               CDL_ARGS(dropout, .out = out, .x = d_out, .mask = mask, .packing = &packing));
   keep(s, out);
+  cdl_tensor sum = matrix(s, 450, HEADS * WIDTH), d_sum = matrix(s, 450, HEADS * WIDTH);
+  const cdl_tensor gain = vector(s, HEADS * WIDTH), mean = vector(s, 450), rstd = vector(s, 450);
+  cdl_add_layer_norm(s->queue,
+                     CDL_ARGS(add_layer_norm, .out = out, .sum = sum, .x = d_out, .residual = d_sum,
+                              .gain = gain, .bias = gain, .mean = mean, .rstd = rstd,
+                              .epsilon = 1e-5f, .mask = mask, .packing = &packing));
+  keep(s, out);
+  cdl_add_layer_norm_grad(s->queue, CDL_ARGS(add_layer_norm_grad, .d_x = d_out, .d_sum = d_sum,
+                                             .d_out = out, .sum = sum, .gain = gain, .mean = mean,
+                                             .rstd = rstd, .mask = mask, .packing = &packing));
+  keep(s, d_out);
+  keep(s, d_sum);
 }
 
 static void run_decompositions(session *s)

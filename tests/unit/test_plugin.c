@@ -383,6 +383,7 @@ static const char *const recorded_ops[] = {
     "binary_cross_entropy COMPOSED",
     "map_weights COMPOSED",
     "map_weights_grad COMPOSED",
+    "add_layer_norm_grad COMPOSED",
 };
 enum { RECORDED = sizeof recorded_ops / sizeof recorded_ops[0] };
 

@@ -186,4 +186,42 @@ FUNCTION void store_float(GLOBAL float *to, eight e, int count)
   }
 }
 
+/* ---- Dropout ---- */
+
+/* The factors of eight elements of an example from `element` on: two Philox blocks, or parts of
+ * three where a row does not start with a block. */
+FUNCTION eight mask_eight(mask_state mask, u32 example, i64 element)
+{
+  const u32 block = (u32)(element / 4);
+  const int skip = (int)(element & 3);
+  const mask_factors first = mask_block(mask, example, block);
+  const mask_factors second = mask_block(mask, example, block + 1u);
+  eight m;
+  UNROLL for (int k = 0; k < 4; k++)
+  {
+    m.v[k] = first.factor[k];
+    m.v[4 + k] = second.factor[k];
+  }
+  if (skip != 0) {
+    const mask_factors third = mask_block(mask, example, block + 2u);
+    float all[12];
+    UNROLL for (int k = 0; k < 4; k++)
+    {
+      all[k] = m.v[k];
+      all[4 + k] = m.v[4 + k];
+      all[8 + k] = third.factor[k];
+    }
+    EACH_OF_EIGHT m.v[k] = skip == 1 ? all[k + 1] : skip == 2 ? all[k + 2] : all[k + 3];
+  }
+  return m;
+}
+
+/* e with the mask of an example's elements from `element` on. */
+FUNCTION eight dropped_eight(eight e, mask_state mask, u32 example, i64 element)
+{
+  const eight m = mask_eight(mask, example, element);
+  EACH_OF_EIGHT e.v[k] = m.v[k] == 0.0f ? 0.0f : e.v[k] * m.v[k];
+  return e;
+}
+
 #endif

@@ -31,10 +31,39 @@ FUNCTION float squares_of(quad q, float mean, int count)
   return squares;
 }
 
-FUNCTION quad sum_of(quad x, quad y)
+/* Where the mask of a row's elements begins; `drops` is false without a mask. */
+typedef struct {
+  mask_state mask;
+  i64 element;
+  u32 example;
+  int drops;
+} norm_mask;
+
+FUNCTION norm_mask norm_mask_of(GLOBAL const u32 *step, GLOBAL const int *offsets,
+                                GLOBAL const int *examples, row_mask p, i64 row, i64 columns)
+{
+  norm_mask m;
+  m.drops = p.drops;
+  m.element = 0;
+  if (p.drops) {
+    i64 sequence = row;
+    m.mask = mask_read(step, p.mask);
+    if (!p.per_sequence) {
+      sequence = sequence_of(offsets + p.offsets, p.sequences, row);
+      m.element = (row - offsets[p.offsets + sequence]) * columns;
+    }
+    m.example = (u32)examples[p.examples + sequence];
+  }
+  return m;
+}
+
+/* Of eight columns from j on. */
+FUNCTION quad sum_of(quad x, quad y, norm_mask m, i64 j)
 {
   eight e = eight_of_quad(x);
   const eight other = eight_of_quad(y);
+  if (m.drops)
+    e = dropped_eight(e, m.mask, m.example, m.element + j);
   EACH_OF_EIGHT e.v[k] += other.v[k];
   return quad_of_eight(e);
 }
@@ -53,11 +82,12 @@ FUNCTION void norm_store(GLOBAL u16 *to, quad q, norm_row n, i64 j, int count)
   store_u16(to + j, e, count);
 }
 
-/* With a residual, `sum` keeps x + residual in BF16, and that is normalized. `out` and `sum` may be
+/* With a residual, `sum` keeps dropout(x) + residual in BF16, and that is normalized. `out` and `sum` may be
  * the same: in every pass each work-item reads the columns that it wrote itself. */
 KERNEL(layer_norm_bf16)
 (GLOBAL u16 *out, GLOBAL u16 *sum, GLOBAL const u16 *x, GLOBAL const u16 *residual,
  GLOBAL const float *gain, GLOBAL const float *bias, GLOBAL float *mean_out, GLOBAL float *rstd_out,
+ GLOBAL const u32 *record, GLOBAL const int *offsets, GLOBAL const int *examples,
  layer_norm_parameters p)
 {
   LOCAL float sums[GROUP_SIZE];
@@ -76,19 +106,20 @@ KERNEL(layer_norm_bf16)
     if (residual != 0) {
       GLOBAL const u16 *second = residual + p.residual + s.row * p.residual_stride;
       GLOBAL u16 *kept = sum + p.sum + s.row * p.sum_stride;
+      const norm_mask m = norm_mask_of(record, offsets, examples, p.mask, s.row, p.tiling.size[3]);
       quad more[ROW_EIGHTS];
       EACH_ROW_EIGHT more[i] =
           load_quad(second + first + i * step, eight_count(first + i * step, s.end));
       EACH_ROW_EIGHT
       {
-        row[i] = sum_of(row[i], more[i]);
+        row[i] = sum_of(row[i], more[i], m, first + i * step);
         store_quad(kept + first + i * step, row[i], eight_count(first + i * step, s.end));
       }
       EACH_EIGHT_BEYOND(s, p.tiling)
       {
         const int count = eight_count(j, s.end);
-        store_quad(kept + j, sum_of(load_quad(from + j, count), load_quad(second + j, count)),
-                   count);
+        store_quad(kept + j,
+                   sum_of(load_quad(from + j, count), load_quad(second + j, count), m, j), count);
       }
       from = kept;
     }
@@ -142,19 +173,24 @@ FUNCTION norm_sums norm_sums_add(norm_sums sums, quad d, quad x, norm_row n, i64
   return sums;
 }
 
-FUNCTION void norm_grad_store(GLOBAL u16 *to, quad d, quad x, norm_row n, norm_sums means, i64 j,
-                              int count)
+/* `dropped` has the gradient after the mask, if there is one. */
+FUNCTION void norm_grad_store(GLOBAL u16 *to, GLOBAL u16 *dropped, quad d, quad x, norm_row n,
+                              norm_sums means, norm_mask m, i64 j, int count)
 {
   const eight d_out = eight_of_quad(d), a = load_float(n.gain + j, count);
   eight e = eight_of_quad(x);
   EACH_OF_EIGHT e.v[k] =
       n.rstd * (d_out.v[k] * a.v[k] - means.g - (e.v[k] - n.mean) * n.rstd * means.inner);
   store_u16(to + j, e, count);
+  if (m.drops)
+    store_u16(dropped + j, dropped_eight(e, m.mask, m.example, m.element + j), count);
 }
 
 KERNEL(layer_norm_grad_bf16)
 (GLOBAL u16 *d_x, GLOBAL const u16 *d_out, GLOBAL const u16 *x, GLOBAL const float *gain,
- GLOBAL const float *means, GLOBAL const float *rstds, layer_norm_grad_parameters p)
+ GLOBAL const float *means, GLOBAL const float *rstds, GLOBAL u16 *dropped,
+ GLOBAL const u32 *record, GLOBAL const int *offsets, GLOBAL const int *examples,
+ layer_norm_grad_parameters p)
 {
   LOCAL float shared[GROUP_SIZE];
   const float columns = (float)p.tiling.size[3];
@@ -189,12 +225,16 @@ KERNEL(layer_norm_grad_bf16)
     }
     sums.g = lanes_sum(sums.g, p.tiling.lanes_log2, shared) / columns;
     sums.inner = lanes_sum(sums.inner, p.tiling.lanes_log2, shared) / columns;
-    EACH_ROW_EIGHT norm_grad_store(to, d_row[i], row[i], n, sums, first + i * step,
+    GLOBAL u16 *second = dropped + p.dropped + s.row * p.dropped_stride;
+    const norm_mask m =
+        norm_mask_of(record, offsets, examples, p.mask, s.row, p.tiling.size[3]);
+    EACH_ROW_EIGHT norm_grad_store(to, second, d_row[i], row[i], n, sums, m, first + i * step,
                                    eight_count(first + i * step, s.end));
     EACH_EIGHT_BEYOND(s, p.tiling)
     {
       const int count = eight_count(j, s.end);
-      norm_grad_store(to, load_quad(d + j, count), load_quad(from + j, count), n, sums, j, count);
+      norm_grad_store(to, second, load_quad(d + j, count), load_quad(from + j, count), n, sums, m, j,
+                      count);
     }
   }
 }

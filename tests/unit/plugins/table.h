@@ -141,10 +141,11 @@ static cdl_status record(cdl_op op)
                 .svd = record_svd
 
 /* For the ops that a variant leaves out. */
-#define KEEP_QUIET_ABOUT_UNUSED                                                           \
-  (void)record_linear, (void)record_linear_grad, (void)record_low_rank,                   \
-      (void)record_low_rank_grad, (void)record_attention_grad, (void)record_clip_norm,    \
-      (void)record_lu_solve, (void)record_lu_inverse, (void)record_qr, (void)record_eigh, \
-      (void)record_binary_cross_entropy, (void)record_map_weights, (void)record_map_weights_grad
+#define KEEP_QUIET_ABOUT_UNUSED                                                                   \
+  (void)record_linear, (void)record_linear_grad, (void)record_low_rank,                           \
+      (void)record_low_rank_grad, (void)record_attention_grad, (void)record_clip_norm,            \
+      (void)record_lu_solve, (void)record_lu_inverse, (void)record_qr, (void)record_eigh,         \
+      (void)record_binary_cross_entropy, (void)record_map_weights, (void)record_map_weights_grad, \
+      (void)record_add_layer_norm_grad
 
 #endif
