@@ -81,7 +81,8 @@ static void enqueue(const train_optimizer *o, cdl_queue *queue, const update *u,
 }
 
 /* An adapter's parameters lie end to end, so that a few calls update all of them. */
-void train_optimizer_step(const train_optimizer *o, cdl_queue *queue, cdl_tensor factor, cdl_tensor step)
+void train_optimizer_step(const train_optimizer *o, cdl_queue *queue, cdl_tensor factor,
+                          cdl_tensor step)
 {
   const size_t count = adapter_parameter_count(o->adapter);
   int64_t offset = 0;
