@@ -1,6 +1,6 @@
-/* The costs of backends/kernels/costs.def against what the executor of PTX counts, kernel by kernel,
- * in a training step in bf16. Instructions of PTX are not those of machine code, so their bounds are
- * wide; operations of tensor cores and written bytes are the same. */
+/* The costs of backends/kernels/costs.def against what the executor of PTX counts, kernel by
+ * kernel, in a training step in bf16. Instructions of PTX are not those of machine code, so their
+ * bounds are wide; operations of tensor cores and written bytes are the same. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
