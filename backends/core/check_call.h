@@ -88,8 +88,8 @@ cdl_status core_want_activation(const core_call *call, cdl_activation activation
 /* Checks a U8 tensor that holds a cdl_step_record: present, long enough, at a multiple of four
  * bytes. */
 cdl_status core_want_step(const core_call *call, const char *name, const cdl_tensor *step);
-/* Adds the tensors of a dropout mask and its packing, which must be right, and binds 'r' to the rows
- * that are dropped: tokens or sequences. */
+/* Adds the tensors of a dropout mask and its packing, which must be right, and binds 'r' to the
+ * rows that are dropped: tokens or sequences. */
 cdl_status core_want_dropped_rows(core_call *call, const cdl_packing *packing,
                                   const cdl_dropout_mask *mask, bool per_sequence);
 /* For `finish`: checks that every present operand has the first one's dtype. */

@@ -384,7 +384,7 @@ typedef struct {
   int sequences, longest, heads, depth; /* depth: columns of a head */
   int drops, radius;
   float scale;
-  int wide; /* rows of BF16 begin at multiples of 16 bytes, and depth is a multiple of 8 */
+  int wide;         /* rows of BF16 begin at multiples of 16 bytes, and depth is a multiple of 8 */
   int slots, chunk; /* of BF16: see tensor/tiles.h; in the gradient: tiles of keys of a group */
 } attention_parameters;
 

@@ -458,8 +458,8 @@ static inline cdl_low_rank_grad_args cdl_low_rank_grad_alone(const cdl_low_rank_
   return one;
 }
 
-/* sum = dropout(x) + residual;  out = LN(sum). sum may be x or residual in place. out may be sum if the sum
- * is not needed later. out may be the same view as x or residual only if sum is too.
+/* sum = dropout(x) + residual;  out = LN(sum). sum may be x or residual in place. out may be sum if
+ * the sum is not needed later. out may be the same view as x or residual only if sum is too.
  *   out, sum, x, residual        [rows, columns], activations; others as in layer_norm
  *   mask, packing, per_sequence  optional, since 1.5: of the dropout, as in dropout. Without a
  *                                mask x is taken as it is. With one, sum is not residual's view. */

@@ -82,8 +82,8 @@ FUNCTION void norm_store(GLOBAL u16 *to, quad q, norm_row n, i64 j, int count)
   store_u16(to + j, e, count);
 }
 
-/* With a residual, `sum` keeps dropout(x) + residual in BF16, and that is normalized. `out` and `sum` may be
- * the same: in every pass each work-item reads the columns that it wrote itself. */
+/* With a residual, `sum` keeps dropout(x) + residual in BF16, and that is normalized. `out` and
+ * `sum` may be the same: in every pass each work-item reads the columns that it wrote itself. */
 KERNEL(layer_norm_bf16)
 (GLOBAL u16 *out, GLOBAL u16 *sum, GLOBAL const u16 *x, GLOBAL const u16 *residual,
  GLOBAL const float *gain, GLOBAL const float *bias, GLOBAL float *mean_out, GLOBAL float *rstd_out,
