@@ -55,7 +55,10 @@ static float product(void)
                            .b = cdl_tensor_2d(buffer, CDL_DTYPE_F32, N * N, N, N), .alpha = 1));
   cdl_queue_download(queue, values, cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 3 * N * N),
                      sizeof values);
-  return cdl_queue_sync(queue) == CDL_STATUS_OK ? values[3 * N * N - 1] : -1;
+  const bool done = cdl_queue_sync(queue) == CDL_STATUS_OK;
+  cdl_buffer_destroy(buffer);
+  cdl_queue_destroy(queue);
+  return cdl_backend_close(backend) == CDL_STATUS_OK && done ? values[3 * N * N - 1] : -1;
 }
 
 enum { OPENS = 0, REFUSED = 1, OTHER = 2 };
