@@ -7,7 +7,6 @@
 
 #include "base/nearest.h"
 #include "base/number.h"
-#include "model/inference/base.h"
 #include "tools/cli/command.h"
 
 /* ---- Options ---- */
