@@ -32,6 +32,15 @@ is_installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | gre
 
 is_known() { apt-cache show "$1" >/dev/null 2>&1; }
 
+# Sets `known` to what apt can install of `missing`; both belong to need_packages.
+find_known() {
+  known=()
+  for package in "${missing[@]}"; do
+    case $package in *\?) is_known "${package%\?}" || continue ;; esac
+    known+=("${package%\?}")
+  done
+}
+
 # need_packages PACKAGE ...: installs what debian/control names for the build, and these packages, where they are missing; asks the
 # network for nothing where none is. One with a `?` behind it is left out where this release does not have it.
 need_packages() {
@@ -43,10 +52,7 @@ need_packages() {
   for package; do
     is_installed "${package%\?}" || missing+=("$package")
   done
-  for package in "${missing[@]}"; do
-    case $package in *\?) is_known "${package%\?}" || continue ;; esac
-    known+=("${package%\?}")
-  done
+  find_known
   # What apt-get would do; it fails where its lists are too old, or were never read.
   if wanted=$(apt-get -q --simulate "${build_dep[@]}" 2>/dev/null) && ! grep -q '^Inst ' <<<"$wanted" && [ ${#known[@]} -eq 0 ]; then
     say "packages: all here"
@@ -62,11 +68,7 @@ need_packages() {
   as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
   quietly "Is the network there?" "${as_root[@]}" update
   quietly "Is the network there, and may this user install packages?" "${as_root[@]}" "${build_dep[@]}"
-  known=()
-  for package in "${missing[@]}"; do
-    case $package in *\?) is_known "${package%\?}" || continue ;; esac
-    known+=("${package%\?}")
-  done
+  find_known # by the lists that have just come
   [ ${#known[@]} -eq 0 ] || quietly "Is the network there, and may this user install packages?" \
     "${as_root[@]}" install --no-install-recommends "${known[@]}"
 }
