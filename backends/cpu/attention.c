@@ -1,15 +1,13 @@
 /* Attention, with a tile for each sequence and head. Scores of a block of query rows are computed,
- * used and dropped while they are in cache; the gradient computes them again from log_sum. Operands
- * that are read more than once are first copied out of qkv, whose rows are so far apart that they
- * evict each other from the cache. Keys (and, for the gradient, values) are also transposed:
- * OpenBLAS's kernels for small matrices are twice as fast on untransposed factors. */
+ * used and dropped while they are in cache; the gradient computes them again from log_sum. */
 #include "backends/cpu/dropout.h"
+#include "backends/cpu/product.h"
 
 #include <math.h>
 #include <string.h>
 
-/* If possible, a block of query rows is a small matrix to OpenBLAS, below 10⁶ multiply-adds. */
-enum { SMALL_WORK = 1000000, LEAST_ROWS = 16, MOST_ROWS = 128, LANES = 16 };
+/* A block of query rows has about so many multiply-adds, so that its scores stay in cache. */
+enum { BLOCK_WORK = 1000000, LEAST_ROWS = 16, MOST_ROWS = 128, LANES = 16 };
 
 /* Shared by both directions. Rows of scores are padded to whole vectors. */
 typedef struct {
@@ -39,7 +37,7 @@ static int64_t padded_length(int64_t length)
 
 static int64_t block_rows(int64_t padded, int64_t width)
 {
-  return cpu_min(MOST_ROWS, cpu_max(LEAST_ROWS, SMALL_WORK / (padded * width) / 8 * 8));
+  return cpu_min(MOST_ROWS, cpu_max(LEAST_ROWS, BLOCK_WORK / (padded * width) / 8 * 8));
 }
 
 static attention_shape shape_of(void *queue, const cdl_packing *packing, cdl_tensor qkv,
@@ -83,45 +81,23 @@ static attention_tile tile_of(const attention_shape *shape, int64_t tile)
 static size_t scores_bytes(const attention_shape *shape)
 {
   const int64_t padded = padded_length(shape->longest),
-                small = SMALL_WORK / cpu_max(1, shape->width);
+                small = BLOCK_WORK / cpu_max(1, shape->width);
   return cpu_float_bytes(cpu_min(MOST_ROWS * padded, cpu_max(LEAST_ROWS * padded, small)));
 }
 
-static size_t head_bytes(const attention_shape *shape)
+/* Computes factor · x yᵀ for a block of `rows` rows of x and all of y, of one head each: scores, or
+ * d_out Vᵀ. */
+static void multiply_rows(const attention_shape *shape, const attention_tile *t, void *memory,
+                          int64_t rows, float factor, cpu_rows x, cpu_rows y, float *products)
 {
-  return cpu_float_bytes(shape->width * padded_length(shape->longest));
+  cpu_sgemm(shape->device->kernels, memory, false, true, rows, t->length, shape->width, factor,
+            x.data, x.stride, y.data, y.stride, 0.0f, products, t->padded);
 }
 
-/* Returns the size of a block of query rows of one head. */
-static size_t block_bytes(const attention_shape *shape)
+/* Returns rows of a tile's query, key or value from `row` on. */
+static cpu_rows rows_from(const attention_shape *shape, const float *x, int64_t row)
 {
-  return cpu_float_bytes(shape->width * MOST_ROWS);
-}
-
-/* Copies `rows` rows of one head, dense, followed by rows of zeros up to `padded`. */
-static void gather_head(const attention_shape *shape, const float *x, int64_t stride, int64_t rows,
-                        int64_t padded, float *dense)
-{
-  const size_t bytes = (size_t)shape->width * sizeof(float);
-  for (int64_t i = 0; i < rows; i++)
-    memcpy(dense + i * shape->width, x + i * stride, bytes);
-  memset(dense + rows * shape->width, 0, (size_t)(padded - rows) * bytes);
-}
-
-/* Transposes [padded, d] to [d, padded]. */
-static void transpose_head(const attention_shape *shape, const attention_tile *t, float *dense,
-                           float *columns)
-{
-  shape->device->kernels->transpose((cpu_rows){columns, t->padded}, (cpu_rows){dense, shape->width},
-                                    t->padded, shape->width);
-}
-
-/* Computes factor · x columns for a block of `rows` rows: scores, or d_out Vᵀ. */
-static void multiply_columns(const attention_shape *shape, const attention_tile *t, int64_t rows,
-                             float factor, const float *x, const float *columns, float *products)
-{
-  cpu_sgemm(&shape->device->libraries, 0, 0, rows, t->padded, shape->width, factor, x, shape->width,
-            columns, t->padded, 0.0f, products, t->padded);
+  return (cpu_rows){(float *)(uintptr_t)x + row * shape->qkv.stride, shape->qkv.stride};
 }
 
 static void drop(const attention_shape *shape, const attention_tile *t, int64_t row, float *out,
@@ -131,11 +107,11 @@ static void drop(const attention_shape *shape, const attention_tile *t, int64_t 
   shape->device->kernels->dropout(&t->mask, out, x, first, t->length);
 }
 
-/* Sets the scores in the padding, so that a whole row can be computed at once. */
-static void pad_row(const attention_tile *t, float *row)
+/* Sets a row's padding, so that the whole row can be computed at once. */
+static void pad_row(const attention_tile *t, float *row, float value)
 {
   for (int64_t j = t->length; j < t->padded; j++)
-    row[j] = -INFINITY;
+    row[j] = value;
 }
 
 /* ---- The bias ---- */
@@ -193,30 +169,25 @@ static void attention_forward_tile(const void *context, int64_t tile, void *scra
   const attention_shape *shape = &job->shape;
   const attention_tile t = tile_of(shape, tile);
   const cpu_kernels *kernels = shape->device->kernels;
-  const int64_t head_floats = shape->width * t.padded;
-  float *q = scratch, *v = q + shape->width * MOST_ROWS, *k_columns = v + head_floats;
-  float *line = k_columns + head_floats;
+  float *line = (float *)(void *)((char *)scratch + CPU_PRODUCT_BYTES);
   float *scores = line + line_bytes(shape) / sizeof *line;
   spread_bias(shape, &t, line);
-  gather_head(shape, t.k, shape->qkv.stride, t.length, t.padded, v); /* until it is transposed */
-  transpose_head(shape, &t, v, k_columns);
-  gather_head(shape, t.v, shape->qkv.stride, t.length, t.length, v);
+  const cpu_rows k = rows_from(shape, t.k, 0), v = rows_from(shape, t.v, 0);
   for (int64_t row = 0; row < t.length; row += t.block) {
     const int64_t rows = cpu_min(t.block, t.length - row);
-    gather_head(shape, t.q + row * shape->qkv.stride, shape->qkv.stride, rows, rows, q);
-    multiply_columns(shape, &t, rows, shape->scale, q, k_columns, scores);
+    multiply_rows(shape, &t, scratch, rows, shape->scale, rows_from(shape, t.q, row), k, scores);
     for (int64_t i = 0; i < rows; i++) {
       float *p = scores + i * t.padded;
       add_bias(shape, &t, row + i, p, line);
-      pad_row(&t, p);
+      pad_row(&t, p, -INFINITY);
       const float log_sum = kernels->softmax(p, p, 1.0f, t.padded);
       if (job->log_sum.data != NULL)
         job->log_sum.data[t.head * job->log_sum.stride + t.first + row + i] = log_sum;
       if (shape->drops)
         drop(shape, &t, row + i, p, p);
     }
-    cpu_sgemm(&shape->device->libraries, 0, 0, rows, shape->width, t.length, 1.0f, scores, t.padded,
-              v, shape->width, 0.0f,
+    cpu_sgemm(kernels, scratch, false, false, rows, shape->width, t.length, 1.0f, scores, t.padded,
+              v.data, v.stride, 0.0f,
               job->out.data + (t.first + row) * job->out.stride + t.head * shape->width,
               job->out.stride);
   }
@@ -229,8 +200,7 @@ cdl_status cpu_attention(void *queue, const cdl_attention_args *a)
       cpu_rows_at(a->out, 0, 0), cpu_rows_at(a->log_sum, 0, 0)};
   const attention_shape *shape = &job.shape;
   clear_rest(shape, a->packing, a->out);
-  const size_t scratch =
-      2 * head_bytes(shape) + block_bytes(shape) + line_bytes(shape) + scores_bytes(shape);
+  const size_t scratch = CPU_PRODUCT_BYTES + line_bytes(shape) + scores_bytes(shape);
   return cpu_pool_run(shape->device->pool, a->packing->sequences * shape->heads, scratch,
                       attention_forward_tile, &job);
 }
@@ -247,8 +217,7 @@ typedef struct {
 } attention_grad_job;
 
 typedef struct {
-  float *q, *d_out; /* of the block */
-  float *k, *k_columns, *v_columns;
+  void *memory;
   float *line, *d_line; /* the bias and its gradient by distance */
   float *p, *d_p, *kept;
 } grad_scratch;
@@ -274,7 +243,8 @@ static void differentiate_rows(const attention_grad_job *job, const attention_ti
   for (int64_t i = 0; i < rows; i++) {
     float *p = s->p + i * t->padded, *d_p = s->d_p + i * t->padded;
     add_bias(shape, t, row + i, p, s->line);
-    pad_row(t, p);
+    pad_row(t, p, -INFINITY);
+    pad_row(t, d_p, 0.0f);
     if (job->log_sum.data != NULL)
       kernels->softmax_again(p, 1.0f,
                              job->log_sum.data[t->head * job->log_sum.stride + t->first + row + i],
@@ -293,23 +263,24 @@ static void differentiate_rows(const attention_grad_job *job, const attention_ti
 
 /* d_v (+)= Pᵀ d_out, d_k (+)= d_scoresᵀ Q, d_q = d_scores K for query rows [row, row + rows). */
 static void multiply_back(const attention_grad_job *job, const attention_tile *t, int64_t row,
-                          int64_t rows, const grad_scratch *s)
+                          int64_t rows, cpu_rows d_out, const grad_scratch *s)
 {
   const attention_shape *shape = &job->shape;
-  const cpu_libraries *libraries = &shape->device->libraries;
+  const cpu_kernels *kernels = shape->device->kernels;
   const int64_t width = shape->width, hidden = shape->heads * width;
   const cpu_rows d = job->d_qkv;
   float *d_q = d.data + t->first * d.stride + t->head * width, *d_k = d_q + hidden,
         *d_v = d_k + hidden;
   const float beta = row > 0 ? 1.0f : 0.0f;
   const float *p = shape->drops ? s->kept : s->p;
-  cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, p, t->padded, s->d_out, width, beta, d_v,
-            d.stride);
+  const cpu_rows q = rows_from(shape, t->q, row), k = rows_from(shape, t->k, 0);
+  cpu_sgemm(kernels, s->memory, true, false, t->length, width, rows, 1.0f, p, t->padded, d_out.data,
+            d_out.stride, beta, d_v, d.stride);
   const float scale = product_scale(job);
-  cpu_sgemm(libraries, 1, 0, t->length, width, rows, scale, s->d_p, t->padded, s->q, width, beta,
-            d_k, d.stride);
-  cpu_sgemm(libraries, 0, 0, rows, width, t->length, scale, s->d_p, t->padded, s->k, width, 0.0f,
-            d_q + row * d.stride, d.stride);
+  cpu_sgemm(kernels, s->memory, true, false, t->length, width, rows, scale, s->d_p, t->padded,
+            q.data, q.stride, beta, d_k, d.stride);
+  cpu_sgemm(kernels, s->memory, false, false, rows, width, t->length, scale, s->d_p, t->padded,
+            k.data, k.stride, 0.0f, d_q + row * d.stride, d.stride);
 }
 
 /* Writes a tile's row of sums: those of the line, with what lies beyond the radius at the ends. */
@@ -345,13 +316,9 @@ static void attention_grad_tile(const void *context, int64_t tile, void *scratch
   const attention_grad_job *job = context;
   const attention_shape *shape = &job->shape;
   const attention_tile t = tile_of(shape, tile);
-  const int64_t head_floats = shape->width * t.padded, block_floats = t.block * t.padded;
-  grad_scratch s = {.q = scratch};
-  s.d_out = s.q + shape->width * MOST_ROWS;
-  s.k = s.d_out + shape->width * MOST_ROWS;
-  s.k_columns = s.k + head_floats;
-  s.v_columns = s.k_columns + head_floats;
-  s.line = s.v_columns + head_floats;
+  const int64_t block_floats = t.block * t.padded;
+  grad_scratch s = {.memory = scratch};
+  s.line = (float *)(void *)((char *)scratch + CPU_PRODUCT_BYTES);
   s.d_line = s.line + line_bytes(shape) / sizeof *s.line;
   s.p = s.d_line + line_bytes(shape) / sizeof *s.line;
   s.d_p = s.p + block_floats;
@@ -359,20 +326,16 @@ static void attention_grad_tile(const void *context, int64_t tile, void *scratch
   spread_bias(shape, &t, s.line);
   if (job->sums != NULL)
     memset(s.d_line, 0, line_bytes(shape));
-  gather_head(shape, t.v, shape->qkv.stride, t.length, t.padded, s.k); /* until it is transposed */
-  transpose_head(shape, &t, s.k, s.v_columns);
-  gather_head(shape, t.k, shape->qkv.stride, t.length, t.padded, s.k);
-  transpose_head(shape, &t, s.k, s.k_columns);
+  const cpu_rows k = rows_from(shape, t.k, 0), v = rows_from(shape, t.v, 0);
   for (int64_t row = 0; row < t.length; row += t.block) {
     const int64_t rows = cpu_min(t.block, t.length - row);
-    const float *d_out =
-        job->d_out.data + (t.first + row) * job->d_out.stride + t.head * shape->width;
-    gather_head(shape, t.q + row * shape->qkv.stride, shape->qkv.stride, rows, rows, s.q);
-    gather_head(shape, d_out, job->d_out.stride, rows, rows, s.d_out);
-    multiply_columns(shape, &t, rows, shape->scale, s.q, s.k_columns, s.p);
-    multiply_columns(shape, &t, rows, 1.0f, s.d_out, s.v_columns, s.d_p);
+    const cpu_rows d_out = {job->d_out.data + (t.first + row) * job->d_out.stride +
+                                t.head * shape->width,
+                            job->d_out.stride};
+    multiply_rows(shape, &t, scratch, rows, shape->scale, rows_from(shape, t.q, row), k, s.p);
+    multiply_rows(shape, &t, scratch, rows, 1.0f, d_out, v, s.d_p);
     differentiate_rows(job, &t, row, rows, &s);
-    multiply_back(job, &t, row, rows, &s);
+    multiply_back(job, &t, row, rows, d_out, &s);
   }
   if (job->sums != NULL)
     keep_sums(job, &t, s.d_line, job->sums + tile * (2 * job->reach + 1));
@@ -390,8 +353,8 @@ cdl_status cpu_attention_grad(void *queue, const cdl_attention_grad_args *a)
   const attention_shape *shape = &job.shape;
   const bool summed = job.d_bias.data != NULL && shape->longest > 0;
   clear_rest(shape, a->packing, a->d_qkv);
-  const size_t scratch = 3 * head_bytes(shape) + 2 * block_bytes(shape) + 2 * line_bytes(shape) +
-                         (shape->drops ? 3 : 2) * scores_bytes(shape);
+  const size_t scratch =
+      CPU_PRODUCT_BYTES + 2 * line_bytes(shape) + (shape->drops ? 3 : 2) * scores_bytes(shape);
   const int64_t tiles = job.sequences * shape->heads;
   job.reach = cpu_max(0, cpu_min(shape->radius, shape->longest - 1));
   void *shared;

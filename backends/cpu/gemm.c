@@ -1,9 +1,7 @@
 #include "backends/cpu/gemm.h"
 
+#include "backends/cpu/product.h"
 #include "backends/cpu/walk.h"
-
-#include <limits.h>
-#include <string.h>
 
 /* ---- The grid ---- */
 
@@ -59,19 +57,9 @@ cpu_grid cpu_gemm_grid(int64_t m, int64_t n, int64_t k)
   return best;
 }
 
-cdl_status cpu_check_blas_size(const char *op, int64_t size)
-{
-  if (size > INT_MAX)
-    return cdl_fail(CDL_STATUS_UNSUPPORTED,
-                    "%s: a size or stride of %lld; this backend's library takes at most %d", op,
-                    (long long)size, INT_MAX);
-  return CDL_STATUS_OK;
-}
-
 /* ---- Operands ---- */
 
-/* A stored matrix; `packed` if a tile's part must first be copied to a dense float (or double)
- * matrix. */
+/* A stored matrix; `packed` if a tile's part must first be copied to a dense matrix of floats. */
 typedef struct {
   cdl_tensor tensor;
   bool transpose, packed;
@@ -83,15 +71,14 @@ static operand operand_of(cdl_tensor t, bool transpose)
   operand o = {.tensor = t, .transpose = transpose};
   const bool one_row = t.size[2] == 1;
   o.stride = one_row ? cpu_max(1, t.size[3]) : t.stride[2];
-  o.packed = t.dtype == CDL_DTYPE_BF16 || o.stride < cpu_max(1, t.size[3]);
+  o.packed = t.dtype == CDL_DTYPE_BF16;
   return o;
 }
 
 /* Returns the bytes of scratch for a part of `span` rows (columns, if transposed) over k. */
 static size_t packed_bytes(const operand *o, int64_t span, int64_t k)
 {
-  const size_t element = o->tensor.dtype == CDL_DTYPE_F64 ? sizeof(double) : sizeof(float);
-  return o->packed ? ((size_t)span * (size_t)k * element + 63) / 64 * 64 : 0;
+  return o->packed ? cpu_float_bytes(span * k) : 0;
 }
 
 /* Returns the part of `o` in matrix (i0, i1) that begins at (row, column), [rows, columns] as
@@ -106,13 +93,9 @@ static const void *operand_part(const operand *o, const cpu_kernels *kernels, in
   if (!o->packed)
     return start;
   *stride = columns;
-  for (int64_t i = 0; i < rows; i++) {
-    const void *from = start + (size_t)(i * o->stride) * element;
-    if (o->tensor.dtype == CDL_DTYPE_BF16)
-      kernels->bf16_to_f32((float *)(void *)scratch + i * columns, from, columns);
-    else
-      memcpy(scratch + (size_t)(i * columns) * element, from, (size_t)columns * element);
-  }
+  for (int64_t i = 0; i < rows; i++)
+    kernels->bf16_to_f32((float *)(void *)scratch + i * columns,
+                         (const cdl_bf16 *)(const void *)start + i * o->stride, columns);
   return scratch;
 }
 
@@ -134,98 +117,16 @@ typedef struct {
   cpu_range m, n, k;
 } gemm_part;
 
-/* One tile as BLAS gets it: op(a) [m, k], op(b) [k, n], c [m, n]. */
-typedef struct {
-  gemm_part part;
-  const void *a, *b;
-  void *c;
-  int64_t a_stride, b_stride, c_stride;
-  float beta;
-} tile_call;
-
-static void call_gemm(const gemm_job *job, const tile_call *t)
+/* The working memory of products comes first in a tile's scratch. */
+static size_t panel_bytes(const gemm_job *job)
 {
-  const cdl_gemm_args *g = job->args;
-  const cpu_libraries *libraries = &job->device->libraries;
-  if (g->out.dtype == CDL_DTYPE_F64)
-    cpu_dgemm(libraries, g->transpose_a, g->transpose_b, t->part.m.count, t->part.n.count,
-              t->part.k.count, (double)g->alpha, t->a, t->a_stride, t->b, t->b_stride,
-              (double)t->beta, t->c, t->c_stride);
-  else
-    cpu_sgemm(libraries, g->transpose_a, g->transpose_b, t->part.m.count, t->part.n.count,
-              t->part.k.count, g->alpha, t->a, t->a_stride, t->b, t->b_stride, t->beta, t->c,
-              t->c_stride);
-}
-
-/* y = β y. gemv does not do this, because in some releases of OpenBLAS 0 times NaN is NaN there. */
-static void scale_vector(const gemm_job *job, void *y, int64_t count, int64_t stride, float beta)
-{
-  for (int64_t i = 0; i < count; i++)
-    if (job->args->out.dtype == CDL_DTYPE_F64) {
-      double *value = (double *)y + i * stride;
-      *value = beta == 0.0f ? 0.0 : *value * (double)beta;
-    } else {
-      float *value = (float *)y + i * stride;
-      *value = beta == 0.0f ? 0.0f : *value * beta;
-    }
-}
-
-/* A product of a matrix and a vector: y = op(matrix) x. */
-typedef struct {
-  const void *matrix, *x;
-  bool by_columns; /* the matrix is stored [k, results], else [results, k] */
-  int64_t results, matrix_stride, x_stride, y_stride;
-} vector_product;
-
-/* c = op(a) op(b) with one column. */
-static vector_product column_product(const cdl_gemm_args *g, const tile_call *t)
-{
-  return (vector_product){.matrix = t->a,
-                          .x = t->b,
-                          .by_columns = g->transpose_a,
-                          .results = t->part.m.count,
-                          .matrix_stride = t->a_stride,
-                          .x_stride = g->transpose_b ? 1 : t->b_stride,
-                          .y_stride = t->c_stride};
-}
-
-/* c = op(a) op(b) with one row, as cᵀ = op(b)ᵀ op(a)ᵀ. */
-static vector_product row_product(const cdl_gemm_args *g, const tile_call *t)
-{
-  return (vector_product){.matrix = t->b,
-                          .x = t->a,
-                          .by_columns = !g->transpose_b,
-                          .results = t->part.n.count,
-                          .matrix_stride = t->b_stride,
-                          .x_stride = g->transpose_a ? t->a_stride : 1,
-                          .y_stride = 1};
-}
-
-/* One row or one column: gemm would copy the whole other matrix to pack it. */
-static void call_gemv(const gemm_job *job, const tile_call *t)
-{
-  enum { NO_TRANSPOSE = 111, TRANSPOSE = 112 };
-  const cdl_gemm_args *g = job->args;
-  const cpu_libraries *libraries = &job->device->libraries;
-  const vector_product v = t->part.n.count == 1 ? column_product(g, t) : row_product(g, t);
-  int transpose = NO_TRANSPOSE, rows = (int)v.results, columns = (int)t->part.k.count;
-  if (v.by_columns) {
-    transpose = TRANSPOSE;
-    rows = (int)t->part.k.count;
-    columns = (int)v.results;
-  }
-  scale_vector(job, t->c, v.results, v.y_stride, t->beta);
-  if (g->out.dtype == CDL_DTYPE_F64)
-    libraries->cblas_dgemv(CPU_ROW_MAJOR, transpose, rows, columns, (double)g->alpha, v.matrix,
-                           (int)v.matrix_stride, v.x, (int)v.x_stride, 1.0, t->c, (int)v.y_stride);
-  else
-    libraries->cblas_sgemv(CPU_ROW_MAJOR, transpose, rows, columns, g->alpha, v.matrix,
-                           (int)v.matrix_stride, v.x, (int)v.x_stride, 1.0f, t->c, (int)v.y_stride);
+  return job->args->out.dtype == CDL_DTYPE_F64 ? 2 * CPU_PRODUCT_BYTES : CPU_PRODUCT_BYTES;
 }
 
 static void multiply_part(const gemm_job *job, int64_t batch, gemm_part part, float beta, void *c,
-                          int64_t c_stride, char *scratch)
+                          int64_t c_stride, char *panels)
 {
+  char *scratch = panels + panel_bytes(job);
   const cdl_gemm_args *g = job->args;
   const int64_t i0 = batch / g->out.size[1], i1 = batch % g->out.size[1];
   const operand *a = &job->a, *b = &job->b;
@@ -242,8 +143,13 @@ static void multiply_part(const gemm_job *job, int64_t batch, gemm_part part, fl
                                                    part.n.count, part.k.count, scratch, &b_stride)
                                     : operand_part(b, kernels, b_offset, part.k.first, part.n.first,
                                                    part.k.count, part.n.count, scratch, &b_stride);
-  const tile_call t = {part, a_part, b_part, c, a_stride, b_stride, c_stride, beta};
-  (part.m.count == 1 || part.n.count == 1 ? call_gemv : call_gemm)(job, &t);
+  const cpu_range m = part.m, n = part.n, k = part.k;
+  if (g->out.dtype == CDL_DTYPE_F64)
+    cpu_dgemm(kernels, panels, g->transpose_a, g->transpose_b, m.count, n.count, k.count,
+              (double)g->alpha, a_part, a_stride, b_part, b_stride, (double)beta, c, c_stride);
+  else
+    cpu_sgemm(kernels, panels, g->transpose_a, g->transpose_b, m.count, n.count, k.count, g->alpha,
+              a_part, a_stride, b_part, b_stride, beta, c, c_stride);
 }
 
 static char *output_start(const gemm_job *job, int64_t batch, int64_t row, int64_t column)
@@ -285,7 +191,8 @@ static cdl_status run_pieces(gemm_job *job)
   const int64_t longest = job->k / job->pieces + 128, area = job->m * job->n;
   job->scratch_a = packed_bytes(&job->a, job->m, longest);
   void *shared;
-  CDL_TRY(cpu_pool_enter(device->pool, job->scratch_a + packed_bytes(&job->b, job->n, longest),
+  CDL_TRY(cpu_pool_enter(device->pool,
+                         panel_bytes(job) + job->scratch_a + packed_bytes(&job->b, job->n, longest),
                          cpu_float_bytes(job->batches * job->pieces * area), &shared));
   job->partial = shared;
   cpu_pool_for(device->pool, job->batches * job->pieces, piece_tile, job);
@@ -314,7 +221,7 @@ static cdl_status run_tiles(gemm_job *job)
   const int64_t tile_m = cpu_divide_up(job->m, job->grid.rows) + CPU_GRID_ROWS;
   const int64_t tile_n = cpu_divide_up(job->n, job->grid.columns) + CPU_GRID_COLUMNS;
   job->scratch_a = packed_bytes(&job->a, tile_m, job->k);
-  const size_t scratch = job->scratch_a + packed_bytes(&job->b, tile_n, job->k);
+  const size_t scratch = panel_bytes(job) + job->scratch_a + packed_bytes(&job->b, tile_n, job->k);
   const int64_t groups = cpu_divide_up(job->batches, job->batches_a_tile);
   return cpu_pool_run(job->device->pool, groups * job->grid.rows * job->grid.columns, scratch,
                       gemm_tile, job);
@@ -352,8 +259,6 @@ cdl_status cpu_gemm(void *queue, const cdl_gemm_args *g)
   job.c_stride = job.m == 1 ? job.n : g->out.stride[2];
   if (job.k == 0)
     return scale_output(queue, g);
-  CDL_TRY(cpu_check_blas_size("gemm", cpu_max(cpu_max(job.m, job.n), job.k)));
-  CDL_TRY(cpu_check_blas_size("gemm", cpu_max(cpu_max(job.a.stride, job.b.stride), job.c_stride)));
   const bool few_results = job.m * job.n <= 64 * 64 && job.k >= 4096 && job.batches < 16;
   if (few_results && g->out.dtype == CDL_DTYPE_F32) {
     job.pieces = cpu_min(16, job.k / 2048);

@@ -12,10 +12,7 @@ typedef struct {
 /* Returns the grid of an [m, n] product over k with the least expected time for 2 to 16 threads. */
 cpu_grid cpu_gemm_grid(int64_t m, int64_t n, int64_t k);
 
-/* Parts of m and n are cut at multiples of these: OpenBLAS's inner loops take so many at once. */
-enum { CPU_GRID_ROWS = 4, CPU_GRID_COLUMNS = 16 };
-
-/* Fails with UNSUPPORTED if a size does not fit the 32 bits of BLAS and LAPACK. */
-cdl_status cpu_check_blas_size(const char *op, int64_t size);
+/* Parts of m and n are cut at multiples of these; a vector set's tile has 8 to 32 columns. */
+enum { CPU_GRID_ROWS = 4, CPU_GRID_COLUMNS = 32 };
 
 #endif

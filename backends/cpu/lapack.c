@@ -1,13 +1,24 @@
 /* The host ops, on LAPACKE. It sees a row-major matrix as the transpose of a column-major one; if
  * the transpose's own decomposition suffices, nothing is transposed. Each op works on a dense copy
  * of its input, F32 or F64. */
-#include "backends/cpu/gemm.h"
+#include "backends/cpu/device.h"
 #include "backends/cpu/memory.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
 /* ---- Dense copies ---- */
+
+/* Fails with UNSUPPORTED if a size does not fit the 32 bits of LAPACK. */
+static cdl_status check_size(const char *op, int64_t size)
+{
+  if (size > INT_MAX)
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
+                    "%s: a size of %lld; this backend's library takes at most %d", op,
+                    (long long)size, INT_MAX);
+  return CDL_STATUS_OK;
+}
 
 static bool is_f64(cdl_tensor t)
 {
@@ -82,7 +93,7 @@ static cdl_status allocate(const char *op, int64_t elements, size_t element_byte
 
 static cdl_status begin(const char *op, cdl_tensor a)
 {
-  CDL_TRY(cpu_check_blas_size(op, cpu_max(a.size[2], a.size[3])));
+  CDL_TRY(check_size(op, cpu_max(a.size[2], a.size[3])));
   return check_finite(op, a);
 }
 
@@ -289,7 +300,7 @@ cdl_status cpu_eigh(void *queue, const cdl_eigh_args *g)
   const int64_t n = g->a.size[2];
   if (n == 0)
     return CDL_STATUS_OK;
-  CDL_TRY(cpu_check_blas_size("eigh", n));
+  CDL_TRY(check_size("eigh", n));
   CDL_TRY(check_lower_triangle(g->a));
   void *memory;
   CDL_TRY(allocate("eigh", n * n, cdl_dtype_bytes(g->a.dtype), &memory));

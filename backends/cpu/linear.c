@@ -1,4 +1,5 @@
 #include "backends/cpu/gemm.h"
+#include "backends/cpu/product.h"
 #include "backends/cpu/weight.h"
 
 #include <stdlib.h>
@@ -8,18 +9,11 @@
 static void describe_parts(cpu_weight *weight, const cdl_tensor *sources, size_t count)
 {
   int64_t first = 0;
-  weight->count = 0;
+  weight->count = count;
   for (size_t i = 0; i < count; i++) {
-    const cpu_weight_part part = {cpu_floats(sources[i]), sources[i].size[2], first,
-                                  cpu_row_stride(sources[i])};
-    cpu_weight_part *last = weight->count > 0 ? &weight->parts[weight->count - 1] : NULL;
-    const int64_t columns = weight->columns;
-    if (last != NULL && last->stride == columns && part.stride == columns &&
-        part.data == last->data + last->rows * columns)
-      last->rows += part.rows; /* stacked already */
-    else
-      weight->parts[weight->count++] = part;
-    first += part.rows;
+    weight->parts[i] = (cpu_weight_part){cpu_floats(sources[i]), sources[i].size[2], first,
+                                         cpu_row_stride(sources[i])};
+    first += sources[i].size[2];
   }
 }
 
@@ -63,7 +57,6 @@ typedef struct {
 /* Adds the bias and applies the activation while the tile is in cache. */
 static void linear_tile(const void *context, int64_t tile, void *scratch)
 {
-  (void)scratch;
   const linear_job *job = context;
   const cdl_linear_args *a = job->args;
   const int64_t columns = job->grid.columns;
@@ -77,7 +70,7 @@ static void linear_tile(const void *context, int64_t tile, void *scratch)
   const cpu_rows out = cpu_rows_at(a->out, m.first, column),
                  pre = cpu_rows_at(a->pre, m.first, column);
   const cpu_rows product = pre.data != NULL ? pre : out;
-  cpu_sgemm(&job->device->libraries, 0, 1, m.count, n.count, k, 1.0f,
+  cpu_sgemm(job->device->kernels, scratch, false, true, m.count, n.count, k, 1.0f,
             cpu_floats(a->x) + m.first * job->x_stride, job->x_stride,
             part->data + n.first * part->stride, part->stride, 0.0f, product.data, product.stride);
   const float *bias = cdl_tensor_present(a->bias) ? cpu_floats(a->bias) + column : NULL;
@@ -99,12 +92,10 @@ cdl_status cpu_linear(void *queue, const cdl_linear_args *a)
   const int64_t m = a->out.size[2], n = a->out.size[3], k = a->x.size[3];
   if (m == 0 || n == 0)
     return CDL_STATUS_OK;
-  CDL_TRY(cpu_check_blas_size(
-      "linear", cpu_max(cpu_max(m, n), cpu_max(cpu_row_stride(a->out), cpu_row_stride(a->x)))));
   const linear_job job = {cpu_device_of(queue), a, weight, grid_of_parts(m, n, k, weight->count),
                           cpu_row_stride(a->x)};
   return cpu_pool_run(job.device->pool, (int64_t)weight->count * job.grid.rows * job.grid.columns,
-                      0, linear_tile, &job);
+                      CPU_PRODUCT_BYTES, linear_tile, &job);
 }
 
 /* ---- linear_grad ---- */
@@ -119,7 +110,6 @@ typedef struct {
 /* Multiplies by f'(pre) while the tile is in cache. */
 static void linear_grad_tile(const void *context, int64_t tile, void *scratch)
 {
-  (void)scratch;
   const linear_grad_job *job = context;
   const cdl_linear_grad_args *a = job->args;
   const cpu_range m =
@@ -132,8 +122,8 @@ static void linear_grad_tile(const void *context, int64_t tile, void *scratch)
   for (size_t i = 0; i < job->weight->count; i++) {
     const cpu_weight_part *part = &job->weight->parts[i];
     const cpu_rows d_out = cpu_rows_at(a->d_out, m.first, part->first);
-    cpu_sgemm(&job->device->libraries, 0, 0, m.count, n.count, part->rows, 1.0f, d_out.data,
-              d_out.stride, part->data + n.first, part->stride,
+    cpu_sgemm(job->device->kernels, scratch, false, false, m.count, n.count, part->rows, 1.0f,
+              d_out.data, d_out.stride, part->data + n.first, part->stride,
               a->accumulate || i > 0 ? 1.0f : 0.0f, d_x.data, d_x.stride);
   }
   if (a->activation == CDL_ACTIVATION_NONE)
@@ -152,10 +142,7 @@ cdl_status cpu_linear_grad(void *queue, const cdl_linear_grad_args *a)
   const int64_t m = a->d_x.size[2], n = a->d_x.size[3], k = a->d_out.size[3];
   if (m == 0 || n == 0)
     return CDL_STATUS_OK;
-  CDL_TRY(cpu_check_blas_size(
-      "linear_grad",
-      cpu_max(cpu_max(m, k), cpu_max(cpu_row_stride(a->d_x), cpu_row_stride(a->d_out)))));
   const linear_grad_job job = {cpu_device_of(queue), a, weight, cpu_gemm_grid(m, n, k)};
-  return cpu_pool_run(job.device->pool, job.grid.rows * job.grid.columns, 0, linear_grad_tile,
-                      &job);
+  return cpu_pool_run(job.device->pool, job.grid.rows * job.grid.columns, CPU_PRODUCT_BYTES,
+                      linear_grad_tile, &job);
 }

@@ -1,20 +1,13 @@
-/* Low-rank updates, by tiles of rows so small that OpenBLAS uses its kernels for small matrices
- * (below 10⁶ multiply-adds). At rank 8 these run at twice the speed of the others, and are fastest
- * if neither matrix is transposed. */
+/* Low-rank updates, by tiles of rows that stay in cache between their products. */
 #include "backends/cpu/gemm.h"
+#include "backends/cpu/product.h"
 
-enum { SMALL_WORK = 1000000, LEAST_ROWS = 32, MOST_ROWS = 256 };
+enum { TILE_WORK = 1000000, LEAST_ROWS = 32, MOST_ROWS = 256 };
 
 static int64_t row_parts(int64_t rows, int64_t columns, int64_t rank)
 {
-  const int64_t fitting = SMALL_WORK / cpu_max(1, columns * rank);
+  const int64_t fitting = TILE_WORK / cpu_max(1, columns * rank);
   return cpu_divide_up(rows, cpu_min(MOST_ROWS, cpu_max(LEAST_ROWS, fitting)));
-}
-
-static cdl_status check_sizes(const char *op, cdl_tensor out, cdl_tensor x, cdl_tensor hidden)
-{
-  CDL_TRY(cpu_check_blas_size(op, cpu_max(cpu_row_stride(out), cpu_row_stride(x))));
-  return cpu_check_blas_size(op, cpu_max(cpu_row_stride(hidden), out.size[2]));
 }
 
 /* ---- low_rank ---- */
@@ -23,44 +16,33 @@ typedef struct {
   cpu_device *device;
   const cdl_low_rank_args *args;
   int64_t parts;
-  const float *a_columns, *b_columns; /* Aᵀ [in, rank], Bᵀ [rank, out] */
 } low_rank_job;
 
 static void low_rank_tile(const void *context, int64_t tile, void *scratch)
 {
-  (void)scratch;
   const low_rank_job *job = context;
   const cdl_low_rank_args *g = job->args;
-  const cpu_libraries *libraries = &job->device->libraries;
-  const int64_t rank = g->a.size[2], in = g->x.size[3], out_columns = g->out.size[3];
+  const cpu_kernels *kernels = job->device->kernels;
+  const int64_t rank = g->a.size[2], in = g->x.size[3];
   const cpu_range rows = cpu_part(g->out.size[2], job->parts, tile, CPU_GRID_ROWS);
   const cpu_rows out = cpu_rows_at(g->out, rows.first, 0), x = cpu_rows_at(g->x, rows.first, 0);
   const cpu_rows hidden = cpu_rows_at(g->hidden, rows.first, 0);
-  cpu_sgemm(libraries, 0, 0, rows.count, rank, in, 1.0f, x.data, x.stride, job->a_columns, rank,
-            0.0f, hidden.data, hidden.stride);
-  cpu_sgemm(libraries, 0, 0, rows.count, out_columns, rank, g->scale, hidden.data, hidden.stride,
-            job->b_columns, out_columns, 1.0f, out.data, out.stride);
+  const cpu_rows a = cpu_rows_at(g->a, 0, 0), b = cpu_rows_at(g->b, 0, 0);
+  cpu_sgemm(kernels, scratch, false, true, rows.count, rank, in, 1.0f, x.data, x.stride, a.data,
+            a.stride, 0.0f, hidden.data, hidden.stride);
+  cpu_sgemm(kernels, scratch, false, true, rows.count, g->out.size[3], rank, g->scale, hidden.data,
+            hidden.stride, b.data, b.stride, 1.0f, out.data, out.stride);
 }
 
 static cdl_status run_term(cpu_device *device, const cdl_low_rank_args *g)
 {
-  const int64_t rank = g->a.size[2], in = g->x.size[3], out = g->out.size[3], rows = g->out.size[2];
+  const int64_t rank = g->a.size[2], rows = g->out.size[2];
   if (rows == 0 || rank == 0)
     return CDL_STATUS_OK;
-  CDL_TRY(check_sizes("low_rank", g->out, g->x, g->hidden));
-  low_rank_job job = {
-      .device = device, .args = g, .parts = row_parts(rows, cpu_max(in, out), rank)};
-  void *shared;
-  const size_t a_bytes = cpu_float_bytes(in * rank);
-  CDL_TRY(cpu_pool_enter(device->pool, 0, a_bytes + cpu_float_bytes(rank * out), &shared));
-  float *a_columns = shared, *b_columns = (float *)(void *)((char *)shared + a_bytes);
-  device->kernels->transpose((cpu_rows){a_columns, rank}, cpu_rows_at(g->a, 0, 0), rank, in);
-  device->kernels->transpose((cpu_rows){b_columns, out}, cpu_rows_at(g->b, 0, 0), out, rank);
-  job.a_columns = a_columns;
-  job.b_columns = b_columns;
-  cpu_pool_for(device->pool, job.parts, low_rank_tile, &job);
-  cpu_pool_leave(device->pool);
-  return CDL_STATUS_OK;
+  const low_rank_job job = {.device = device,
+                            .args = g,
+                            .parts = row_parts(rows, cpu_max(g->x.size[3], g->out.size[3]), rank)};
+  return cpu_pool_run(device->pool, job.parts, CPU_PRODUCT_BYTES, low_rank_tile, &job);
 }
 
 cdl_status cpu_low_rank(void *queue, const cdl_low_rank_args *args)
@@ -85,29 +67,29 @@ static void low_rank_grad_tile(const void *context, int64_t tile, void *scratch)
 {
   const low_rank_grad_job *job = context;
   const cdl_low_rank_grad_args *g = job->args;
-  const cpu_libraries *libraries = &job->device->libraries;
+  const cpu_kernels *kernels = job->device->kernels;
   const int64_t rank = g->a.size[2], in = g->x.size[3], out = g->d_out.size[3];
   const cpu_range rows = cpu_part(g->d_out.size[2], job->parts, tile, CPU_GRID_ROWS);
   const cpu_rows d_out = cpu_rows_at(g->d_out, rows.first, 0),
                  hidden = cpu_rows_at(g->hidden, rows.first, 0);
   const cpu_rows a = cpu_rows_at(g->a, 0, 0), b = cpu_rows_at(g->b, 0, 0);
-  float *du = scratch;
+  float *du = (float *)(void *)((char *)scratch + CPU_PRODUCT_BYTES);
   float *d_a = job->partial + tile * (rank * in + out * rank), *d_b = d_a + rank * in;
   if (cdl_tensor_present(g->d_a) || cdl_tensor_present(g->d_x))
-    cpu_sgemm(libraries, 0, 0, rows.count, rank, out, g->scale, d_out.data, d_out.stride, b.data,
-              b.stride, 0.0f, du, rank);
+    cpu_sgemm(kernels, scratch, false, false, rows.count, rank, out, g->scale, d_out.data,
+              d_out.stride, b.data, b.stride, 0.0f, du, rank);
   if (cdl_tensor_present(g->d_b))
-    cpu_sgemm(libraries, 1, 0, out, rank, rows.count, g->scale, d_out.data, d_out.stride,
-              hidden.data, hidden.stride, 0.0f, d_b, rank);
+    cpu_sgemm(kernels, scratch, true, false, out, rank, rows.count, g->scale, d_out.data,
+              d_out.stride, hidden.data, hidden.stride, 0.0f, d_b, rank);
   if (cdl_tensor_present(g->d_x)) {
     const cpu_rows d_x = cpu_rows_at(g->d_x, rows.first, 0);
-    cpu_sgemm(libraries, 0, 0, rows.count, in, rank, 1.0f, du, rank, a.data, a.stride, 1.0f,
-              d_x.data, d_x.stride);
+    cpu_sgemm(kernels, scratch, false, false, rows.count, in, rank, 1.0f, du, rank, a.data,
+              a.stride, 1.0f, d_x.data, d_x.stride);
   }
   if (cdl_tensor_present(g->d_a)) {
     const cpu_rows x = cpu_rows_at(g->x, rows.first, 0);
-    cpu_sgemm(libraries, 1, 0, rank, in, rows.count, 1.0f, du, rank, x.data, x.stride, 0.0f, d_a,
-              in);
+    cpu_sgemm(kernels, scratch, true, false, rank, in, rows.count, 1.0f, du, rank, x.data, x.stride,
+              0.0f, d_a, in);
   }
 }
 
@@ -140,14 +122,13 @@ static cdl_status run_grad_term(cpu_device *device, const cdl_low_rank_grad_args
                 rows = g->d_out.size[2];
   if (rows == 0 || rank == 0)
     return CDL_STATUS_OK;
-  CDL_TRY(check_sizes("low_rank_grad", g->d_out, g->x, g->hidden));
   enum { MOST_PARTS = 16 }; /* so that the sums of a high rank stay few */
   const int64_t wanted = row_parts(rows, cpu_max(in, out), rank);
   low_rank_grad_job job = {
       .device = device, .args = g, .parts = rank > 16 ? cpu_min(MOST_PARTS, wanted) : wanted};
   void *shared;
   const int64_t rows_a_part = cpu_divide_up(rows, job.parts) + CPU_GRID_ROWS;
-  CDL_TRY(cpu_pool_enter(device->pool, cpu_float_bytes(rows_a_part * rank),
+  CDL_TRY(cpu_pool_enter(device->pool, CPU_PRODUCT_BYTES + cpu_float_bytes(rows_a_part * rank),
                          cpu_float_bytes(job.parts * rank * (in + out)), &shared));
   job.partial = shared;
   cpu_pool_for(device->pool, job.parts, low_rank_grad_tile, &job);

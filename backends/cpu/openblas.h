@@ -22,27 +22,4 @@ typedef struct {
 cdl_status cpu_libraries_open(cpu_libraries *libraries);
 void cpu_libraries_close(cpu_libraries *libraries);
 
-/* Computes C = α op(A) op(B) + β C for row-major matrices, on this thread. */
-static inline void cpu_sgemm(const cpu_libraries *libraries, int transpose_a, int transpose_b,
-                             int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                             int64_t lda, const float *b, int64_t ldb, float beta, float *c,
-                             int64_t ldc)
-{
-  enum { NO_TRANSPOSE = 111, TRANSPOSE = 112 };
-  libraries->cblas_sgemm(CPU_ROW_MAJOR, transpose_a ? TRANSPOSE : NO_TRANSPOSE,
-                         transpose_b ? TRANSPOSE : NO_TRANSPOSE, (int)m, (int)n, (int)k, alpha, a,
-                         (int)lda, b, (int)ldb, beta, c, (int)ldc);
-}
-
-static inline void cpu_dgemm(const cpu_libraries *libraries, int transpose_a, int transpose_b,
-                             int64_t m, int64_t n, int64_t k, double alpha, const double *a,
-                             int64_t lda, const double *b, int64_t ldb, double beta, double *c,
-                             int64_t ldc)
-{
-  enum { NO_TRANSPOSE = 111, TRANSPOSE = 112 };
-  libraries->cblas_dgemm(CPU_ROW_MAJOR, transpose_a ? TRANSPOSE : NO_TRANSPOSE,
-                         transpose_b ? TRANSPOSE : NO_TRANSPOSE, (int)m, (int)n, (int)k, alpha, a,
-                         (int)lda, b, (int)ldb, beta, c, (int)ldc);
-}
-
 #endif

@@ -33,6 +33,30 @@ typedef struct {
       grad_scale;
 } cpu_adamw_scalars;
 
+/* c = α a b + β c for a [m, k], b [k, n], c [m, n]. Element (i, p) of a lies at a + i ·
+ * a_row + p · a_depth, and so on; one of the two steps of each matrix is 1. If β is 0, c is not
+ * read. */
+typedef struct {
+  int64_t m, n, k;
+  const void *a;
+  int64_t a_row, a_depth;
+  const void *b;
+  int64_t b_depth, b_column;
+  void *c;
+  int64_t c_row, c_column;
+  double alpha, beta;
+} cpu_product;
+
+/* Returns cᵀ = α bᵀ aᵀ + β cᵀ. */
+static inline cpu_product cpu_product_transposed(const cpu_product *g)
+{
+  return (cpu_product){g->n,       g->m,     g->k, g->b,        g->b_column, g->b_depth, g->a,
+                       g->a_depth, g->a_row, g->c, g->c_column, g->c_row,    g->alpha,   g->beta};
+}
+
+/* Bytes of memory that a product of floats works in; doubles take twice as many. */
+enum { CPU_PRODUCT_BYTES = 704512 };
+
 /* The position of one sequence or one plain row in dropout's counter. */
 typedef struct {
   uint32_t key[2], example, step, place, threshold;
@@ -76,6 +100,11 @@ typedef struct {
   void (*bias_activation)(cdl_activation activation, cpu_rows out, cpu_rows pre, cpu_rows x,
                           const float *bias, int64_t rows, int64_t columns);
 
+  /* Each element of c has a fixed order of sums (product.inc): its row of a and its column of b decide
+   * its bits, together with k, α, β. `memory` is at a multiple of 64. */
+  void (*product_f32)(const cpu_product *product, void *memory);
+  void (*product_f64)(const cpu_product *product, void *memory);
+
   void (*adamw)(const cpu_adamw_scalars *scalars, float *parameter, float *moment1, float *moment2,
                 const float *gradient, int64_t n);
   /* Computes elements [first, first + n) of one example. */
@@ -85,8 +114,6 @@ typedef struct {
   void (*bf16_to_f32)(float *out, const cdl_bf16 *x, int64_t n);
   void (*f32_to_f64)(double *out, const float *x, int64_t n);
   void (*f64_to_f32)(float *out, const double *x, int64_t n);
-  /* out[j, i] = x[i, j], x [rows, columns] */
-  void (*transpose)(cpu_rows out, cpu_rows x, int64_t rows, int64_t columns);
 } cpu_kernels;
 
 /* Returns the best set that this CPU has. */

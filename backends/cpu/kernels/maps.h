@@ -189,61 +189,6 @@ static void f64_to_f32_map(float *out, const double *x, int64_t n)
   EACH out[j] = (float)x[j];
 }
 
-/* Transposes 8 × 8 in three rounds that interleave pairs, quadruples and halves. */
-static inline void transpose_8x8(float *out, int64_t out_stride, const float *x, int64_t x_stride)
-{
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
-#define HAVE_SHUFFLES
-#endif
-#endif
-#ifdef HAVE_SHUFFLES
-  typedef float vector __attribute__((vector_size(32), aligned(4), may_alias));
-#define LOW_PAIRS(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
-#define HIGH_PAIRS(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
-#define LOW_QUADS(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
-#define HIGH_QUADS(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
-  vector pairs[8], quads[8];
-#pragma GCC unroll 4
-  for (int i = 0; i < 8; i += 2) {
-    const vector even = *(const vector *)(x + i * x_stride),
-                 odd = *(const vector *)(x + (i + 1) * x_stride);
-    pairs[i] = LOW_PAIRS(even, odd);
-    pairs[i + 1] = HIGH_PAIRS(even, odd);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 8; i += 4)
-#pragma GCC unroll 2
-    for (int j = 0; j < 2; j++) {
-      quads[i + 2 * j] = LOW_QUADS(pairs[i + j], pairs[i + 2 + j]);
-      quads[i + 2 * j + 1] = HIGH_QUADS(pairs[i + j], pairs[i + 2 + j]);
-    }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; i++) {
-    *(vector *)(out + i * out_stride) =
-        __builtin_shufflevector(quads[i], quads[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-    *(vector *)(out + (i + 4) * out_stride) =
-        __builtin_shufflevector(quads[i], quads[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-  }
-#else
-  for (int i = 0; i < 8; i++)
-    for (int j = 0; j < 8; j++)
-      out[i * out_stride + j] = x[j * x_stride + i];
-#endif
-}
-
-static void transpose_map(cpu_rows out, cpu_rows x, int64_t rows, int64_t columns)
-{
-  enum { SIDE = 8 };
-  const int64_t whole_rows = rows / SIDE * SIDE, whole_columns = columns / SIDE * SIDE;
-  for (int64_t i = 0; i < whole_rows; i += SIDE)
-    for (int64_t j = 0; j < whole_columns; j += SIDE)
-      transpose_8x8(out.data + j * out.stride + i, out.stride, x.data + i * x.stride + j, x.stride);
-  for (int64_t i = 0; i < rows; i++)
-    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; j++)
-      out.data[j * out.stride + i] = x.data[i * x.stride + j];
-}
-
 /* ---- Dropout ---- */
 
 /* Gives the words of the blocks [first, first + 16), four per block, of Philox 4x32-10. */

@@ -1,4 +1,5 @@
 /* One vector set, compiled with KERNEL_SET as its name, under the compiler options of that set. */
+#include "backends/cpu/kernels/products.h"
 #include "backends/cpu/kernels/rows.h"
 
 #define JOIN(a, b) a##b
@@ -29,11 +30,12 @@ const cpu_kernels SET_OBJECT(KERNEL_SET) = {
     .layer_norm = layer_norm_rows,
     .layer_norm_grad = layer_norm_grad_rows,
     .bias_activation = bias_activation_rows,
+    .product_f32 = product_f32,
+    .product_f64 = product_f64,
     .adamw = adamw_map,
     .dropout = dropout_map,
     .f32_to_bf16 = f32_to_bf16_map,
     .bf16_to_f32 = bf16_to_f32_map,
     .f32_to_f64 = f32_to_f64_map,
     .f64_to_f32 = f64_to_f32_map,
-    .transpose = transpose_map,
 };
