@@ -1,6 +1,6 @@
 /* Products of row-major matrices on the calling thread, by the kernels of the device's vector set.
- * kernels/product.inc has their order of sums: an element depends on its row of op(A) and its column
- * of op(B), not on the tile it is computed in. */
+ * kernels/product.inc has their order of sums: an element depends on its row of op(A) and its
+ * column of op(B), not on the tile it is computed in. */
 #ifndef CONDLORA_BACKENDS_CPU_PRODUCT_H
 #define CONDLORA_BACKENDS_CPU_PRODUCT_H
 

@@ -1,5 +1,5 @@
-/* Products of the CPU's vector sets: right by double arithmetic, and an element's bits depend on its
- * row and its column alone, whatever stands beside them and however the matrices are stored. */
+/* Products of the CPU's vector sets: right by double arithmetic, and an element's bits depend on
+ * its row and its column alone, whatever stands beside them and however the matrices are stored. */
 #include "backends/cpu/kernels/kernels.h"
 #include "condlora/random.h"
 

@@ -100,8 +100,8 @@ typedef struct {
   void (*bias_activation)(cdl_activation activation, cpu_rows out, cpu_rows pre, cpu_rows x,
                           const float *bias, int64_t rows, int64_t columns);
 
-  /* Each element of c has a fixed order of sums (product.inc): its row of a and its column of b decide
-   * its bits, together with k, α, β. `memory` is at a multiple of 64. */
+  /* Each element of c has a fixed order of sums (product.inc): its row of a and its column of b
+   * decide its bits, together with k, α, β. `memory` is at a multiple of 64. */
   void (*product_f32)(const cpu_product *product, void *memory);
   void (*product_f64)(const cpu_product *product, void *memory);
 
