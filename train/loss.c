@@ -134,41 +134,64 @@ float train_loss_scale(const train_loss *loss, const cdl_dataset *dataset, const
   return divisor > 0 ? (float)(1 / divisor) : 0;
 }
 
-static cdl_tensor labels_of(const train_loss *loss, int64_t examples)
+static cdl_tensor labels_of(const train_loss *loss, int64_t first, int64_t examples)
 {
-  cdl_tensor labels = loss->labels;
-  labels.size[loss->problem == CDL_PROBLEM_SINGLE_LABEL ? 3 : 2] = examples;
-  return labels;
+  return loss->problem == CDL_PROBLEM_SINGLE_LABEL
+             ? cdl_tensor_columns(loss->labels, first, examples)
+             : cdl_tensor_rows(loss->labels, first, examples);
 }
 
 void train_loss_load_batch(train_loss *loss, cdl_queue *queue, const data_batch *batch)
 {
-  const cdl_tensor labels = labels_of(loss, (int64_t)batch->input.examples);
+  const cdl_tensor labels = labels_of(loss, 0, (int64_t)batch->input.examples);
   const void *values =
       loss->problem == CDL_PROBLEM_SINGLE_LABEL ? (const void *)batch->labels : batch->targets;
   cdl_queue_upload(queue, labels, values,
                    (size_t)cdl_tensor_elements(labels) * cdl_dtype_bytes(labels.dtype));
 }
 
-void train_loss_forward_backward(train_loss *loss, cdl_queue *queue, cdl_tensor logits,
-                                 cdl_tensor d_logits)
+/* Examples with the target that their loss is added to. */
+typedef struct {
+  cdl_tensor logits, d_logits, labels, sum;
+} loss_part;
+
+static void add_loss(const train_loss *loss, cdl_queue *queue, const loss_part *part)
 {
-  const cdl_tensor labels = labels_of(loss, logits.size[2]);
   switch (loss->problem) {
   case CDL_PROBLEM_REGRESSION:
-    cdl_squared_error(queue, CDL_ARGS(squared_error, .loss = loss->loss, .d_out = d_logits,
-                                      .out = logits, .target = labels, .step = loss->step));
+    cdl_squared_error(queue,
+                      CDL_ARGS(squared_error, .loss = part->sum, .d_out = part->d_logits,
+                               .out = part->logits, .target = part->labels, .step = loss->step));
     return;
   case CDL_PROBLEM_MULTI_LABEL:
-    cdl_binary_cross_entropy(queue,
-                             CDL_ARGS(binary_cross_entropy, .loss = loss->loss,
-                                      .d_logits = d_logits, .logits = logits, .targets = labels,
-                                      .pos_weight = loss->class_weight, .step = loss->step));
+    cdl_binary_cross_entropy(queue, CDL_ARGS(binary_cross_entropy, .loss = part->sum,
+                                             .d_logits = part->d_logits, .logits = part->logits,
+                                             .targets = part->labels,
+                                             .pos_weight = loss->class_weight, .step = loss->step));
     return;
   default:
-    cdl_cross_entropy(queue, CDL_ARGS(cross_entropy, .loss = loss->loss, .d_logits = d_logits,
-                                      .logits = logits, .labels = labels,
+    cdl_cross_entropy(queue, CDL_ARGS(cross_entropy, .loss = part->sum, .d_logits = part->d_logits,
+                                      .logits = part->logits, .labels = part->labels,
                                       .class_weight = loss->class_weight, .step = loss->step,
                                       .label_smoothing = loss->label_smoothing));
+  }
+}
+
+void train_loss_forward_backward(train_loss *loss, cdl_queue *queue, cdl_tensor logits,
+                                 cdl_tensor d_logits, const train_shards *shards)
+{
+  const encoder_shards *loaded = &shards->loaded;
+  if (loaded->count == 0)
+    add_loss(loss, queue,
+             &(loss_part){logits, d_logits, labels_of(loss, 0, logits.size[2]), loss->loss});
+  for (int i = 0; i < loaded->count; i++) {
+    const int64_t first = loaded->sequence[i], count = loaded->sequence[i + 1] - first;
+    const cdl_tensor losses = shards->losses;
+    const loss_part part = {
+        cdl_tensor_rows(logits, first, count), cdl_tensor_rows(d_logits, first, count),
+        labels_of(loss, first, count),
+        cdl_tensor_1d(losses.buffer, CDL_DTYPE_F32, losses.offset + loaded->first + i, 1)};
+    if (count > 0)
+      add_loss(loss, queue, &part);
   }
 }

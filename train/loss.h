@@ -4,6 +4,7 @@
 
 #include "train/data/batch.h"
 #include "train/session.h"
+#include "train/shards.h"
 #include "train/settings.h"
 
 typedef struct {
@@ -30,8 +31,9 @@ float train_loss_scale(const train_loss *loss, const cdl_dataset *dataset, const
                        size_t count);
 /* Uploads a batch's labels or targets. */
 void train_loss_load_batch(train_loss *loss, cdl_queue *queue, const data_batch *batch);
-/* Adds the loss of the loaded examples, and writes the gradient of their logits. */
+/* Adds the loss of the loaded examples, by shard if there are several, and writes the gradient of
+ * their logits. */
 void train_loss_forward_backward(train_loss *loss, cdl_queue *queue, cdl_tensor logits,
-                                 cdl_tensor d_logits);
+                                 cdl_tensor d_logits, const train_shards *shards);
 
 #endif

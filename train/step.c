@@ -9,7 +9,12 @@ cdl_status train_step_create(train_step *step, train_session *session,
                        .max_gradient_norm = (float)settings->max_grad_norm,
                        .bound = bound,
                        .may_record = !settings->no_record};
-  CDL_TRY(train_loss_create(&step->loss, session, settings, bound.examples));
+  CDL_TRY(train_shards_create(&step->shards, session, settings));
+  const cdl_status made = train_loss_create(&step->loss, session, settings, bound.examples);
+  if (made != CDL_STATUS_OK) {
+    train_step_release(step);
+    return made;
+  }
   train_optimizer_settings optimizer = train_optimizer_defaults();
   optimizer.weight_decay = settings->weight_decay;
   optimizer.decay_all = settings->decay == TRAIN_DECAY_ALL;
@@ -27,6 +32,7 @@ void train_step_release(train_step *step)
   train_recorded_passes_release(&step->passes);
   train_optimizer_release(&step->optimizer);
   train_loss_release(&step->loss);
+  train_shards_release(&step->shards);
   *step = (train_step){0};
 }
 
@@ -38,6 +44,7 @@ static void begin(cdl_queue *q, const void *context)
   cdl_fill(q, CDL_ARGS(fill, .out = step->loss.loss));
   adapter_materialize(step->session->model.adapter, q);
   adapter_zero_gradients(step->session->model.adapter, q);
+  train_shards_clear(&step->shards, q);
 }
 
 static void end(cdl_queue *q, const void *context)
@@ -45,6 +52,7 @@ static void end(cdl_queue *q, const void *context)
   const train_step *step = context;
   model_adapter *adapter = step->session->model.adapter;
   const train_loss *loss = &step->loss;
+  train_shards_add(&step->shards, q, loss->loss);
   adapter_pull_back(adapter, q);
   adapter_extra_loss(adapter, q, loss->loss);
   cdl_clip_norm(q, CDL_ARGS(clip_norm, .norm = loss->norm, .factor = loss->factor,
@@ -57,7 +65,8 @@ cdl_status train_step_begin(train_step *step, const cdl_step_record *record)
 {
   const train_session *session = step->session;
   if (!step->warm)
-    step->records = step->may_record && cdl_backend_captures(session->model.backend) &&
+    step->records = step->may_record && step->shards.count == 1 &&
+                    cdl_backend_captures(session->model.backend) &&
                     encoder_recordable(session->model.encoder) &&
                     !adapter_varies(session->model.adapter);
   cdl_queue_upload(session->model.queue, step->loss.step, record, sizeof *record);
@@ -87,7 +96,7 @@ static void forward_backward(cdl_queue *q, const void *context)
   for (size_t i = 0; i < m->count; i++) {
     const model_encoder *encoder = m->steps[i]->session->model.encoder;
     train_loss_forward_backward(&m->steps[i]->loss, q, encoder_logits(encoder),
-                                encoder_d_logits(encoder));
+                                encoder_d_logits(encoder), &m->steps[i]->shards);
   }
   encoder_backward(first, q);
 }
@@ -121,6 +130,7 @@ static cdl_status run(const members *m, const data_batch *const *batches,
   for (size_t i = 0; i < m->count; i++) {
     encoders[i] = m->steps[i]->session->model.encoder;
     views[i] = encoder_host_batch_view(&batches[i]->input);
+    encoder_set_shards(encoders[i], &m->steps[i]->shards.loaded);
   }
   if (*records)
     graph = find_recorded(m, passes, views, &first);

@@ -7,11 +7,13 @@
 #include "train/loss.h"
 #include "train/optimizer.h"
 #include "train/recording.h"
+#include "train/shards.h"
 
 typedef struct {
   train_session *session;
   train_loss loss;
   train_optimizer optimizer;
+  train_shards shards; /* the caller says which shards a batch has */
   encoder_dropout_rates dropout;
   float max_gradient_norm;
   encoder_batch_bound bound;

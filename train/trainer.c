@@ -482,15 +482,24 @@ static cdl_status begin_step(train_trainer *t)
                             .seed = {(uint32_t)t->seed_dropout, (uint32_t)(t->seed_dropout >> 32)}};
   train_optimizer_record(&t->step.optimizer, t->under_way.report.learning_rate, number + 1,
                          &record);
+  train_shards_begin(&t->step.shards, count);
   return train_step_begin(&t->step, &record);
+}
+
+/* Returns the examples of the next batch: whole shards, or as many as fit. */
+static size_t batch_examples(train_trainer *t)
+{
+  if (t->step.shards.count > 1)
+    return train_shards_next(&t->step.shards);
+  const size_t left = t->under_way.examples - t->rows_done, size = (size_t)t->settings->batch_size;
+  return left < size ? left : size;
 }
 
 static cdl_status fill_batch(train_trainer *t)
 {
   const train_session *session = t->session;
-  const size_t left = t->under_way.examples - t->rows_done, size = (size_t)t->settings->batch_size;
-  CDL_TRY(data_batch_fill(&t->batch, session->train, t->rows + t->rows_done,
-                          left < size ? left : size, session->model.first_position));
+  CDL_TRY(data_batch_fill(&t->batch, session->train, t->rows + t->rows_done, batch_examples(t),
+                          session->model.first_position));
   if (session->model.types_zero)
     memset(t->batch.input.type_ids, 0, t->batch.input.tokens * sizeof *t->batch.input.type_ids);
   const encoder_token_batch view = encoder_host_batch_view(&t->batch.input);

@@ -209,13 +209,16 @@ static cdl_status allocate_derived(model_adapter *a, cdl_backend *backend, cdl_q
       return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter of %zu layers",
                       a->module_count);
   }
-  const sizes n = lay_out(a);
+  sizes n = lay_out(a);
+  n.gradients += a->d_derived_count;
   if (has_derived(a))
     CDL_TRY(cdl_buffer_create(backend, (size_t)n.derived * sizeof(float), &a->derived_buffer));
   CDL_TRY(cdl_buffer_create(backend, (size_t)n.gradients * sizeof(float), &a->gradient_buffer));
   lay_out(a);
   place_gradients(a);
   a->all_gradients = cdl_tensor_1d(a->gradient_buffer, CDL_DTYPE_F32, 0, n.gradients);
+  a->d_derived = cdl_tensor_1d(a->gradient_buffer, CDL_DTYPE_F32, n.gradients - a->d_derived_count,
+                               a->d_derived_count);
   cdl_fill(q, CDL_ARGS(fill, .out = a->all_gradients));
   return CDL_STATUS_OK;
 }
@@ -588,8 +591,6 @@ void adapter_materialize(model_adapter *a, cdl_queue *q)
 void adapter_zero_gradients(model_adapter *a, cdl_queue *q)
 {
   cdl_fill(q, CDL_ARGS(fill, .out = a->all_gradients));
-  if (cdl_tensor_present(a->d_derived))
-    cdl_fill(q, CDL_ARGS(fill, .out = a->d_derived));
 }
 
 void adapter_pull_back(model_adapter *a, cdl_queue *q)
@@ -630,4 +631,9 @@ cdl_status adapter_after_step(model_adapter *a, cdl_queue *q, int64_t step, cdl_
 cdl_tensor adapter_gradients(const model_adapter *a)
 {
   return a->gradients;
+}
+
+cdl_tensor adapter_pass_gradients(const model_adapter *a)
+{
+  return a->all_gradients;
 }

@@ -208,5 +208,8 @@ CDL_MUST_USE cdl_status adapter_after_step(model_adapter *adapter, cdl_queue *qu
                                            cdl_tensor factor);
 /* Returns all gradients end to end, [n], in the order of the parameters, with gaps of zeros. */
 cdl_tensor adapter_gradients(const model_adapter *adapter);
+/* Returns all that a backward pass adds to: these, and the gradients of A and B that the method
+ * makes from its parameters. */
+cdl_tensor adapter_pass_gradients(const model_adapter *adapter);
 
 #endif

@@ -207,8 +207,9 @@ struct model_adapter {
 
   cdl_buffer *value_buffer, *gradient_buffer, *derived_buffer, *frozen_buffer;
   cdl_tensor gradients;     /* of all trained parameters, end to end */
-  cdl_tensor all_gradients; /* these, and behind them all derived d_a and d_b */
-  cdl_tensor d_derived;     /* what a method derives itself, elsewhere; may be absent */
+  cdl_tensor all_gradients; /* these, behind them all derived d_a and d_b, then `d_derived` */
+  int64_t d_derived_count;  /* elements of d_derived; a method's `parameters` sets it */
+  cdl_tensor d_derived;     /* gradients of what a method derives itself */
   cdl_tensor scratch;       /* for pull_back: [elements of the largest A or B of a whole run] */
 };
 

@@ -30,6 +30,8 @@ typedef struct {
 typedef struct {
   cdl_low_rank_grad_args args;
   int count;
+  const model_encoder *member;
+  encoder_rows rows;
 } encoder_low_rank_grad_terms;
 
 /* Adds the delta of x [rows, in] to y [rows, out], which holds x Wᵀ + b. A low-rank term that reads

@@ -1,6 +1,7 @@
 /* The encoder's computation. Below each part's forward pass is its backward pass, in reverse order,
  * with d_ names. */
 #include "model/encoder/linear.h"
+#include "model/encoder/shards.h"
 
 /* ---- Layer norms ---- */
 
@@ -50,16 +51,43 @@ static void add_norm_forward(const model_encoder *e, cdl_queue *q, cdl_tensor ou
   }
 }
 
+/* Gradients of a norm's gain and bias. */
+typedef struct {
+  cdl_tensor gain, bias; /* absent: not wanted */
+} norm_gradients;
+
+/* Returns where the norm's backward pass adds them. With shards they are added here, before that
+ * pass overwrites d_h, and nothing is left to it. */
+static norm_gradients norm_sums(const model_encoder *member, cdl_queue *q, cdl_tensor d_h,
+                                const norm_activations *a, norm_weights w, encoder_rows rows)
+{
+  const cdl_tensor none = {0};
+  const norm_gradients wanted = {w.gain->trained ? w.gain->gradient : none,
+                                 w.bias->trained ? w.bias->gradient : none};
+  if (member->shards.count == 0 || !(w.gain->trained || w.bias->trained))
+    return wanted;
+  encoder_shard shard = {.member = member};
+  while (encoder_next_shard(&shard, rows, d_h.size[2]))
+    cdl_layer_norm_grad(q, CDL_ARGS(layer_norm_grad,
+                                    .d_gain = encoder_shard_gradient(&shard, wanted.gain),
+                                    .d_bias = encoder_shard_gradient(&shard, wanted.bias),
+                                    .d_out = encoder_shard_rows(&shard, d_h),
+                                    .x = encoder_shard_rows(&shard, a->sum), .gain = w.gain->value,
+                                    .mean = encoder_shard_columns(&shard, a->mean),
+                                    .rstd = encoder_shard_columns(&shard, a->rstd)));
+  return (norm_gradients){none, none};
+}
+
 /* In place: the gradient of the sum replaces that of the output. `wanted`: something before the
  * norm is trained. */
-static void norm_backward(cdl_queue *q, cdl_tensor d_h, bool wanted, const norm_activations *a,
-                          norm_weights w)
+static void norm_backward(const model_encoder *e, cdl_queue *q, cdl_tensor d_h, bool wanted,
+                          const norm_activations *a, norm_weights w, encoder_rows rows)
 {
-  cdl_layer_norm_grad(q, CDL_ARGS(layer_norm_grad, .d_x = wanted ? d_h : (cdl_tensor){0},
-                                  .d_gain = w.gain->trained ? w.gain->gradient : (cdl_tensor){0},
-                                  .d_bias = w.bias->trained ? w.bias->gradient : (cdl_tensor){0},
-                                  .d_out = d_h, .x = a->sum, .gain = w.gain->value, .mean = a->mean,
-                                  .rstd = a->rstd));
+  const norm_gradients sums = norm_sums(e, q, d_h, a, w, rows);
+  cdl_layer_norm_grad(q,
+                      CDL_ARGS(layer_norm_grad, .d_x = wanted ? d_h : (cdl_tensor){0},
+                               .d_gain = sums.gain, .d_bias = sums.bias, .d_out = d_h, .x = a->sum,
+                               .gain = w.gain->value, .mean = a->mean, .rstd = a->rstd));
 }
 
 /* The gradient of a sum, in place, and of the part that was dropped. Returns the latter, in `part`
@@ -70,7 +98,7 @@ static cdl_tensor add_norm_backward(const model_encoder *e, cdl_queue *q, cdl_te
 {
   const norm_weights w = n->weights;
   if (!encoder_drops(encoder_all_members(e), n->mask_of, n->number)) {
-    norm_backward(q, d_h, true, a, w);
+    norm_backward(e, q, d_h, true, a, w, n->rows);
     return d_h;
   }
   int64_t first = 0;
@@ -78,13 +106,14 @@ static cdl_tensor add_norm_backward(const model_encoder *e, cdl_queue *q, cdl_te
     const model_encoder *member = e->members[k];
     const int64_t count = encoder_row_count(member, n->rows);
     const cdl_tensor d_sum = cdl_tensor_rows(d_h, first, count);
+    const norm_activations own = {.sum = cdl_tensor_rows(a->sum, first, count),
+                                  .mean = cdl_tensor_columns(a->mean, first, count),
+                                  .rstd = cdl_tensor_columns(a->rstd, first, count)};
+    const norm_gradients sums = norm_sums(member, q, d_sum, &own, w, n->rows);
     cdl_add_layer_norm_grad(
         q, CDL_ARGS(add_layer_norm_grad, .d_x = cdl_tensor_rows(part, first, count), .d_sum = d_sum,
-                    .d_gain = w.gain->trained ? w.gain->gradient : (cdl_tensor){0},
-                    .d_bias = w.bias->trained ? w.bias->gradient : (cdl_tensor){0}, .d_out = d_sum,
-                    .sum = cdl_tensor_rows(a->sum, first, count), .gain = w.gain->value,
-                    .mean = cdl_tensor_columns(a->mean, first, count),
-                    .rstd = cdl_tensor_columns(a->rstd, first, count),
+                    .d_gain = sums.gain, .d_bias = sums.bias, .d_out = d_sum, .sum = own.sum,
+                    .gain = w.gain->value, .mean = own.mean, .rstd = own.rstd,
                     .mask = n->mask_of(member, n->number), .packing = &member->batch.packing,
                     .per_sequence = n->rows == ROWS_SEQUENCES));
     first += count;
@@ -145,7 +174,7 @@ static void embeddings_backward(const model_encoder *e, cdl_queue *q, cdl_tensor
   if (!e->embeddings_trained)
     return;
   encoder_drop(encoder_all_members(e), q, d_h, d_h, embedding_dropout, 0, ROWS_TOKENS);
-  norm_backward(q, d_h, true, &norm, e->embedding_norm);
+  norm_backward(e, q, d_h, true, &norm, e->embedding_norm, ROWS_TOKENS);
   for (int t = 0; t < EMBEDDING_TABLES; t++)
     if (e->tables[t] != NULL && e->tables[t]->trained && plans[t]->target.size[3] > 0)
       scatter(q, e->tables[t]->gradient, d_h, plans[t]);
@@ -301,7 +330,7 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
 
   const cdl_tensor part = cdl_tensor_rows(s->d_branch, 0, row_count);
   if (!w->below_output_norm) {
-    norm_backward(q, d_h, false, &a->output_norm, w->output_norm);
+    norm_backward(e, q, d_h, false, &a->output_norm, w->output_norm, rows);
     return d_h;
   }
   cdl_tensor d_y =
@@ -329,7 +358,7 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
     return d_h;
 
   if (!w->below_attention_norm) {
-    norm_backward(q, d_h, false, &a->attention_norm, w->attention_norm);
+    norm_backward(e, q, d_h, false, &a->attention_norm, w->attention_norm, rows);
     return d_h;
   }
   d_y = add_norm_backward(e, q, d_h, part, &a->attention_norm,

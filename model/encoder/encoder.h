@@ -64,6 +64,18 @@ typedef struct {
   float hidden, attention, classifier;
 } encoder_dropout_rates;
 
+/* Gradients that are summed by shard. A step's examples are cut into shards, and each shard's sums
+ * over tokens and examples go to memory of their own, which the caller adds in an order of its own.
+ * So no bit depends on how shards are divided among passes. */
+enum { ENCODER_SHARDS_MAX = 1024 };
+
+typedef struct {
+  cdl_tensor gradients; /* [elements] the gradients that backward passes add to */
+  cdl_tensor sums;      /* [shards of a step, elements], each laid out as `gradients` */
+  int first, count;     /* shards of the next batch; count 0: `gradients` itself is added to */
+  int32_t sequence[ENCODER_SHARDS_MAX + 1]; /* the first one of each, then the number of all */
+} encoder_shards;
+
 /* The size of the largest batch of a pass. */
 typedef struct {
   int32_t tokens, sequences, longest;
@@ -190,6 +202,13 @@ typedef enum { ENCODER_EVALUATION, ENCODER_TRAINING } encoder_pass_kind;
 CDL_MUST_USE cdl_status encoder_load_batch(model_encoder *encoder, cdl_queue *queue,
                                            const encoder_token_batch *batch,
                                            encoder_pass_kind kind);
+
+/* The training batches that are loaded next have these shards, which are copied. Not for recorded
+ * passes. */
+void encoder_set_shards(model_encoder *encoder, const encoder_shards *shards);
+/* Returns whether all gradients of its backward passes can be summed by shard: not those of
+ * embeddings and of attention's bias. Known once it is set what is trained. */
+bool encoder_sums_by_shard(const model_encoder *encoder);
 
 /* Loads one training batch for each of several encoders over one body. The first encoder leads: its
  * forward and backward passes compute all of them, and frozen layers run once for all rows. */

@@ -2,6 +2,7 @@
  * Bᵀ. If the dropout applies only to the adapter, v uses the dropped input x̃, and y = x Wᵀ + b −
  * x̃ Wᵀ + g ∘ v. */
 #include "model/encoder/delta.h"
+#include "model/encoder/shards.h"
 
 static void parted_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
 {
@@ -32,8 +33,12 @@ void encoder_gain_backward(const encoder_module_pass *m, cdl_queue *q, cdl_tenso
 {
   const cdl_tensor v = m->act->ungained;
   encoder_binary(q, v, v, d_y, CDL_BINARY_MULTIPLY);
-  cdl_reduce(q, CDL_ARGS(reduce, .out = m->module->delta.gain.gradient, .x = v,
-                         .function = CDL_REDUCE_SUM, .axis = 2, .accumulate = true));
+  encoder_shard shard = {.member = m->member};
+  while (encoder_next_shard(&shard, m->rows, v.size[2]))
+    cdl_reduce(q, CDL_ARGS(reduce,
+                           .out = encoder_shard_gradient(&shard, m->module->delta.gain.gradient),
+                           .x = encoder_shard_rows(&shard, v), .function = CDL_REDUCE_SUM,
+                           .axis = 2, .accumulate = true));
 }
 
 cdl_tensor encoder_gain_d_v(encoder_members members, cdl_queue *q, const projection *p,

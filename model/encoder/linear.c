@@ -1,5 +1,7 @@
 #include "model/encoder/linear.h"
 
+#include "model/encoder/shards.h"
+
 /* ---- Forward ---- */
 
 /* Returns whether a pass adds anything to the frozen layer. Merged weights contain all terms except
@@ -66,18 +68,25 @@ void encoder_linear_forward(cdl_queue *q, const encoder_linear_pass *f)
 
 /* ---- Backward ---- */
 
-/* Gradients of W and b, if they are trained. */
-static void trained_base_backward(cdl_queue *q, const projection *p, cdl_tensor d_out, cdl_tensor x)
+/* Gradients of W and b, if they are trained. Only the weights of one member can be. */
+static void trained_base_backward(cdl_queue *q, const encoder_linear_gradients *g)
 {
-  for (int i = 0; i < p->module_count; i++) {
-    const cdl_tensor d_y = encoder_own_columns(p, d_out, i);
-    if (p->weight[i]->trained)
-      cdl_gemm(q, CDL_ARGS(gemm, .out = p->weight[i]->gradient, .a = d_y, .b = x,
-                           .transpose_a = true, .alpha = 1, .beta = 1));
-    if (p->bias[i]->trained)
-      cdl_reduce(q, CDL_ARGS(reduce, .out = p->bias[i]->gradient, .x = d_y,
-                             .function = CDL_REDUCE_SUM, .axis = 2, .accumulate = true));
-  }
+  const projection *p = g->p;
+  encoder_shard shard = {.member = g->members.encoder[0]};
+  if (!projection_trained(g->members, p))
+    return;
+  while (encoder_next_shard(&shard, g->rows, g->d_out.size[2]))
+    for (int i = 0; i < p->module_count; i++) {
+      const cdl_tensor d_y = encoder_shard_rows(&shard, encoder_own_columns(p, g->d_out, i));
+      if (p->weight[i]->trained)
+        cdl_gemm(q, CDL_ARGS(gemm, .out = encoder_shard_gradient(&shard, p->weight[i]->gradient),
+                             .a = d_y, .b = encoder_shard_rows(&shard, g->x), .transpose_a = true,
+                             .alpha = 1, .beta = 1));
+      if (p->bias[i]->trained)
+        cdl_reduce(q,
+                   CDL_ARGS(reduce, .out = encoder_shard_gradient(&shard, p->bias[i]->gradient),
+                            .x = d_y, .function = CDL_REDUCE_SUM, .axis = 2, .accumulate = true));
+    }
 }
 
 /* How the gradient passes the frozen weights of one member.
@@ -173,7 +182,7 @@ static void deltas_backward(cdl_queue *q, const encoder_linear_gradients *g, cdl
 /* The product of the frozen weights applies f' if no delta adds to d_x after it. */
 void encoder_linear_backward(cdl_queue *q, const encoder_linear_gradients *g)
 {
-  trained_base_backward(q, g->p, g->d_out, g->x);
+  trained_base_backward(q, g);
   const bool adapts = any_module(g->members, g->p, module_adapted),
              activates = g->activation != CDL_ACTIVATION_NONE;
   const cdl_tensor d_v = encoder_gain_d_v(g->members, q, g->p, g->d_out, g->rows);

@@ -1,6 +1,7 @@
 /* The term of a sequence's first token: y_t += scale ⟨x_t, x_0⟩ w. x_0 is the input of that
  * token. */
 #include "model/encoder/delta.h"
+#include "model/encoder/shards.h"
 
 /* Returns a vector [n] as a matrix [1, n]. */
 static cdl_tensor as_row(cdl_tensor t)
@@ -43,8 +44,12 @@ void encoder_pair_backward(const encoder_module_pass *m, cdl_queue *q, cdl_tenso
   const model_encoder *member = m->member;
   const encoder_pair_term *t = &m->module->delta.pair;
   const cdl_tensor products = m->act->products;
-  cdl_gemm(q, CDL_ARGS(gemm, .out = as_row(t->gradient), .a = products, .b = d_y,
-                       .transpose_a = true, .alpha = t->scale, .beta = 1));
+  encoder_shard shard = {.member = member};
+  while (encoder_next_shard(&shard, m->rows, d_y.size[2]))
+    cdl_gemm(q, CDL_ARGS(gemm, .out = as_row(encoder_shard_gradient(&shard, t->gradient)),
+                         .a = encoder_shard_rows(&shard, products),
+                         .b = encoder_shard_rows(&shard, d_y), .transpose_a = true,
+                         .alpha = t->scale, .beta = 1));
   if (!cdl_tensor_present(d_x))
     return;
   const cdl_tensor g = products;

@@ -188,6 +188,7 @@ struct model_encoder {
   /* State of the encoder's own batch and the passes over it. */
   loaded_batch batch;
   own_activations own;
+  encoder_shards shards;
   bool training;
   encoder_dropout_rates dropout;
   cdl_tensor step;

@@ -267,6 +267,9 @@ static cdl_status compare_first_batch(parity_case *c)
   cdl_step_record record = {.loss_scale =
                                 train_loss_scale(&step.loss, session->train, rows, count)};
   train_optimizer_record(&step.optimizer, 0, 1, &record); /* nothing moves */
+  train_shards_begin(&step.shards, count);
+  if (step.shards.count > 1 && c->settings.accumulate == 1)
+    (void)train_shards_next(&step.shards);
   CDL_TRY(train_step_begin(&step, &record));
   CDL_TRY(train_step_batch(&step, &batch));
   CDL_TRY(train_step_end(&step, 0));

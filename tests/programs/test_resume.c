@@ -38,7 +38,22 @@ static void check_same_bytes(const char *a, const char *b, const char *file)
   ck_assert_msg(n == m && memcmp(x, y, n) == 0, "%s differs (%zu and %zu bytes)", file, n, m);
 }
 
-/* metrics.json but for its timing, train.jsonl but for examples_per_s. */
+/* train.jsonl but for examples_per_s. */
+static void check_same_steps(const char *a, const char *b)
+{
+  const char *p = read_text(joined(a, "train.jsonl")), *q = read_text(joined(b, "train.jsonl"));
+  ck_assert_uint_eq(count_lines(p), count_lines(q));
+  static const char pace[] = ", \"examples_per_s\"";
+  for (size_t line = 1; *p != '\0'; line++) {
+    const size_t n = (size_t)(strstr(p, pace) - p), m = (size_t)(strstr(q, pace) - q);
+    ck_assert_msg(n == m && memcmp(p, q, n) == 0, "train.jsonl:%zu differs:\n%.*s\n%.*s", line,
+                  (int)n, p, (int)m, q);
+    p = strchr(p, '\n') + 1;
+    q = strchr(q, '\n') + 1;
+  }
+}
+
+/* The files of a run, but for the timing in metrics.json. */
 static void check_same_run(const char *a, const char *b, const char *kept)
 {
   check_same_bytes(
@@ -52,16 +67,7 @@ static void check_same_run(const char *a, const char *b, const char *kept)
   json_object_del(x, "timing");
   json_object_del(y, "timing");
   ck_assert_msg(json_equal(x, y), "metrics.json differs");
-  const char *p = read_text(joined(a, "train.jsonl")), *q = read_text(joined(b, "train.jsonl"));
-  ck_assert_uint_eq(count_lines(p), count_lines(q));
-  static const char pace[] = ", \"examples_per_s\"";
-  for (size_t line = 1; *p != '\0'; line++) {
-    const size_t n = (size_t)(strstr(p, pace) - p), m = (size_t)(strstr(q, pace) - q);
-    ck_assert_msg(n == m && memcmp(p, q, n) == 0, "train.jsonl:%zu differs:\n%.*s\n%.*s", line,
-                  (int)n, p, (int)m, q);
-    p = strchr(p, '\n') + 1;
-    q = strchr(q, '\n') + 1;
-  }
+  check_same_steps(a, b);
   ck_assert_str_eq(listed(a), listed(b));
 }
 
@@ -92,6 +98,45 @@ START_TEST(kills_at_any_moment_leave_the_same_bytes)
       (const char *const[]){LONG_RUN, "--threads", "1", "--output", alone, "--resume", NULL},
       &random, 6);
   check_same_run(whole, alone, "adapter");
+}
+END_TEST
+
+/* A step's examples in one batch or in several, with an uneven last step: 37 of 8. */
+START_TEST(batches_of_a_step_may_be_of_any_size)
+{
+  static const struct {
+    const char *method, *data, *option;
+  } runs[] = {{"lora", "bert-lora", "--adapter-dropout=0.1"},
+              {"lora", "bert-lora-dora", "--use-dora"},
+              {"condlora", "bert-condlora-paper", "--targets=query,key,dense"},
+              {"adalora", "bert-adalora", "--delta-t=2"},
+              {"vera", "bert-vera", "--seed=3"},
+              {"bitfit", "bert-bitfit", "--seed=4"},
+              {"none", "mpnet-lora", "--class-weights=balanced"},
+              {"condlora", "mpnet-condlora-reference", "--compat=reference"}};
+  static const char *const cuts[][2] = {{"8", "1"}, {"4", "2"}, {"2", "4"}, {"1", "8"}};
+  for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++)
+    for (size_t k = 0; k < sizeof cuts / sizeof cuts[0]; k++) {
+      check_done(RUN("train", "--model", case_file(runs[i].data, "model"), "--train",
+                     case_file(runs[i].data, "train.tsv"), "--text-columns", "sentence1",
+                     "--label-column", "label", "--method", runs[i].method, "--dropout", "0.2",
+                     runs[i].option, "--epochs", "2", "--lr", "0.01", "--dev-fraction", "0.1",
+                     "--batch-size", cuts[k][0], "--accumulate", cuts[k][1], "--threads",
+                     k % 2 == 0 ? "2" : "1", "--output", scratch(text_of("%zu-%zu", i, k))));
+      const char *whole = scratch(text_of("%zu-0", i)), *cut = scratch(text_of("%zu-%zu", i, k));
+      check_same_bytes(whole, cut, "adapter/adapter_model.safetensors");
+      check_same_steps(whole, cut);
+    }
+}
+END_TEST
+
+START_TEST(shards_that_cannot_be_are_refused)
+{
+  check_refused(RUN(LONG_RUN, "--shards", "8", "--accumulate", "3", "--output", scratch("out")), 2,
+                "--shards 8", "--accumulate 3");
+  check_refused(RUN(LONG_RUN, "--shards", "8", "--method", "full", "--output", scratch("out")), 2,
+                "--shards 8", "embeddings");
+  ck_assert(!exists(scratch("out")));
 }
 END_TEST
 
@@ -544,6 +589,8 @@ int main(void)
 {
   Suite *suite = suite_create("resume");
   CASE(suite, kills_at_any_moment_leave_the_same_bytes);
+  CASE(suite, batches_of_a_step_may_be_of_any_size);
+  CASE(suite, shards_that_cannot_be_are_refused);
   CASE(suite, a_resumed_run_may_use_another_number_of_threads);
   CASE(suite, kills_of_other_methods_leave_the_same_bytes);
   CASE(suite, kills_leave_the_same_bytes_of_several_labels_and_numbers);

@@ -72,6 +72,19 @@ static cdl_status list_batch(model_adapter *a, triplet_batch *b)
   return CDL_STATUS_OK;
 }
 
+/* Lays out a tensor for each batch from `used` on, and returns where they end. */
+static int64_t lay_out(cdl_tensor *scaled, const model_adapter *a, cdl_buffer *buffer, int64_t used)
+{
+  const triplets *t = &((const adalora *)a->own_state)->triplets;
+  for (size_t i = 0; i < t->batch_count; i++) {
+    const triplet_batch *b = &t->batches[i];
+    scaled[i] = cdl_tensor_3d(buffer, CDL_DTYPE_F32, used, b->count, b->rank,
+                              a->modules[b->modules[0]]->weight.size[3]);
+    used += encoder_aligned(cdl_tensor_elements(scaled[i]));
+  }
+  return used;
+}
+
 static cdl_status parameters(model_adapter *a)
 {
   adalora *own = calloc(1, sizeof *own);
@@ -89,6 +102,7 @@ static cdl_status parameters(model_adapter *a)
   if (own->scaled == NULL || own->first_parameter == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter");
   own->d_scaled = own->scaled + t->batch_count;
+  a->d_derived_count = lay_out(own->d_scaled, a, NULL, 0);
   int64_t values = 0;
   for (size_t i = 0; i < t->batch_count; i++) {
     triplet_batch *b = &t->batches[i];
@@ -149,29 +163,14 @@ static cdl_tensor joined(cdl_tensor first, int count)
   return first;
 }
 
-static int64_t lay_out_scaled(adalora *own, const model_adapter *a, cdl_buffer *buffer)
-{
-  const triplets *t = &own->triplets;
-  int64_t used = 0;
-  for (size_t i = 0; i < 2 * t->batch_count; i++) {
-    const triplet_batch *b = &t->batches[i % t->batch_count];
-    own->scaled[i] = cdl_tensor_3d(buffer, CDL_DTYPE_F32, used, b->count, b->rank,
-                                   a->modules[b->modules[0]]->weight.size[3]);
-    used += encoder_aligned(cdl_tensor_elements(own->scaled[i]));
-  }
-  return used;
-}
-
 static cdl_status allocate_scaled(model_adapter *a, cdl_queue *q, adalora *own)
 {
-  const int64_t elements = lay_out_scaled(own, a, NULL);
-  if (elements == 0)
+  if (a->d_derived_count == 0)
     return CDL_STATUS_OK;
-  CDL_TRY(cdl_buffer_create(cdl_queue_backend(q), (size_t)elements * sizeof(float),
+  CDL_TRY(cdl_buffer_create(cdl_queue_backend(q), (size_t)a->d_derived_count * sizeof(float),
                             &a->derived_buffer));
-  lay_out_scaled(own, a, a->derived_buffer);
-  a->d_derived = cdl_tensor_1d(a->derived_buffer, CDL_DTYPE_F32, elements / 2, elements / 2);
-  cdl_fill(q, CDL_ARGS(fill, .out = a->d_derived));
+  lay_out(own->scaled, a, a->derived_buffer, 0);
+  lay_out(own->d_scaled, a, a->d_derived.buffer, a->d_derived.offset);
   return CDL_STATUS_OK;
 }
 

@@ -1,0 +1,116 @@
+#include "train/shards.h"
+
+#include <string.h>
+
+enum { BY_DEFAULT = 8 };
+
+cdl_status train_shards_count(const train_session *session, const train_settings *settings,
+                              int *count)
+{
+  const int batches = (int)settings->accumulate;
+  const bool possible = encoder_sums_by_shard(session->model.encoder);
+  *count = (int)settings->shards;
+  if (*count == 0) {
+    const bool wanted = strcmp(cdl_backend_name(session->model.backend), "cpu") == 0 && possible &&
+                        batches <= ENCODER_SHARDS_MAX / 2;
+    *count = wanted ? (BY_DEFAULT + batches - 1) / batches * batches : 1;
+    return CDL_STATUS_OK;
+  }
+  if (*count > 1 && *count % batches != 0)
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--shards %d: no multiple of --accumulate %d, and a batch has whole shards",
+                    *count, batches);
+  if (*count > 1 && !possible)
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--shards %d: the gradients of embeddings and of attention's bias are not "
+                    "summed by shard; a run that trains them has one",
+                    *count);
+  return CDL_STATUS_OK;
+}
+
+cdl_status train_shards_create(train_shards *shards, const train_session *session,
+                               const train_settings *settings)
+{
+  *shards = (train_shards){.batches = (int)settings->accumulate};
+  CDL_TRY(train_shards_count(session, settings, &shards->count));
+  if (shards->count == 1)
+    return CDL_STATUS_OK;
+  const cdl_tensor gradients = adapter_pass_gradients(session->model.adapter);
+  const int64_t elements = cdl_tensor_elements(gradients), count = shards->count;
+  CDL_TRY(cdl_buffer_create(session->model.backend,
+                            (size_t)(count * (elements + 1)) * sizeof(float), &shards->buffer));
+  shards->loaded.gradients = gradients;
+  shards->loaded.sums = cdl_tensor_2d(shards->buffer, CDL_DTYPE_F32, 0, count, elements);
+  shards->losses = cdl_tensor_2d(shards->buffer, CDL_DTYPE_F32, count * elements, count, 1);
+  return CDL_STATUS_OK;
+}
+
+void train_shards_release(train_shards *shards)
+{
+  cdl_buffer_destroy(shards->buffer);
+  *shards = (train_shards){0};
+}
+
+/* Returns the first example of a shard, counted in the step. */
+static size_t first_of(const train_shards *shards, int shard)
+{
+  return shards->examples * (size_t)shard / (size_t)shards->count;
+}
+
+void train_shards_begin(train_shards *shards, size_t examples)
+{
+  shards->examples = examples;
+  shards->done = 0;
+}
+
+size_t train_shards_next(train_shards *shards)
+{
+  const int count = shards->count / shards->batches;
+  size_t first;
+  do {
+    first = first_of(shards, shards->done);
+    shards->loaded.first = shards->done;
+    shards->done += count;
+  } while (first_of(shards, shards->done) == first);
+  shards->loaded.count = count;
+  for (int i = 0; i <= count; i++)
+    shards->loaded.sequence[i] = (int32_t)(first_of(shards, shards->loaded.first + i) - first);
+  return (size_t)shards->loaded.sequence[count];
+}
+
+void train_shards_clear(const train_shards *shards, cdl_queue *queue)
+{
+  if (shards->count == 1)
+    return;
+  cdl_fill(queue, CDL_ARGS(fill, .out = shards->loaded.sums));
+  cdl_fill(queue, CDL_ARGS(fill, .out = shards->losses));
+}
+
+/* Adds neighbours, then neighbouring sums, and so on, into the first row. */
+static void add_rows(cdl_queue *q, cdl_tensor rows)
+{
+  const int64_t count = rows.size[2], stride = rows.stride[2];
+  for (int64_t apart = 1; apart < count; apart *= 2) {
+    cdl_tensor to = rows;
+    to.size[2] = (count - apart - 1) / (2 * apart) + 1;
+    to.stride[2] = 2 * apart * stride;
+    cdl_tensor from = to;
+    from.offset += apart * stride;
+    cdl_axpby(q, CDL_ARGS(axpby, .out = to, .x = from, .alpha = 1, .beta = 1));
+  }
+}
+
+static void add_sum(cdl_queue *q, cdl_tensor rows, cdl_tensor out)
+{
+  add_rows(q, rows);
+  const cdl_tensor sum = cdl_tensor_1d(rows.buffer, CDL_DTYPE_F32, rows.offset, rows.size[3]);
+  cdl_axpby(q, CDL_ARGS(axpby, .out = out, .x = sum, .alpha = 1, .beta = 1));
+}
+
+void train_shards_add(const train_shards *shards, cdl_queue *queue, cdl_tensor loss)
+{
+  if (shards->count == 1)
+    return;
+  add_sum(queue, shards->loaded.sums, shards->loaded.gradients);
+  add_sum(queue, shards->losses, loss);
+}
