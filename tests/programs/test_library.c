@@ -134,9 +134,8 @@ static void expect_programs(const cdl_model *model, const golden *g, const char 
       const size_t best = cdl_model_best(model, logits + i * labels);
       ck_assert_str_eq(json_string_value(json_object_get(answer, "prediction")),
                        cdl_model_label_name(model, best));
-      ck_assert(
-          fabs(json_real_value(json_array_get(json_object_get(answer, "probabilities"), best)) -
-               probabilities[best]) < 1e-8);
+      ck_assert((float)json_real_value(json_array_get(json_object_get(answer, "probabilities"),
+                                                      best)) == (float)probabilities[best]);
     } else
       ck_assert_ptr_null(cdl_model_label_name(model, 0));
     line = end + 1;

@@ -150,7 +150,7 @@ START_TEST(records_say_where_when_and_from_what)
 END_TEST
 
 /* No number of a file has more digits than it needs: none is longer than the shortest that reads
- * back as the same double, or in train.jsonl the same float. */
+ * back as the same double, or where `single` the same float. */
 static void check_digits(const char *file, const char *text, bool single)
 {
   for (const char *c = text; *c != '\0'; c++) {
@@ -196,6 +196,15 @@ START_TEST(numbers_are_short)
     check_digits("train.jsonl", text_of("%.*s", (int)(rate - loss), loss), true);
     check_digits("train.jsonl", text_of("%.*s", (int)(loss - line), line), false);
   }
+  static const char *const forms[] = {"jsonl", "csv", "tsv"};
+  for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+    for (int top = 0; top <= 2; top += 2) {
+      const outcome o =
+          RUN("predict", "--adapter", out, "--input", case_file("bert-condlora-paper", "train.tsv"),
+              "--format", forms[i], "--top", top == 0 ? "0" : "2");
+      check_done(o);
+      check_digits(forms[i], o.out, true);
+    }
 }
 END_TEST
 

@@ -95,15 +95,24 @@ static bool is_several(const inference_model *model)
   return model->problem == CDL_PROBLEM_REGRESSION && model->labels > 1;
 }
 
+/* Writes the fewest digits that read back as the same float. */
+static void write_number(cli_answers *a, double number)
+{
+  char text[BASE_JSON_REAL_BYTES];
+  base_json_float_text(text, (float)number);
+  console_output_printf(&a->output, "%s", text);
+}
+
 /* ---- JSON lines ---- */
 
 static void write_numbers(cli_answers *a, const char *key, const float *logits,
                           const double *numbers)
 {
   console_output_printf(&a->output, ", \"%s\": [", key);
-  for (int c = 0; c < a->model->labels; c++)
-    console_output_printf(&a->output, "%s%.9g", c > 0 ? ", " : "",
-                          numbers != NULL ? numbers[c] : (double)logits[c]);
+  for (int c = 0; c < a->model->labels; c++) {
+    console_output_printf(&a->output, "%s", c > 0 ? ", " : "");
+    write_number(a, numbers != NULL ? numbers[c] : (double)logits[c]);
+  }
   console_output_printf(&a->output, "]");
 }
 
@@ -129,12 +138,13 @@ static void write_json_prediction(cli_answers *a, const float *logits)
     return;
   default:
     if (!is_several(model)) {
-      console_output_printf(out, "%.9g", (double)logits[0]);
+      write_number(a, (double)logits[0]);
       return;
     }
-    for (int c = 0; c < model->labels; c++)
-      console_output_printf(out, "%s%s: %.9g", c == 0 ? "{" : ", ", a->labels[c],
-                            (double)logits[c]);
+    for (int c = 0; c < model->labels; c++) {
+      console_output_printf(out, "%s%s: ", c == 0 ? "{" : ", ", a->labels[c]);
+      write_number(a, (double)logits[c]);
+    }
     console_output_printf(out, "}");
   }
 }
@@ -146,11 +156,14 @@ static void write_json(cli_answers *a, uint64_t index, const float *logits)
   if (a->model->problem != CDL_PROBLEM_REGRESSION)
     write_numbers(a, "probabilities", NULL, a->scores);
   write_json_prediction(a, logits);
-  for (int k = 0; k < a->top; k++)
-    console_output_printf(&a->output, "%s{\"label\": %s, \"score\": %.9g}%s",
-                          k == 0 ? ", \"top\": [" : ", ", a->labels[a->order[k]],
-                          a->scores[a->order[k]], k + 1 == a->top ? "]" : "");
-  console_output_printf(&a->output, "}\n");
+  for (int k = 0; k < a->top; k++) {
+    console_output_printf(&a->output,
+                          "%s{\"label\": %s, \"score\": ", k == 0 ? ", \"top\": [" : ", ",
+                          a->labels[a->order[k]]);
+    write_number(a, a->scores[a->order[k]]);
+    console_output_printf(&a->output, "}");
+  }
+  console_output_printf(&a->output, a->top > 0 ? "]}\n" : "}\n");
 }
 
 /* ---- CSV and TSV ---- */
@@ -234,11 +247,11 @@ static void write_record(cli_answers *a, uint64_t index, const float *logits)
     write_separator(a);
     write_field(a, label_of(a, a->order[k]));
     write_separator(a);
-    console_output_printf(&a->output, "%.9g", a->scores[a->order[k]]);
+    write_number(a, a->scores[a->order[k]]);
   }
   for (int c = 0; a->top == 0 && c < model->labels; c++) {
     write_separator(a);
-    console_output_printf(&a->output, "%.9g", a->scores[c]);
+    write_number(a, a->scores[c]);
   }
   console_output_printf(&a->output, "\n");
 }
