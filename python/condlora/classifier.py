@@ -64,6 +64,14 @@ class Classifier:
         self._lock = threading.RLock()
         self._model = Owner("classifier", opened[0], lib.cdl_model_close)
 
+    def __repr__(self) -> str:
+        with self._lock:
+            if self._model.is_closed:
+                return "<condlora.Classifier, closed>"
+            model = self._model.pointer
+            count, name = int(lib.cdl_model_label_count(model)), text(lib.cdl_backend_name(lib.cdl_model_backend(model)))
+        return f"<condlora.Classifier of {count} {'number' if self.is_regression else 'label'}{'s' * (count != 1)} on {name}>"
+
     # ---- Properties ----
 
     @property

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from condlora._library import StrPath
@@ -95,6 +96,15 @@ def text_names(data: object, text: Union[None, str, Sequence[str]]) -> List[str]
     if isinstance(data, Sequence) and len(data) > 0 and isinstance(data[0], (tuple, list)) and len(data[0]) == 3:
         return ["text", "pair"]
     return ["text"]
+
+
+def in_memory(message: str, folder: str) -> str:
+    """A message about files that `write` has made in a folder, as one about the data: line 3 of train.jsonl is train[2]."""
+
+    def place(match: "re.Match[str]") -> str:
+        return f"{match[1]}[{int(match[2]) - 1}]" if match[2] else match[1]
+
+    return re.sub(re.escape(folder + os.sep) + r"(train|dev)\.jsonl(?::(\d+))?", place, message) if folder else message
 
 
 def write(data: Any, path: str, text: Sequence[str], label: Sequence[str], what: str) -> int:

@@ -1,6 +1,8 @@
 """Exceptions. Each status of the library has a class; its text is the library's one line."""
 from __future__ import annotations
 
+import re
+
 from condlora._c import ffi, lib
 
 
@@ -66,11 +68,17 @@ _CLASSES = {
 }
 
 
+def _as_keywords(message: str) -> str:
+    """The library names settings as the options of its programs; here they are keywords."""
+    message = re.sub(r"(?<!\S)--resume\b", "resume=True", message)
+    return re.sub(r"(?<!\S)--([a-z][a-z0-9-]*)", lambda option: option[1].replace("-", "_"), message)
+
+
 def failure(status: int) -> CondloraError:
     """Returns the exception for a status, with the message of this thread's last failure."""
     name = ffi.string(lib.cdl_status_name(status)).decode()
     message = ffi.string(lib.cdl_error_message()).decode("utf-8", "replace")
-    return _CLASSES.get(name, CondloraError)(message)
+    return _CLASSES.get(name, CondloraError)(_as_keywords(message))
 
 
 def check(status: int) -> None:

@@ -336,11 +336,14 @@ def train(
     temporary = tempfile.mkdtemp(prefix="condlora-") if output is None else None
     folder = os.path.join(temporary, "run") if temporary is not None else os.fspath(output or "")
     line = ProgressLine() if progress else None
+    examples = ""
     try:
         with tempfile.TemporaryDirectory(prefix="condlora-data-") as examples:
             listeners = _listeners(line, on_step, on_evaluation)
             result = _train(folder, resume, examples, settings, listeners, model=model, train=train, dev=dev, text=text, label=label)
     except BaseException as error:
+        if isinstance(error, CondloraError):
+            error.args = (data_of.in_memory(str(error), examples),)
         if temporary is not None:
             _remove_folder(temporary, os.getpid())
         elif isinstance(error, (KeyboardInterrupt, CancelledError)) and hasattr(error, "add_note"):  # since Python 3.11

@@ -66,6 +66,8 @@ class Answers(unittest.TestCase):
         with condlora.Classifier(CASES / "bert-lora" / "model", backend="cpu") as model:
             self.assertEqual(model.labels, (0, 1))
             self.assertEqual(model.predict(["a"]).dtype.kind, "i")
+            self.assertEqual(repr(model), "<condlora.Classifier of 2 labels on cpu>")
+        self.assertEqual(repr(model), "<condlora.Classifier, closed>")
 
 
 class Adapters(InFolder):

@@ -104,7 +104,10 @@ class Training(InFolder):
     def test_settings_are_checked(self):
         for words, changes in (
             ("no setting 'metod'; the nearest is method", {"metod": "lora"}),
-            ("rank", {"rank": 0}),
+            ("(?<!-)rank", {"rank": 0}),
+            ("(?<!-)max_steps wants", {"max_steps": "a"}),
+            ("^train: every row has the label 'no'", {"train": {**COLUMNS, "label": ["no"] * len(COLUMNS["label"])}, "labels": None}),
+            (r"^dev\[1\]: .*'maybe'", {"dev": {"sentence1": ["a", "b"], "label": ["no", "maybe"]}}),
             ("no column 'txt'; there are 'sentence1', 'label'", {"text": "txt"}),
             ("model", {"model": None}),
             ("train", {"train": None}),
@@ -121,6 +124,10 @@ class Training(InFolder):
             self.assertNotIn("\n", str(raised.exception))
         with self.assertRaisesRegex(TypeError, "text or text_columns, not both"):
             condlora.train(train=COLUMNS, text_columns="sentence1", **SETTINGS)
+        pathlib.Path("full").mkdir()
+        pathlib.Path("full/file").touch()
+        with self.assertRaisesRegex(condlora.UsageError, "full is not empty; resume=True goes on with the run in it, another output"):
+            condlora.train(train=COLUMNS, output="full", **SETTINGS)
 
 
 class Folders(InFolder):
