@@ -14,8 +14,10 @@ static cdl_status open_library(hub_libcurl *curl)
     curl->library = dlopen(files[i], RTLD_NOW | RTLD_LOCAL);
   if (curl->library != NULL)
     return CDL_STATUS_OK;
-  return cdl_fail(CDL_STATUS_ABSENT, "%s is not here (Debian's package %s has it)", files[0],
-                  package);
+  return cdl_fail(CDL_STATUS_ABSENT,
+                  "%s is not here (Debian's package %s has it; without it, Python's `hf download' "
+                  "fills the cache)",
+                  files[0], package);
 }
 
 static cdl_status find_functions(hub_libcurl *curl)

@@ -610,7 +610,10 @@ class Commands(Case):
             (blind / name).write_text("no library")
         self.environment["LD_LIBRARY_PATH"] = str(blind)
         self.resolve()
-        self.refused("owner/adapter", "adapter", status="ABSENT", says=["libcurl.so.4", "Debian's package libcurl4"])
+        self.refused("owner/adapter", "adapter", status="ABSENT", says=["libcurl.so.4", "Debian's package libcurl4", "`hf download'"])
+        done = self.call(PROGRAM, "predict", "--model", "owner/adapter", "--input", "-", fails=True)
+        self.assertRegex(done.stderr, r"\Acondlora: owner/adapter: no such folder, it is not in .*libcurl4.*\n\Z")
+
 
 
 if __name__ == "__main__":
