@@ -18,6 +18,7 @@ import unittest
 import hub_server
 from hub_server import COMMIT, Hub, Repository, changed, cut_after, git_hash, sha256, slowly, with_headers, with_status
 
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
 CASES, PROGRAM, PROBE = (pathlib.Path(path).resolve() for path in sys.argv[1:4])
 OTHER = "f" * 40
 
@@ -579,6 +580,47 @@ class Commands(Case):
 
     def test_training_starts_from_a_named_adapter(self):
         self.train("on", "owner/model", "--init-adapter", "owner/adapter")
+
+    def test_search_by_name(self):
+        """The base is brought once; a trial, and a run of the best settings, record name and commit."""
+        bridge = self.folder / "bridge"
+        bridge.mkdir()
+        (bridge / "asks").write_text("".join(f'{{"number":{i},"parameters":{{"lr":0.0{i + 1}}}}}\n' for i in range(2)))
+        (bridge / "list").write_text('{"trials":[{"number":0,"state":"complete","value":0.5,"parameters":{"lr":0.01}}]}\n')
+        self.environment |= {"FAKE": str(bridge), "CDL_PYTHON": str(SOURCE / "tests/programs/fake-bridge")}
+        search = ["search", "--train", "train.tsv", "--text-columns", "sentence1", "--label-column", "label", "--space", "lr=log:1e-3:1",
+                  "--fresh-head", "--epochs", "1", "--backend", "cpu", "--threads", "1"]
+        self.call(PROGRAM, *search, "--trials", "2", "--model", "owner/model", "--output", "named")
+        self.assertEqual(self.hub.count("GET"), len(MODEL) + 1)
+        self.call(PROGRAM, "train", "--config", "named/best.json", "--output", "again")
+        for run in ["named/trials/0", "named/trials/1", "again"]:
+            config = json.loads((self.folder / run / "adapter/adapter_config.json").read_text())
+            self.assertEqual((config["base_model_name_or_path"], config["revision"]), ("owner/model", COMMIT), run)
+        self.assertEqual(*[(self.folder / run / "adapter/adapter_model.safetensors").read_bytes()
+                           for run in ["named/trials/0", "again"]])
+
+    def test_reproduce_by_name(self):
+        """It ends in the tables of a folder, and goes on where the branch has moved meanwhile."""
+        rows = [f"the old {word}\tit is {word}\t{'entailment' if i % 3 else 'not_entailment'}\n"
+                for i, word in enumerate("owl cat dog sun moon tree rain snow wind fire sea hill".split())]
+        (self.folder / "glue/RTE").mkdir(parents=True)
+        for part in ["train", "dev"]:
+            (self.folder / f"glue/RTE/{part}.tsv").write_text("sentence1\tsentence2\tlabel\n" + "".join(rows))
+
+        def reproduce(model, output, seeds="1"):
+            self.call(PROGRAM, "reproduce", "table1", "--model", model, "--data", "glue", "--output", output, "--tasks", "RTE", "--methods",
+                      "lora,condlora-reference", "--seeds", seeds, "--epochs", "1", "--setting", "max_length=32", "--setting", "compat=none",
+                      "--threads", "1")
+
+        reproduce("local-model", "local")
+        reproduce("owner/model", "named")
+        for name in ["table.csv", "runs/RTE/lora/seed0/predictions.tsv"]:
+            self.assertEqual(*[(self.folder / output / name).read_text() for output in ["local", "named"]])
+        run = json.loads((self.folder / "named/runs/RTE/lora/seed0/run.json").read_text())
+        self.assertEqual((run["settings"]["model"], run["model_commit"]), ("owner/model", COMMIT))
+        self.hub.repositories["owner/model"].commit = OTHER
+        reproduce("owner/model", "named", "2")
+        self.assertTrue((self.folder / "named/runs/RTE/lora/seed1/predictions.tsv").exists())
 
     def test_merge_and_export_by_name(self):
         for place in ["local", "named"]:
