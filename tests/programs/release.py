@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 SOURCE = pathlib.Path(sys.argv[1]).resolve()
-PLACES = ("meson.build", "include/condlora/version.h", "CHANGELOG.md", "debian/changelog")
+PLACES = ("meson.build", "include/condlora/version.h", "CHANGELOG.md", "packaging/conda/recipe.yaml", "debian/changelog")
 CHANGELOG = """# Changelog
 
 ## 1.2.3 (2026-12-01)
@@ -75,9 +75,14 @@ def main():
         header = root / "include/condlora/version.h"
         for part, old, new in zip(("MAJOR", "MINOR", "PATCH"), now.split("."), ("1", "2", "3")):
             header.write_text(header.read_text().replace(f"CDL_VERSION_{part} {old}", f"CDL_VERSION_{part} {new}"))
+        refused(root, "recipe.yaml:3", "1.2.3")
+        change(root, "packaging/conda/recipe.yaml", f'version: "{now}"', 'version: "1.2.3"')
         refused(root, "debian/changelog:1", "1.2.3")
-        first = (root / "debian/changelog").read_text()
-        (root / "debian/changelog").write_text("condlora (1.2.3) unstable; urgency=medium\n" + first.split("\n", 1)[1])
+        debian, older = root / "debian/changelog", (root / "debian/changelog").read_text().split("\n", 1)[1]
+        for version, distribution, what in [("1.2.3~dev-1", "unstable", "the version is 1.2.3~dev"), ("1.2.3-1", "UNRELEASED", "UNRELEASED")]:
+            debian.write_text(f"condlora ({version}) {distribution}; urgency=medium\n{older}")
+            refused(root, what, "1.2.3")
+        debian.write_text(f"condlora (1.2.3-1) unstable; urgency=medium\n{older}")
         refused(root, "not committed", "1.2.3")
         git(root, "commit", "--quiet", "--all", "--message", "1.2.3")
         change(root, "CHANGELOG.md", "(2026-12-01)", "(unreleased)")
