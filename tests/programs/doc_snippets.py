@@ -57,7 +57,7 @@ NEEDS_PEERS = ("condlora search ",)
 # Said besides: what makes a run small.
 BESIDES = {
     "condlora reproduce table1 --model roberta-base": ["--tasks", "RTE", "--epochs", "1", "--seeds", "1"],
-    "condlora reproduce table1 --model DIR": ["--seeds", "1"],
+    "condlora reproduce table1 --model MODEL": ["--seeds", "1"],
     "condlora train --recipe": ["--epochs", "1"],
 }
 FAILURES, USED, COUNTS = [], set(), {"run": 0, "listed": 0, "skipped": 0}
@@ -109,7 +109,7 @@ def example(column, row):
 def make_folder(folder):
     long_base("roberta-condlora-reference", folder / "roberta-base")
     long_base("bert-condlora-paper", folder / "bert-base-uncased")
-    for name in ("MODEL", "DIR", "MINILM", "minilm"):
+    for name in ("MODEL", "MINILM", "minilm"):
         (folder / name).symlink_to("bert-base-uncased")
     for part, count in (("train", 40), ("dev", 12)):
         write_table(folder / "GLUE" / "RTE" / f"{part}.tsv", ["index", "sentence1", "sentence2", "label"], count,
@@ -239,7 +239,7 @@ def run_json(where, lines, folder):
     text = "\n".join(lines)
     json.loads(text)
     (folder / "settings.json").write_text(text)
-    run_command(where, "condlora search --model DIR --task RTE --data GLUE --output searched --trials 2 --config settings.json", folder)
+    run_command(where, "condlora search --model MODEL --task RTE --data GLUE --output searched --trials 2 --config settings.json", folder)
 
 
 def run_c(where, lines, folder):
