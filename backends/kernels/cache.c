@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "backends/kernels/cache_path.h"
+#include "base/cache_path.h"
 #include "base/hash.h"
 #include "base/trust.h"
 
@@ -49,7 +49,7 @@ static bool key_path(const kernel_cache *cache, char path[PATH_MAX], const char 
   char name[64];
   snprintf(name, sizeof name, "%.32s-%016llx.bin", cache->backend,
            (unsigned long long)base_fnv(BASE_FNV_START, key, strlen(key)));
-  return kernel_cache_path(path, name);
+  return base_cache_path(path, name);
 }
 
 static void *read_content(FILE *file, const char *key, size_t *bytes)

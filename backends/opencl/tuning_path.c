@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backends/kernels/cache_path.h"
+#include "base/cache_path.h"
 
 bool opencl_tuning_path(char path[PATH_MAX], const char *device)
 {
@@ -14,5 +14,5 @@ bool opencl_tuning_path(char path[PATH_MAX], const char *device)
   for (char *at = name + strlen(prefix); at[0] != '\0' && strcmp(at, ".txt") != 0; at++)
     if (!isalnum((unsigned char)*at))
       *at = '-';
-  return length < (int)sizeof name && kernel_cache_path(path, name);
+  return length < (int)sizeof name && base_cache_path(path, name);
 }

@@ -1,9 +1,9 @@
 /* What the OpenCL backend decides without a device: which one is meant, what its cache's files
  * hold, what a file of CLBlast's parameters says. */
 #include "backends/kernels/cache.h"
-#include "backends/kernels/cache_path.h"
 #include "backends/opencl/device.h"
 #include "backends/opencl/tuning.h"
+#include "base/cache_path.h"
 #include "condlora/backend.h"
 #include "tests/unit/scratch.h"
 
@@ -203,17 +203,17 @@ START_TEST(the_folder_is_the_first_that_is_named)
   setenv("CDL_CACHE_DIR", "/own", 1);
   setenv("XDG_CACHE_HOME", "/xdg", 1);
   setenv("HOME", "/home/me", 1);
-  ck_assert(kernel_cache_path(path, "x"));
+  ck_assert(base_cache_path(path, "x"));
   ck_assert_str_eq(path, "/own/x");
   setenv("CDL_CACHE_DIR", "", 1);
-  ck_assert(kernel_cache_path(path, "x"));
+  ck_assert(base_cache_path(path, "x"));
   ck_assert_str_eq(path, "/xdg/condlora/x");
   setenv("XDG_CACHE_HOME", "relative", 1);
-  ck_assert(kernel_cache_path(path, "x"));
+  ck_assert(base_cache_path(path, "x"));
   ck_assert_str_eq(path, "/home/me/.cache/condlora/x");
   unsetenv("XDG_CACHE_HOME");
   unsetenv("HOME");
-  ck_assert(!kernel_cache_path(path, "x"));
+  ck_assert(!base_cache_path(path, "x"));
 }
 END_TEST
 

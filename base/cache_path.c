@@ -1,4 +1,4 @@
-#include "backends/kernels/cache_path.h"
+#include "base/cache_path.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@ static bool absolute(const char *folder)
   return folder != NULL && folder[0] == '/';
 }
 
-bool kernel_cache_path(char path[PATH_MAX], const char *name)
+bool base_cache_path(char path[PATH_MAX], const char *name)
 {
   const char *own = secure_getenv("CDL_CACHE_DIR"), *xdg = secure_getenv("XDG_CACHE_HOME"),
              *home = secure_getenv("HOME");
