@@ -187,6 +187,25 @@ static void stage_own(model_encoder *e, size_t *used, const encoder_token_batch 
   e->batch = loaded;
 }
 
+/* Uploads the states with which the passes begin. Rows of no sequence become 0. */
+static void upload_states(const model_encoder *e, cdl_queue *q, const encoder_token_batch *batches)
+{
+  const cdl_tensor states = encoder_states(e);
+  const bool firsts = e->first_block == e->config.layers;
+  int64_t first = 0;
+  for (size_t k = 0; k < e->member_count; k++) {
+    const encoder_token_batch *b = &batches[k];
+    const int64_t rows = firsts ? b->sequences : b->tokens,
+                  given = firsts ? b->sequences : b->offsets[b->sequences];
+    const cdl_tensor to = cdl_tensor_rows(states, first, given);
+    cdl_queue_upload(q, to, b->states,
+                     (size_t)cdl_tensor_elements(to) * cdl_dtype_bytes(states.dtype));
+    if (rows > given)
+      cdl_fill(q, CDL_ARGS(fill, .out = cdl_tensor_rows(states, first + given, rows - given)));
+    first += rows;
+  }
+}
+
 /* Checks the batches and makes their encoders members; the first one leads. */
 static cdl_status join(model_encoder *const *encoders, size_t count,
                        const encoder_token_batch *batches, encoder_pass_kind kind)
@@ -198,7 +217,12 @@ static cdl_status join(model_encoder *const *encoders, size_t count,
   for (size_t k = 0; k < count; k++) {
     if (count > 1 && (encoders[k]->base == NULL || encoders[k]->base != e->base))
       return cdl_fail(CDL_STATUS_ARGUMENT, "encoders that run together share one base");
+    if (encoders[k]->first_block != e->first_block)
+      return cdl_fail(CDL_STATUS_ARGUMENT, "encoders that run together begin at one block");
     CDL_TRY(check_batch(encoders[k], &batches[k]));
+    if (e->first_block > 0 && kind != ENCODER_BELOW && batches[k].states == NULL)
+      return cdl_fail(CDL_STATUS_ARGUMENT, "a pass from block %d on has no states to begin with",
+                      e->first_block);
   }
   e->member_count = count;
   for (size_t k = 0; k < count; k++) {
@@ -228,6 +252,8 @@ static cdl_status load(model_encoder *const *encoders, size_t count, cdl_queue *
   encoder_lay_out(members, sizes, kind == ENCODER_TRAINING, true);
   cdl_queue_upload(q, cdl_tensor_1d(e->memory->batch_buffer, CDL_DTYPE_I32, 0, (int64_t)used),
                    e->memory->staging, used * sizeof *e->memory->staging);
+  if (e->first_block > 0 && kind != ENCODER_BELOW)
+    upload_states(e, q, batches);
   return CDL_STATUS_OK;
 }
 

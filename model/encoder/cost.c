@@ -33,7 +33,7 @@ double encoder_gemm_operations(const model_encoder *e, const encoder_token_batch
     const double length = batch->offsets[s + 1] - batch->offsets[s];
     pairs += length * length;
   }
-  for (int l = 0; l < e->config.layers; l++) {
+  for (int l = e->first_block; l < e->config.layers; l++) {
     const block_weights *w = &e->blocks[l];
     const double rows = l == e->config.layers - 1 ? sequences : tokens;
     const bool back = training && w->reached;
@@ -44,8 +44,9 @@ double encoder_gemm_operations(const model_encoder *e, const encoder_token_batch
     /* Q Kᵀ and P V; in the backward pass P again, dP, dV, dQ, dK. */
     operations += 2 * pairs * hidden * (2 + (back && w->below_attention_out ? 5 : 0));
   }
-  operations +=
-      linear_operations(&e->project, tokens, training && e->project_reached, e->embeddings_trained);
+  if (e->first_block == 0)
+    operations += linear_operations(&e->project, tokens, training && e->project_reached,
+                                    e->embeddings_trained);
   operations += linear_operations(&e->head_dense, sequences, training, e->body_reached);
   return operations + linear_operations(&e->head_out, sequences, training, true);
 }

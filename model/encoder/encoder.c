@@ -125,7 +125,8 @@ static cdl_tensor add_norm_backward(const model_encoder *e, cdl_queue *q, cdl_te
 
 static cdl_dropout_mask embedding_dropout(const model_encoder *member, int number)
 {
-  return encoder_mask(member, member->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, number);
+  return encoder_mask(member, member->dropout.from_block == 0 ? member->dropout.hidden : 0,
+                      CDL_RANDOM_DROPOUT_EMBEDDING, number);
 }
 
 /* h = drop(LN(word + position + type)), then projected if the embeddings have another width. */
@@ -182,20 +183,30 @@ static void embeddings_backward(const model_encoder *e, cdl_queue *q, cdl_tensor
 
 /* ---- Blocks ---- */
 
+/* Returns the rate in a block, which is 0 below the first block that drops. */
+static float block_rate(const model_encoder *member, float rate, int layer)
+{
+  return layer >= member->dropout.from_block ? rate : 0;
+}
+
 static cdl_dropout_mask attention_dropout(const model_encoder *member, int layer)
 {
-  return encoder_mask(member, member->dropout.attention, CDL_RANDOM_DROPOUT_ATTENTION, layer);
+  return encoder_mask(member, block_rate(member, member->dropout.attention, layer),
+                      CDL_RANDOM_DROPOUT_ATTENTION, layer);
 }
 
 static cdl_dropout_mask attention_out_dropout(const model_encoder *member, int layer)
 {
-  return encoder_mask(member, member->family->drops_attended ? member->dropout.hidden : 0,
-                      CDL_RANDOM_DROPOUT_ATTENTION_OUT, layer);
+  return encoder_mask(
+      member,
+      member->family->drops_attended ? block_rate(member, member->dropout.hidden, layer) : 0,
+      CDL_RANDOM_DROPOUT_ATTENTION_OUT, layer);
 }
 
 static cdl_dropout_mask feed_forward_dropout(const model_encoder *member, int layer)
 {
-  return encoder_mask(member, member->dropout.hidden, CDL_RANDOM_DROPOUT_FEED_FORWARD, layer);
+  return encoder_mask(member, block_rate(member, member->dropout.hidden, layer),
+                      CDL_RANDOM_DROPOUT_FEED_FORWARD, layer);
 }
 
 static float attention_scale(const model_encoder *e)
@@ -487,17 +498,24 @@ static void keep_states(const model_encoder *e, cdl_queue *q, int layer)
     gather_firsts(e, q, kept, out);
 }
 
-static void forward(model_encoder *e, cdl_queue *q)
+/* Runs blocks [first, end), from 0 on with the embeddings. */
+static void body_forward(const model_encoder *e, cdl_queue *q, int first, int end)
 {
-  embeddings_forward(e, q, e->act.block[0].in);
-  if (e->distance_table != NULL)
+  if (first == 0)
+    embeddings_forward(e, q, e->act.block[0].in);
+  if (e->distance_table != NULL && first < end)
     encoder_distance_bias(q, &e->distances, e->distance_table->value, e->act.distance_rows,
                           e->act.distance_bias);
-  for (int l = 0; l < e->config.layers; l++) {
+  for (int l = first; l < end; l++) {
     block_forward(e, q, l);
     if (cdl_tensor_present(e->states) && !e->training)
       keep_states(e, q, l);
   }
+}
+
+static void forward(model_encoder *e, cdl_queue *q)
+{
+  body_forward(e, q, e->first_block, (int)e->config.layers);
   int64_t first = 0;
   for (size_t k = 0; k < e->member_count; k++) {
     const int64_t count = encoder_row_count(e->members[k], ROWS_SEQUENCES);
@@ -514,6 +532,12 @@ cdl_tensor encoder_forward(model_encoder *e, cdl_queue *q, const encoder_dropout
   e->step = step;
   forward(e, q);
   return e->own.logits;
+}
+
+cdl_tensor encoder_forward_below(model_encoder *e, cdl_queue *q)
+{
+  body_forward(e, q, 0, e->first_block);
+  return encoder_states(e);
 }
 
 void encoder_forward_joint(model_encoder *e, cdl_queue *q, const encoder_dropout_rates *dropout,

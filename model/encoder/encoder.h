@@ -57,11 +57,16 @@ typedef struct {
   const int32_t *offsets;                 /* [sequences + 1] */
   const int32_t *examples;                /* [sequences] index in the data set */
   int32_t sequences, tokens, longest;
+  /* For passes that begin above the embeddings (encoder_begin_at): the states to begin with, of the
+   * type encoder_activation_dtype. */
+  const void *states;
 } encoder_token_batch;
 
 /* Dropout probabilities in training. */
 typedef struct {
   float hidden, attention, classifier;
+  /* Blocks below this one drop nothing, and if it is above 0, the embeddings do not either. */
+  int32_t from_block;
 } encoder_dropout_rates;
 
 /* Gradients that are summed by shard. A step's examples are cut into shards, and each shard's sums
@@ -193,8 +198,22 @@ CDL_MUST_USE cdl_status encoder_plan_joint(model_encoder *const *encoders, size_
  * are read on the device. Known after planning. */
 bool encoder_recordable(const model_encoder *encoder);
 
-/* The purpose of a pass. Training keeps the values that the backward pass needs. */
-typedef enum { ENCODER_EVALUATION, ENCODER_TRAINING } encoder_pass_kind;
+/* Returns how many of the lowest blocks give the same output for an example whatever is trained:
+ * neither they nor the embeddings are trained or adapted. It is the number of all blocks if only
+ * the head is trained. Dropout is not considered. */
+int encoder_frozen_blocks(const model_encoder *encoder);
+
+/* Later evaluation and training passes begin at `block`, which is at most encoder_frozen_blocks,
+ * with the states that their batches bring; 0, as in a new encoder: with the embeddings. The states
+ * are the input of that block, [tokens, hidden], or for the number of all blocks the output of the
+ * last one for each sequence's first token, [sequences, hidden]. Call it before encoder_plan;
+ * encoder_release_plan sets it to 0. */
+void encoder_begin_at(model_encoder *encoder, int block);
+int encoder_first_block(const model_encoder *encoder);
+
+/* The purpose of a pass. Training keeps the values that the backward pass needs. A pass below
+ * computes the states with which the others begin. */
+typedef enum { ENCODER_EVALUATION, ENCODER_TRAINING, ENCODER_BELOW } encoder_pass_kind;
 
 /* Checks a batch, uploads it, and lays out the activations of its passes. The batch stays loaded
  * until the next load; until then the shapes of deltas must not change. `tokens` may be larger than
@@ -220,6 +239,9 @@ CDL_MUST_USE cdl_status encoder_load_joint(model_encoder *const *encoders, size_
  * dropout. */
 cdl_tensor encoder_forward(model_encoder *encoder, cdl_queue *queue,
                            const encoder_dropout_rates *dropout, cdl_tensor step);
+/* Computes the states of the batch that was loaded for ENCODER_BELOW, without dropout. Returns a
+ * view that is valid until the next load. */
+cdl_tensor encoder_forward_below(model_encoder *encoder, cdl_queue *queue);
 /* Runs a training pass for all encoders whose batches encoder_load_joint loaded under `leader`.
  * Each has its own dropout rates and step [count]. */
 void encoder_forward_joint(model_encoder *leader, cdl_queue *queue,

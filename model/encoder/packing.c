@@ -198,6 +198,7 @@ void encoder_host_batch_free(encoder_host_batch *batch)
   free(batch->type_ids);
   free(batch->offsets);
   free(batch->index);
+  free(batch->states);
   *batch = (encoder_host_batch){0};
 }
 
@@ -210,5 +211,6 @@ encoder_token_batch encoder_host_batch_view(const encoder_host_batch *batch)
                                .examples = (const int32_t *)batch->index,
                                .sequences = (int32_t)batch->examples,
                                .tokens = (int32_t)batch->tokens,
-                               .longest = (int32_t)batch->longest};
+                               .longest = (int32_t)batch->longest,
+                               .states = batch->states};
 }

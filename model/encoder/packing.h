@@ -44,6 +44,10 @@ typedef struct {
   int32_t *offsets;   /* [examples + 1], from 0 */
   uint32_t *index;    /* [examples] row of each example in the tokens */
   encoder_batch_bound capacity;
+  /* Not part of the bound, NULL at first: memory from malloc for the states with which passes of
+   * the batch begin (encoder_begin_at), and its size. Whoever computes them makes it. */
+  void *states;
+  size_t state_bytes;
 
   size_t examples, tokens, longest; /* set by encoder_host_batch_fill */
 } encoder_host_batch;

@@ -335,6 +335,26 @@ void encoder_find_reach(encoder_members members)
   e->body_reached = below;
 }
 
+int encoder_frozen_blocks(const model_encoder *encoder)
+{
+  model_encoder copy = *encoder, *const member = &copy;
+  int frozen = 0;
+  encoder_find_reach((encoder_members){&member, 1});
+  while (frozen < copy.config.layers && !copy.blocks[frozen].reached)
+    frozen++;
+  return frozen;
+}
+
+void encoder_begin_at(model_encoder *encoder, int block)
+{
+  encoder->first_block = block;
+}
+
+int encoder_first_block(const model_encoder *encoder)
+{
+  return encoder->first_block;
+}
+
 /* ---- Memory ---- */
 
 static cdl_status make_single_weights(cdl_queue *q, projection *p)
@@ -381,6 +401,7 @@ void encoder_release_memory(pass_memory *m)
 void encoder_release_plan(model_encoder *e)
 {
   encoder_release_memory(&e->own_memory);
+  e->first_block = 0;
   for (int l = 0; l < e->config.layers; l++) {
     release_single_weights(&e->blocks[l].qkv);
     release_single_weights(&e->blocks[l].attention_out);
@@ -518,6 +539,9 @@ cdl_status encoder_plan_joint(model_encoder *const *encoders, size_t count, cdl_
                                .longest = larger(training[k].longest, evaluation[k].longest)};
     if (evaluation[k].tokens > 0)
       elements = larger_size(elements, encoder_lay_out(alone, &evaluation[k], false, false));
+    /* States of a training batch are computed by a pass of the batch's size. */
+    if (e->first_block > 0 && training[k].tokens > 0)
+      elements = larger_size(elements, encoder_lay_out(alone, &training[k], false, false));
     staging = larger_size(staging, staging_elements(e, e->limits));
     together_staged += staging_elements(e, training[k]);
     if (e->embeddings_trained)

@@ -177,6 +177,7 @@ struct model_encoder {
   cdl_tensor states; /* where evaluations store the output of the blocks; may be absent */
 
   encoder_batch_limits limits; /* of both plans */
+  int first_block;             /* where passes begin; above 0 with states that the batch brings */
 
   /* State of the last loaded batches, if this encoder leads. */
   model_encoder *members[ENCODER_JOINT_MAX];
@@ -197,6 +198,15 @@ struct model_encoder {
 static inline encoder_members encoder_all_members(const model_encoder *leader)
 {
   return (encoder_members){leader->members, leader->member_count};
+}
+
+/* Where the states with which passes of `leader` begin are laid out: the input of its first block,
+ * or for the number of all blocks the output of the last one. */
+static inline cdl_tensor encoder_states(const model_encoder *leader)
+{
+  const int64_t layers = leader->config.layers;
+  return leader->first_block < layers ? leader->act.block[leader->first_block].in
+                                      : leader->act.block[layers - 1].out;
 }
 
 static inline int64_t encoder_row_count(const model_encoder *member, encoder_rows rows)
