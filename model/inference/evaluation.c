@@ -14,7 +14,8 @@ cdl_status inference_evaluation_create(inference_evaluation *e, const inference_
   *e = (inference_evaluation){.tokens = *tokens,
                               .labels = model->labels,
                               .first_position = model->first_position,
-                              .types_zero = model->types_zero};
+                              .types_zero = model->types_zero,
+                              .frozen = model->frozen};
   cdl_status status =
       encoder_batch_order_make(tokens, rows, count, TOKEN_BUDGET, EXAMPLE_LIMIT, &e->plan);
   if (status == CDL_STATUS_OK) {
@@ -78,6 +79,8 @@ static cdl_status run_batch(inference_evaluation *e, size_t index, model_encoder
                                   e->first_position));
   if (e->types_zero)
     memset(e->batch.type_ids, 0, e->batch.tokens * sizeof *e->batch.type_ids);
+  if (encoder_first_block(encoder) > 0)
+    CDL_TRY(frozen_cache_take(e->frozen, encoder, queue, &e->batch));
   const encoder_token_batch view = encoder_host_batch_view(&e->batch);
   CDL_TRY(encoder_load_batch(encoder, queue, &view, ENCODER_EVALUATION));
   const cdl_tensor y = encoder_forward(encoder, queue, &no_dropout, (cdl_tensor){0});

@@ -13,8 +13,9 @@ typedef struct {
   encoder_host_batch batch;
   int labels;
   int32_t first_position;
-  bool types_zero; /* every token is of type 0 */
-  float *staging;  /* logits of a batch */
+  bool types_zero;      /* every token is of type 0 */
+  frozen_cache *frozen; /* borrowed; gives the states where passes begin above the embeddings */
+  float *staging;       /* logits of a batch */
 } inference_evaluation;
 
 /* Plans `rows` [count] of the tokens, for this model. Ends with inference_evaluation_release. */

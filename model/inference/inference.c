@@ -334,6 +334,7 @@ void inference_close(inference_model *model)
 {
   adapter_destroy(model->adapter);
   encoder_destroy(model->encoder);
+  frozen_cache_destroy(model->frozen);
   if (model->queue != NULL)
     cdl_queue_destroy(model->queue);
   if (model->backend != NULL)

@@ -6,6 +6,7 @@
 #include "condlora/tokenizer.h"
 #include "model/adapter/adapter.h"
 #include "model/adapter/folder.h"
+#include "model/frozen/cache.h"
 
 typedef struct {
   /* where it was opened from; NULL where other models own it, or there is no adapter */
@@ -16,6 +17,7 @@ typedef struct {
   const char *tokenizer_folder; /* the adapter's, where it brings words of its own; or NULL */
   model_encoder *encoder;
   encoder_load_report loaded;
+  frozen_cache *frozen;          /* NULL: none; passes then begin with the embeddings */
   model_adapter *adapter;        /* NULL: none */
   adapter_config adapter_config; /* what the adapter is saved with, or was read from; of a whole
                                         model the columns alone */
