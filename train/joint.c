@@ -74,6 +74,25 @@ static void fail_all(party *p, cdl_status status)
   p->count = 0;
 }
 
+/* Lets all runs begin their passes at one block: the lowest that any of them begins at. States are
+ * of one type in a joint pass, so runs whose types differ begin with the embeddings. */
+static void begin_together(const party *p)
+{
+  model_encoder *first = p->count > 0 ? p->trainer[0]->session->model.encoder : NULL;
+  int block = first != NULL ? encoder_first_block(first) : 0;
+  for (size_t i = 1; i < p->count; i++) {
+    const model_encoder *encoder = p->trainer[i]->session->model.encoder;
+    if (encoder_first_block(encoder) < block)
+      block = encoder_first_block(encoder);
+    if (encoder_activation_dtype(encoder) != encoder_activation_dtype(first))
+      block = 0;
+  }
+  for (size_t i = 0; i < p->count; i++) {
+    encoder_begin_at(p->trainer[i]->session->model.encoder, block);
+    p->trainer[i]->plan.frozen.block = block;
+  }
+}
+
 /* Plans memory for the largest batches of all training runs. */
 static cdl_status plan(const party *p)
 {
@@ -121,6 +140,7 @@ static cdl_status train(train_joint_run *runs, size_t count)
     p.trainer[i] = &trainers[i];
   }
   each(&p, prepare);
+  begin_together(&p);
   cdl_status status = plan(&p);
   if (status != CDL_STATUS_OK)
     fail_all(&p, status);

@@ -14,6 +14,7 @@
 #include "model/inference/adapted.h"
 #include "model/inference/inference.h"
 #include "train/examples.h"
+#include "train/frozen.h"
 #include "train/session_adapter.h"
 
 /* ---- Data ---- */
@@ -250,6 +251,7 @@ static cdl_status open_base(train_session *session, const train_settings *s)
   if (session->dev != NULL)
     CDL_TRY(train_check_ids(&session->model, session->dev));
   data_census_count_truncated(&session->census, session->train, session->dev);
+  CDL_TRY(train_frozen_open(session, s));
   return s->init_adapter != NULL
              ? inference_check_base(&session->model, initial_folder(session), &session->initial)
              : CDL_STATUS_OK;
@@ -305,7 +307,7 @@ cdl_status train_session_open(train_session *session, train_settings *settings, 
 cdl_status train_session_open_base(train_session *session, train_settings *settings,
                                    const bool *given)
 {
-  *session = (train_session){0};
+  *session = (train_session){.serves_runs = true};
   cdl_status status = open_initial(session, settings, given);
   if (status == CDL_STATUS_OK)
     status = open_base(session, settings);

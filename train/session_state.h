@@ -21,6 +21,7 @@ typedef struct {
   /* The config of --init-adapter; otherwise empty. */
   adapter_config initial;
   cdl_safetensors *initial_tensors;
+  bool serves_runs;  /* several, one after another or together */
   bool body_changed; /* by this run or an earlier one, besides pooler and head */
 } train_session;
 

@@ -541,6 +541,9 @@ cdl_status train_settings_check(const train_settings *s)
   CDL_TRY(train_eval_every(s, 1, &every));
   if (s->metric != NULL)
     CDL_TRY(cdl_metric_find(s->metric, &metric));
+  if (s->cache_type == TRAIN_CACHE_BF16 && s->cache_frozen == TRAIN_CACHE_OFF)
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--cache-type bf16 rounds what --cache-frozen keeps; it does not go with off");
   if (s->compat == TRAIN_COMPAT_REFERENCE && adapter_is_whole_model(train_method_name(s)))
     return cdl_fail(CDL_STATUS_USAGE,
                     "--compat reference goes with adapters, not with --method full");

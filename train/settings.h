@@ -24,6 +24,17 @@ typedef enum { TRAIN_COMPAT_NONE, TRAIN_COMPAT_REFERENCE } train_compat;
 typedef enum { TRAIN_DECAY_ALL, TRAIN_DECAY_NO_BIAS } train_decay;
 #define TRAIN_DECAY_WORDS "all|no-bias"
 
+/* Where the states of frozen layers are kept, and their type. */
+typedef enum {
+  TRAIN_CACHE_AUTO,
+  TRAIN_CACHE_MEMORY,
+  TRAIN_CACHE_DISK,
+  TRAIN_CACHE_OFF
+} train_cache;
+#define TRAIN_CACHE_WORDS "auto|memory|disk|off"
+typedef enum { TRAIN_CACHE_FP32, TRAIN_CACHE_BF16 } train_cache_type;
+#define TRAIN_CACHE_TYPE_WORDS "fp32|bf16"
+
 typedef char *train_setting_STRING;
 typedef char *train_setting_LIST;
 typedef char *train_setting_MODULES;

@@ -49,7 +49,8 @@ encoder_dropout_rates train_run_dropout(const train_session *session,
   const double set = settings->dropout;
   return (encoder_dropout_rates){.hidden = (float)(set >= 0 ? set : c->hidden_dropout),
                                  .attention = (float)(set >= 0 ? set : c->attention_dropout),
-                                 .classifier = (float)(set >= 0 ? set : c->classifier_dropout)};
+                                 .classifier = (float)(set >= 0 ? set : c->classifier_dropout),
+                                 .from_block = train_first_dropping_block(session, settings)};
 }
 
 /* The best checkpoint is chosen on `valid`, or on `dev` if nothing is held out. */
@@ -134,6 +135,12 @@ cdl_status trainer_prepare(train_trainer *t)
   const size_t examples = t->session->split.train_count;
   CDL_TRY(plan_schedule(t));
   CDL_TRY(plan_evaluation(t));
+  const encoder_dropout_rates dropout = train_run_dropout(t->session, s);
+  train_frozen_choose(t->session, s, &dropout, (int64_t)t->schedule.total > t->steps_per_epoch,
+                      &t->plan.frozen);
+  encoder_begin_at(t->session->model.encoder, t->plan.frozen.block);
+  if (t->session->model.frozen != NULL)
+    t->cached = frozen_cache_count(t->session->model.frozen);
   t->seed_data = train_settings_seed(s, s->seed_data);
   t->seed_dropout = train_settings_seed(s, s->seed_dropout);
   t->order_epoch = -1;
@@ -141,7 +148,7 @@ cdl_status trainer_prepare(train_trainer *t)
   if (t->order == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the order of %zu examples", examples);
   CDL_TRY(plan_memory(t, &t->plan));
-  t->step.dropout = train_run_dropout(t->session, s);
+  t->step.dropout = dropout;
   return CDL_STATUS_OK;
 }
 
@@ -193,6 +200,7 @@ static void complete_plan(train_trainer *t)
 
 void trainer_release(train_trainer *t)
 {
+  encoder_begin_at(t->session->model.encoder, 0);
   train_curves_close(&t->curves);
   train_run_files_close(&t->files);
   train_run_state_release(&t->state);
@@ -502,6 +510,9 @@ static cdl_status fill_batch(train_trainer *t)
                           session->model.first_position));
   if (session->model.types_zero)
     memset(t->batch.input.type_ids, 0, t->batch.input.tokens * sizeof *t->batch.input.type_ids);
+  if (encoder_first_block(session->model.encoder) > 0)
+    CDL_TRY(frozen_cache_take(session->model.frozen, session->model.encoder, session->model.queue,
+                              &t->batch.input));
   const encoder_token_batch view = encoder_host_batch_view(&t->batch.input);
   t->under_way.operations += encoder_gemm_operations(session->model.encoder, &view, true);
   return CDL_STATUS_OK;

@@ -4,6 +4,7 @@
 #define CONDLORA_TRAIN_TRAINER_H
 
 #include "train/evaluate.h"
+#include "train/frozen.h"
 #include "train/session.h"
 #include "train/settings.h"
 
@@ -17,7 +18,8 @@ typedef struct {
   size_t longest_tokens, batch_tokens; /* tokens of the longest example; most tokens of a batch */
   size_t activation_bytes, model_bytes;
   cdl_dtype activation_type; /* between the ops of the encoder's body: F32 or BF16 */
-  bool finished;             /* the run had finished before */
+  train_frozen_plan frozen;
+  bool finished; /* the run had finished before */
   /* Evaluations before this call, as in metrics.json. Borrowed. */
   const json_t *evaluations;
   cdl_metric metric; /* chooses the best checkpoint */

@@ -70,6 +70,16 @@ static cdl_status measure_split(train_trainer *t, const cdl_dataset *dataset, co
   return status;
 }
 
+/* Numbers of examples whose states were there, and were computed. Runs that train together have
+ * those of all of them. */
+static json_t *cached_json(const train_trainer *t)
+{
+  const frozen_cache_counts now = frozen_cache_count(t->session->model.frozen);
+  return json_pack("{si sI sI}", "first_block", t->plan.frozen.block, "held",
+                   (json_int_t)(now.held - t->cached.held), "computed",
+                   (json_int_t)(now.computed - t->cached.computed));
+}
+
 /* What is not the same in each repetition of a run. */
 static json_t *timing_json(const train_trainer *t, const train_summary *s)
 {
@@ -78,6 +88,8 @@ static json_t *timing_json(const train_trainer *t, const train_summary *s)
   base_json_set(&timing, "train_seconds", base_json_rounded(t->train_seconds, 3));
   base_json_set(&timing, "examples_per_s", base_json_rounded(s->examples_per_s, 3));
   base_json_set(&timing, "peak_bytes", json_integer((json_int_t)s->peak_bytes));
+  if (t->plan.frozen.block > 0)
+    base_json_set(&timing, "frozen", cached_json(t));
   return timing;
 }
 

@@ -48,6 +48,7 @@ typedef struct {
   int64_t trained_examples, first_step;
 
   train_plan plan;
+  frozen_cache_counts cached; /* of the session's cache, when the run began */
   encoder_batch_limits training_limits, evaluation_limits;
   /* The step in progress: its examples in `order`, and how many of them were in a batch. */
   train_pending_step under_way;

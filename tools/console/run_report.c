@@ -193,6 +193,27 @@ static void census_rows(FILE *to, const data_census *c)
         c->examples[DATA_PART_DEV]);
 }
 
+/* Says which blocks are computed once; nothing if all are trained. */
+static void frozen_row(FILE *to, const train_settings *s, const train_frozen_plan *p)
+{
+  static const char label[] = "frozen layers";
+  if (p->untrained == 0)
+    return;
+  if (p->frozen == 0)
+    row(to, label, "%d of %d, with dropout, so they are computed in every pass (--freeze-dropout)",
+        p->untrained, p->layers);
+  else if (p->limit == 0)
+    row(to, label, "%d of %d, computed in every pass (--cache-frozen off)", p->frozen, p->layers);
+  else if (p->block == 0)
+    row(to, label, "%d of %d, computed in every pass; --cache-frozen would keep %s of at most %s",
+        p->frozen, p->layers, describe_bytes(p->bytes).text, describe_bytes(p->limit).text);
+  else
+    row(to, label, "%d of %d, computed once: %s %s for %s, %.0f %% of a later step is saved",
+        p->block, p->layers, describe_bytes(p->bytes < p->limit ? p->bytes : p->limit).text,
+        s->cache_frozen == TRAIN_CACHE_DISK ? "on disk" : "in memory",
+        p->bytes <= p->limit ? "all examples" : "a part of the examples", 100 * p->saved);
+}
+
 void console_report_plan(FILE *to, const train_settings *s, const train_plan *p)
 {
   row(to, "method", "%s", describe_method(s).text);
@@ -208,6 +229,7 @@ void console_report_plan(FILE *to, const train_settings *s, const train_plan *p)
   row(to, "memory", "%s model, %s activations in %s", describe_bytes(p->model_bytes).text,
       describe_bytes(p->activation_bytes).text,
       p->activation_type == CDL_DTYPE_BF16 ? "bf16" : "float32");
+  frozen_row(to, s, &p->frozen);
   row(to, "backend", "%s", p->backend);
 }
 
@@ -223,6 +245,7 @@ static json_t *start_json(const train_plan *p)
   base_json_set(&fields, "train_examples", json_integer((json_int_t)examples[DATA_PART_TRAIN]));
   base_json_set(&fields, "valid_examples", json_integer((json_int_t)examples[DATA_PART_VALID]));
   base_json_set(&fields, "dev_examples", json_integer((json_int_t)examples[DATA_PART_DEV]));
+  base_json_set(&fields, "first_block", json_integer(p->frozen.block));
   base_json_set(&fields, "first_step", json_integer((json_int_t)p->first_step));
   base_json_set(&fields, "steps", json_integer((json_int_t)p->steps));
   return fields;
