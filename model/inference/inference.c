@@ -303,6 +303,21 @@ static cdl_status find_model(inference_model *model, inference_settings *s)
   return found;
 }
 
+/* Lets evaluations begin above the layers that the adapter leaves as they are. */
+static cdl_status keep_frozen(inference_model *model, const inference_settings *s,
+                              cdl_precision precision)
+{
+  const double gigabyte = 1e9;
+  const frozen_cache_settings settings = {.on_disk = true,
+                                          .limit = (uint64_t)(s->cache_limit * gigabyte),
+                                          .folder = s->cache_dir,
+                                          .fingerprint = model->loaded.fingerprint,
+                                          .precision = precision};
+  CDL_TRY(frozen_cache_create(&settings, &model->frozen));
+  encoder_begin_at(model->encoder, encoder_frozen_blocks(model->encoder));
+  return CDL_STATUS_OK;
+}
+
 static cdl_status open_all(inference_model *model, const inference_settings *settings)
 {
   cdl_precision precision;
@@ -312,7 +327,8 @@ static cdl_status open_all(inference_model *model, const inference_settings *set
   CDL_TRY(cdl_precision_find(s->precision, &precision));
   CDL_TRY(inference_open_backend(model, s->backend, precision, s->threads, s->no_fallback));
   CDL_TRY(open_model(model, s));
-  return inference_find_length(model, encoder_config(model->encoder), s->max_length);
+  CDL_TRY(inference_find_length(model, encoder_config(model->encoder), s->max_length));
+  return s->cache_frozen == INFERENCE_CACHE_DISK ? keep_frozen(model, s, precision) : CDL_STATUS_OK;
 }
 
 cdl_status inference_open(inference_model *model, const inference_settings *settings)

@@ -38,6 +38,9 @@ typedef enum {
   INFERENCE_OPEN_BODY     /* no adapter, no tokenizer, and a head that means nothing */
 } inference_open_part;
 
+typedef enum { INFERENCE_CACHE_OFF, INFERENCE_CACHE_DISK } inference_cache;
+#define INFERENCE_CACHE_WORDS "off|disk"
+
 typedef struct {
   /* folders, or names of the hub; `adapter` NULL: a whole fine-tuned model */
   const char *model, *adapter;
@@ -45,6 +48,11 @@ typedef struct {
   int64_t threads;
   bool no_fallback;
   int64_t max_length; /* 0: as in training */
+  /* Keeps the states of layers that the adapter leaves as they are (model/frozen/), in files of
+   * this folder (NULL: the usual one), of at most so many bytes (0: half of the free ones). */
+  int cache_frozen; /* an inference_cache */
+  const char *cache_dir;
+  double cache_limit; /* gigabytes */
   int64_t rank;       /* 0: the adapter's; one that DyLoRA trained serves with lower ones too */
   inference_open_part part;
 } inference_settings;

@@ -146,6 +146,60 @@ START_TEST(rounding_goes_with_a_cache)
 }
 END_TEST
 
+/* Numbers in answers may differ in their last digits, as rows stand beside others. */
+static void check_same_numbers(const char *a, const char *b)
+{
+  while (*a != '\0' && *b != '\0') {
+    char *after_a, *after_b;
+    const double x = strtod(a, &after_a), y = strtod(b, &after_b);
+    if (after_a == a || after_b == b) {
+      ck_assert_msg(*a == *b, "%s\n%s", a, b);
+      a++;
+      b++;
+      continue;
+    }
+    ck_assert_msg(fabs(x - y) <= 1e-5 * (1 + fabs(x)), "%.17g and %.17g", x, y);
+    a = after_a;
+    b = after_b;
+  }
+  ck_assert_int_eq(*a, *b);
+}
+
+/* What training has kept, other commands read; what they lack, they keep for each other. */
+START_TEST(answers_are_those_without_a_cache)
+{
+  const char *trained = scratch("trained");
+  check_done(RUN(RUN_OF("lora", "--epochs", "2", TOP, "--cache-frozen", "disk", "--cache-dir",
+                        cache_folder(), "--output", trained)));
+  const char *bytes, *file = states_file();
+  const size_t size = read_bytes(file, &bytes);
+  static const char *const commands[] = {"eval", "predict"};
+  for (size_t c = 0; c < 2; c++) {
+#define ANSWER                                                                                 \
+  commands[c], "--model", case_file("bert-condlora-paper", "model"), "--adapter", trained,     \
+      "--input", case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1", \
+      "--label-column", "label"
+    const outcome plain = RUN(ANSWER),
+                  kept = RUN(ANSWER, "--cache-frozen", "disk", "--cache-dir", cache_folder());
+    check_done(plain);
+    check_done(kept);
+    check_same_numbers(plain.out, kept.out);
+    ck_assert_uint_eq(read_bytes(file, &bytes), size);
+  }
+  /* Another adapter, which leaves all three layers as they are: the file of another block. */
+  const char *head = scratch("head");
+  check_done(RUN(RUN_OF("none", "--epochs", "1", "--output", head)));
+  for (int i = 0; i < 2; i++) {
+    const outcome o =
+        RUN("predict", "--model", case_file("bert-condlora-paper", "model"), "--adapter", head,
+            "--input", case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1",
+            "--cache-frozen", "disk", "--cache-dir", cache_folder());
+    check_done(o);
+    ck_assert_uint_eq(count_lines(listed(cache_folder())), 2);
+  }
+}
+END_TEST
+
 /* ---- Processes ---- */
 
 static void sleep_ms(unsigned milliseconds)
@@ -305,6 +359,7 @@ int main(void)
   CASE(suite, rounded_states_do_not_depend_on_what_is_kept);
   CASE(suite, dropout_below_is_off_only_if_asked_for);
   CASE(suite, rounding_goes_with_a_cache);
+  CASE(suite, answers_are_those_without_a_cache);
   CASE(suite, kills_leave_a_cache_that_serves);
   CASE(suite, two_processes_share_a_file);
   CASE(suite, bad_files_change_no_result);

@@ -76,8 +76,8 @@ cdl_status cli_eval(int count, char **arguments)
 {
   measurement m = {.model = {.backend = "auto", .precision = "fp32"},
                    .source = STUDY_EXAMPLE_DEFAULTS};
-  const base_option options[] = {CLI_MODEL_OPTIONS(m.model), CLI_EXAMPLE_OPTIONS(m.source),
-                                 CLI_LABEL_OPTIONS(m.source)};
+  const base_option options[] = {CLI_MODEL_OPTIONS(m.model), CLI_CACHE_OPTIONS(m.model),
+                                 CLI_EXAMPLE_OPTIONS(m.source), CLI_LABEL_OPTIONS(m.source)};
   const base_command_line line = {
       .usage =
           "condlora eval --adapter ADAPTER [--model MODEL] --task NAME --data DIR [--split NAME]\n"

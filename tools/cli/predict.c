@@ -217,6 +217,7 @@ cdl_status cli_predict(int count, char **arguments)
                   .format = FORMAT_OPEN};
   const base_option options[] = {
       CLI_MODEL_OPTIONS(p.model),
+      CLI_CACHE_OPTIONS(p.model),
       CLI_EXAMPLE_OPTIONS(p.source),
       BASE_OPTION(STRING, "label_column", &p.source.label_column, "Y[,Z]",
                   "column with the label, or several columns; optional, values are checked"),

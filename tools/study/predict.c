@@ -30,14 +30,18 @@ cdl_status study_predict_dev(const study_reproduction *r, const train_settings *
   char *adapter = base_path_join(settings->output, "adapter");
   if (adapter == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", settings->output);
-  const inference_settings inference = {.model = cdl_hub_source_folder(r->model),
-                                        .adapter = adapter,
-                                        .backend = r->asked.backend,
-                                        .precision =
-                                            cdl_precision_name((cdl_precision)settings->precision),
-                                        .threads = r->asked.threads,
-                                        .no_fallback = r->asked.no_fallback,
-                                        .max_length = settings->max_length};
+  const inference_settings inference = {
+      .model = cdl_hub_source_folder(r->model),
+      .adapter = adapter,
+      .backend = r->asked.backend,
+      .precision = cdl_precision_name((cdl_precision)settings->precision),
+      .threads = r->asked.threads,
+      .no_fallback = r->asked.no_fallback,
+      .cache_frozen =
+          settings->cache_frozen == TRAIN_CACHE_DISK ? INFERENCE_CACHE_DISK : INFERENCE_CACHE_OFF,
+      .cache_dir = settings->cache_dir,
+      .cache_limit = settings->cache_limit,
+      .max_length = settings->max_length};
   inference_model model;
   cdl_dataset *dataset;
   cdl_status status = inference_open(&model, &inference);
