@@ -265,6 +265,39 @@ static void wait_for_lines(const char *path, size_t lines)
 
 #define LONG_RUN LR, "--epochs", "40", "--checkpoint-every", "5"
 
+/* Trials that begin at one block, though one of them alone would begin higher, then a trial that
+ * finds all states computed. */
+START_TEST(trials_share_the_states_of_frozen_layers)
+{
+  static const char *const methods[] = {"lora", "none", "lora"}, *const caches[] = {"off", "auto"};
+  const char *asks = "", *list = "";
+  for (size_t i = 0; i < 3; i++) {
+    const char *parameters = text_of(
+        "\"number\":%zu,\"parameters\":{\"lr\":0.00%zu,\"method\":\"%s\"}", i, i + 2, methods[i]);
+    asks = text_of("%s{%s}\n", asks, parameters);
+    list = text_of("%s%s{%s,\"state\":\"complete\",\"value\":0.5}", list, i > 0 ? "," : "",
+                   parameters);
+  }
+  for (size_t c = 0; c < 2; c++) {
+    fake("asks", asks);
+    fake("list", text_of("{\"trials\":[%s]}\n", list));
+    (void)unlink(joined(scratch("fake"), "asked"));
+    check_done(RUN("search", DATA, "--output", scratch(caches[c]), "--cache-frozen", caches[c],
+                   "--space", "lr=log:1e-3:1e-1", "--space", "method=choice:lora,none", "--trials",
+                   "3", "--epochs", "2", "--batch-size", "4", "--layers-to-transform", "2",
+                   "--dropout", "0", "--parallel", "2"));
+  }
+  for (int i = 0; i < 3; i++)
+    check_same_run(joined(scratch("off"), text_of("trials/%d", i)),
+                   joined(scratch("auto"), text_of("trials/%d", i)));
+  json_t *metrics = parsed(read_text(joined(scratch("auto"), "trials/2/metrics.json")));
+  json_t *states = json_object_get(json_object_get(metrics, "timing"), "frozen");
+  ck_assert_double_eq(number_at(states, "first_block"), 2);
+  ck_assert_double_eq(number_at(states, "computed"), 0);
+  ck_assert_double_gt(number_at(states, "held"), 0);
+}
+END_TEST
+
 START_TEST(an_interrupted_search_ends_in_the_same_trials)
 {
   static const int signals[] = {SIGINT, SIGUSR1, SIGKILL};
@@ -501,6 +534,7 @@ int main(void)
   CASE(suite, what_cannot_be_trained_is_told_and_the_search_goes_on);
   CASE(suite, where_no_trial_is_completed_the_search_has_failed);
   CASE(suite, joint_trials_are_runs_of_their_own);
+  CASE(suite, trials_share_the_states_of_frozen_layers);
   CASE(suite, an_interrupted_search_ends_in_the_same_trials);
   CASE(suite, a_signal_while_the_bridge_thinks_is_no_failure);
   CASE(suite, a_trial_that_was_to_be_pruned_is_not_gone_on_with);

@@ -77,11 +77,14 @@ static outcome step(const encoder_token_batch *batch)
   return o;
 }
 
-/* The rows of other sequences stand in other places, so a backend may round otherwise. */
-static void check_near(const float *a, const float *b, size_t count, const char *what)
+/* A row has the same bits on the CPU whatever stands beside it. Elsewhere it may round otherwise,
+ * and so may sums over padded rows. */
+static void check_values(const float *a, const float *b, size_t count, bool padded,
+                         const char *what)
 {
+  const float error = padded || !frozen_states_are_exact(backend) ? 2e-5f : 0;
   for (size_t i = 0; i < count; i++)
-    ck_assert_msg(fabsf(a[i] - b[i]) <= 2e-5f * (1 + fabsf(a[i])), "%s %zu: %.9g and %.9g", what, i,
+    ck_assert_msg(fabsf(a[i] - b[i]) <= error * (1 + fabsf(a[i])), "%s %zu: %.9g and %.9g", what, i,
                   (double)a[i], (double)b[i]);
 }
 
@@ -113,8 +116,9 @@ START_TEST(steps_are_those_of_whole_passes)
     float *states = states_before(_i);
     const encoder_token_batch rest = batch_of(tokens, states);
     outcome found = step(&rest);
-    check_near(expected.logits, found.logits, LOGITS, "logit");
-    check_near(expected.gradients, found.gradients, expected.count, "gradient");
+    const bool padded = tokens > TOKENS;
+    check_values(expected.logits, found.logits, LOGITS, padded, "logit");
+    check_values(expected.gradients, found.gradients, expected.count, padded, "gradient");
     free(states);
     free(found.gradients);
     encoder_begin_at(encoder, 0);
@@ -141,8 +145,8 @@ START_TEST(states_are_those_of_a_model_cut_there)
   float *firsts = values_of(
       cdl_tensor_2d(kept, CDL_DTYPE_F32, (_i - 1) * SEQUENCES * HIDDEN, SEQUENCES, HIDDEN));
   for (int s = 0; s < SEQUENCES; s++)
-    check_near(firsts + s * HIDDEN, states + (_i < LAYERS ? offsets[s] : s) * HIDDEN, HIDDEN,
-               "state");
+    check_values(firsts + s * HIDDEN, states + (_i < LAYERS ? offsets[s] : s) * HIDDEN, HIDDEN,
+                 false, "state");
   free(firsts);
   free(states);
   cdl_buffer_destroy(kept);
