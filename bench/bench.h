@@ -15,7 +15,7 @@ typedef struct {
   const char *precision, *clock, *format, *output, *plot, *shapes, *parameters;
   const char *model, *task, *data, *lengths, *devices, *measured;
   base_strings assume;
-  int64_t threads, batch_size, joint;
+  int64_t threads, batch_size, joint, top;
   double seconds; /* how long to measure the training step, or to tune; 0: the workload's default */
 } bench_options;
 
@@ -71,6 +71,7 @@ cdl_status bench_elementwise(bench *b);
 cdl_status bench_attention(bench *b);
 cdl_status bench_train(bench *b);
 cdl_status bench_joint(bench *b); /* train, of several runs in one pass */
+cdl_status bench_top(bench *b);   /* train, above frozen layers */
 cdl_status bench_inference(bench *b);
 
 /* gemm.c: measures a few large products and a large copy, if that has not been done yet, to set

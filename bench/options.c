@@ -12,7 +12,7 @@
 const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm",      "svd",   "elementwise",
                                                            "attention", "train", "inference"};
 
-enum { OPTIONS = 25, OPERANDS_MOST = 32 };
+enum { OPTIONS = 26, OPERANDS_MOST = 32 };
 
 /* The command line and the variables it is read into. */
 typedef struct {
@@ -75,6 +75,10 @@ static void list_options(bench_command *c, base_option list[OPTIONS])
                   "train: measure steps of N runs in one pass, as condlora search --parallel has "
                   "them [1]",
                   .low = 1, .high = 32),
+      BASE_OPTION(INT, "top", &o->top, "N",
+                  "train: measure steps of adapters in the N highest layers, with the states below "
+                  "computed and kept, as condlora train --cache-frozen has them [all layers]",
+                  .low = 0, .high = 256),
       BASE_OPTION(FLOAT, "seconds", &o->seconds, "S",
                   "train: how long to measure [40; quick 4]; tune: to search [600; quick 60]",
                   .high = 1e9),

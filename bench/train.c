@@ -293,6 +293,8 @@ cdl_status bench_train(bench *b)
 {
   if (b->options.joint > 1)
     return bench_joint(b);
+  if (b->options.top > 0)
+    return bench_top(b);
   training t = {.bench = b, .contender = {{.method = "lora"}, {.method = "condlora"}}};
   const cdl_status status = run(&t);
   release(&t);

@@ -78,8 +78,12 @@ static cdl_status open_model(train_session *session, const bench_workload_model 
   return draw_all(session->model.queue, session->model.encoder);
 }
 
-static cdl_status make_adapter(train_session *session, const char *method, uint64_t seed)
+/* An adapter in all blocks, or with `top` above 0 in the highest ones. */
+static cdl_status make_adapter(train_session *session, const char *method, uint64_t seed,
+                               int64_t top)
 {
+  enum { LAYERS_MOST = 256 };
+  int64_t layers[LAYERS_MOST];
   base_list targets = {0};
   CDL_TRY(base_list_split(
       "--targets", model_family_targets(encoder_config(session->model.encoder)->family), &targets));
@@ -87,6 +91,9 @@ static cdl_status make_adapter(train_session *session, const char *method, uint6
   adapter.rank = 8;
   adapter.alpha = 8;
   adapter.targets = targets;
+  adapter.layers = layers;
+  for (int64_t l = 1; l <= top && l <= LAYERS_MOST; l++)
+    layers[adapter.layer_count++] = encoder_config(session->model.encoder)->layers - l;
   adapter.train_pooler = session->model.loaded.fresh_pooler;
   cdl_status status = adapter_create(session->model.queue, session->model.encoder, &adapter,
                                      &session->model.adapter);
@@ -114,7 +121,7 @@ static cdl_status open_all(bench_workload *s, const bench_workload_model *model,
 {
   train_session *session = &s->session;
   CDL_TRY(open_model(session, model));
-  CDL_TRY(make_adapter(session, method, 1));
+  CDL_TRY(make_adapter(session, method, 1, 0));
   CDL_TRY(encoder_plan(session->model.encoder, session->model.queue, limits_of(bound),
                        (encoder_batch_limits){0}));
   return make_step(s, model->no_record, bound);
@@ -144,7 +151,7 @@ void bench_workload_close(bench_workload *s)
 /* ---- Several runs ---- */
 
 /* Opens a run over the body of `base`; it is neither planned nor has it a step. */
-static cdl_status share(const bench_workload *base, const char *method, uint64_t seed,
+static cdl_status share(const bench_workload *base, const char *method, uint64_t seed, int64_t top,
                         bench_workload *run)
 {
   train_session *session = &run->session;
@@ -152,7 +159,7 @@ static cdl_status share(const bench_workload *base, const char *method, uint64_t
   session->model.encoder = NULL;
   CDL_TRY(encoder_share(session->model.queue, base->session.model.encoder, seed,
                         &session->model.encoder));
-  return make_adapter(session, method, seed);
+  return make_adapter(session, method, seed, top);
 }
 
 static cdl_status plan_joint(bench_workload *runs, size_t count, bool no_record,
@@ -180,7 +187,7 @@ cdl_status bench_workload_open_joint(bench_workload *base, bench_workload *runs,
     runs[i] = (bench_workload){0};
   CDL_TRY(open_model(&base->session, model));
   for (size_t i = 0; i < count; i++)
-    CDL_TRY(share(base, method, i + 1, &runs[i]));
+    CDL_TRY(share(base, method, i + 1, 0, &runs[i]));
   return plan_joint(runs, count, model->no_record, bound);
 }
 
@@ -188,6 +195,47 @@ void bench_workload_close_joint(bench_workload *base, bench_workload *runs, size
 {
   for (size_t i = 0; i < count; i++)
     bench_workload_close(&runs[i]);
+  bench_workload_close(base);
+}
+
+/* ---- From kept states ---- */
+
+static cdl_status open_top(bench_workload *base, bench_workload *runs,
+                           const bench_workload_model *model, int64_t top,
+                           encoder_batch_bound bound)
+{
+  const frozen_cache_settings settings = {.limit = UINT64_MAX};
+  CDL_TRY(open_model(&base->session, model));
+  CDL_TRY(frozen_cache_create(&settings, &base->session.model.frozen));
+  for (int r = 0; r < BENCH_TOP_RUNS; r++) {
+    const bool head = r >= BENCH_TOP_HEAD_WHOLE,
+               kept = r == BENCH_TOP_KEPT || r == BENCH_TOP_HEAD_KEPT;
+    CDL_TRY(share(base, head ? "none" : "lora", 1, head ? 0 : top, &runs[r]));
+    model_encoder *encoder = runs[r].session.model.encoder;
+    encoder_begin_at(encoder, kept ? encoder_frozen_blocks(encoder) : 0);
+    CDL_TRY(encoder_plan(encoder, runs[r].session.model.queue, limits_of(bound),
+                         (encoder_batch_limits){0}));
+    CDL_TRY(make_step(&runs[r], model->no_record, bound));
+  }
+  return CDL_STATUS_OK;
+}
+
+cdl_status bench_workload_open_top(bench_workload *base, bench_workload *runs, cdl_queue *queue,
+                                   const bench_workload_model *model, int64_t top,
+                                   encoder_batch_bound bound)
+{
+  *base = (bench_workload){
+      .session.model = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
+  for (int r = 0; r < BENCH_TOP_RUNS; r++)
+    runs[r] = (bench_workload){0};
+  return open_top(base, runs, model, top, bound);
+}
+
+void bench_workload_close_top(bench_workload *base, bench_workload *runs)
+{
+  for (int r = 0; r < BENCH_TOP_RUNS; r++)
+    bench_workload_close(&runs[r]);
+  frozen_cache_destroy(base->session.model.frozen);
   bench_workload_close(base);
 }
 
@@ -272,7 +320,7 @@ cdl_status bench_workload_open_inference(bench_workload *s, cdl_queue *queue,
       .session.model = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
   cdl_status status = open_model(&s->session, model);
   if (status == CDL_STATUS_OK && method != NULL)
-    status = make_adapter(&s->session, method, 1);
+    status = make_adapter(&s->session, method, 1, 0);
   if (status == CDL_STATUS_OK && method != NULL)
     status = draw_adapter(&s->session);
   if (status == CDL_STATUS_OK)
@@ -324,6 +372,14 @@ cdl_status bench_workload_step(bench_workload *s, const data_batch *batch, float
   cdl_queue_download(s->session.model.queue, norm, s->step.loss.norm, sizeof *norm);
   CDL_TRY(cdl_queue_sync(s->session.model.queue));
   return check_finite(*loss, *norm);
+}
+
+cdl_status bench_workload_step_from(bench_workload *s, data_batch *batch, float *loss, float *norm)
+{
+  inference_model *model = &s->session.model;
+  if (encoder_first_block(model->encoder) > 0)
+    CDL_TRY(frozen_cache_take(model->frozen, model->encoder, model->queue, &batch->input));
+  return bench_workload_step(s, batch, loss, norm);
 }
 
 cdl_status bench_workload_step_joint(bench_workload *runs, size_t count, const data_batch *batch)

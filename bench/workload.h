@@ -54,6 +54,19 @@ CDL_MUST_USE cdl_status bench_workload_open_joint(bench_workload *base, bench_wo
                                                   const char *method, encoder_batch_bound bound);
 void bench_workload_close_joint(bench_workload *base, bench_workload *runs, size_t count);
 
+/* Opens `base`, an encoder without an adapter, and over its body the runs below: of LoRA in the
+ * `top` highest blocks or of the head alone, each with passes through all blocks and with passes
+ * from kept states on. Close with bench_workload_close_top, also after a failure. */
+enum { BENCH_TOP_WHOLE, BENCH_TOP_KEPT, BENCH_TOP_HEAD_WHOLE, BENCH_TOP_HEAD_KEPT, BENCH_TOP_RUNS };
+CDL_MUST_USE cdl_status bench_workload_open_top(bench_workload *base, bench_workload *runs,
+                                                cdl_queue *queue, const bench_workload_model *model,
+                                                int64_t top, encoder_batch_bound bound);
+void bench_workload_close_top(bench_workload *base, bench_workload *runs);
+/* As bench_workload_step, for a run that may begin its passes from kept states: those that are
+ * there are put into the batch within the step. */
+CDL_MUST_USE cdl_status bench_workload_step_from(bench_workload *s, data_batch *batch, float *loss,
+                                                 float *norm);
+
 /* Runs one optimizer step of all runs in one pass, with this batch for each, and waits for it. */
 CDL_MUST_USE cdl_status bench_workload_step_joint(bench_workload *runs, size_t count,
                                                   const data_batch *batch);

@@ -121,6 +121,14 @@ def check_joint():
     run("--joint", "33", "train", status=2)
 
 
+def check_top():
+    """Steps from kept states do the work of a step less what is kept."""
+    rows = rows_of(json.loads(small("--top", "1", "--format", "json", "train")), "train")
+    assert [row["name"] for row in rows] == ["lora", "lora kept", "head", "head kept"], rows
+    assert all(row["examples_per_s"] > 0 for row in rows) and rows[1]["speedup"] > 0 and rows[3]["speedup"] > 0, rows
+    run("--top", "257", "train", status=2)
+
+
 def check_formats():
     workloads = ("gemm", "svd", "elementwise", "attention", "train", "inference")
     text, markdown = small(*workloads), small("--format", "markdown", *workloads)
@@ -427,6 +435,7 @@ def main():
     report = check_report()
     check_model()
     check_joint()
+    check_top()
     check_formats()
     check_page()
     check_services()
