@@ -9,7 +9,6 @@ cdl_status train_frozen_open(train_session *session, const train_settings *s)
                                           .narrow = s->cache_type == TRAIN_CACHE_BF16,
                                           .limit = (uint64_t)(s->cache_limit * gigabyte),
                                           .folder = s->cache_dir,
-                                          .fingerprint = session->model.loaded.fingerprint,
                                           .precision = (cdl_precision)s->precision};
   return s->cache_frozen != TRAIN_CACHE_OFF ? frozen_cache_create(&settings, &session->model.frozen)
                                             : CDL_STATUS_OK;

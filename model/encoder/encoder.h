@@ -211,6 +211,9 @@ int encoder_frozen_blocks(const model_encoder *encoder);
 void encoder_begin_at(model_encoder *encoder, int block);
 int encoder_first_block(const model_encoder *encoder);
 
+/* Returns whether the states at the first block depend on the parameter. */
+bool encoder_is_below(const model_encoder *encoder, const encoder_parameter *parameter);
+
 /* The purpose of a pass. Training keeps the values that the backward pass needs. A pass below
  * computes the states with which the others begin. */
 typedef enum { ENCODER_EVALUATION, ENCODER_TRAINING, ENCODER_BELOW } encoder_pass_kind;

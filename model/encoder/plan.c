@@ -355,6 +355,15 @@ int encoder_first_block(const model_encoder *encoder)
   return encoder->first_block;
 }
 
+bool encoder_is_below(const model_encoder *e, const encoder_parameter *p)
+{
+  /* Embeddings and blocks come in this order; the table of distances follows them. */
+  const encoder_parameter *end = e->first_block < e->config.layers
+                                     ? e->blocks[e->first_block].qkv.weight[0]
+                                     : &e->parameters[e->head_parameter];
+  return p < end || p == e->distance_table;
+}
+
 /* ---- Memory ---- */
 
 static cdl_status make_single_weights(cdl_queue *q, projection *p)

@@ -133,9 +133,35 @@ uint64_t frozen_cache_bytes(const frozen_cache *c, const model_encoder *e, int b
   return row * (is_of_firsts(e, block) ? examples : tokens) + 2 * sizeof(int32_t) * tokens;
 }
 
+/* Hashes the weights that the states depend on. The fingerprint of a base sees samples of them
+ * alone, which is not enough for states of another process. */
+static cdl_status hash_weights(model_encoder *e, cdl_queue *queue, uint64_t *hash)
+{
+  enum { STAGED = 1 << 18 };
+  float *staging = malloc(STAGED * sizeof *staging);
+  if (staging == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a hash of the model");
+  cdl_status status = CDL_STATUS_OK;
+  *hash = BASE_FNV_START;
+  for (size_t i = 0; i < encoder_parameter_count(e); i++) {
+    const encoder_parameter *p = &encoder_parameters(e)[i];
+    const int64_t elements = encoder_is_below(e, p) ? cdl_tensor_elements(p->value) : 0;
+    for (int64_t at = 0; status == CDL_STATUS_OK && at < elements; at += STAGED) {
+      const int64_t count = elements - at < STAGED ? elements - at : STAGED;
+      const cdl_tensor part =
+          cdl_tensor_1d(p->value.buffer, p->value.dtype, p->value.offset + at, count);
+      cdl_queue_download(queue, staging, part, (size_t)count * sizeof *staging);
+      status = cdl_queue_sync(queue);
+      *hash = base_hash_words(*hash, staging, (size_t)count * sizeof *staging);
+    }
+  }
+  free(staging);
+  return status;
+}
+
 /* Writes all that the states depend on besides the tokens. */
 static void identify(const frozen_cache *c, const model_encoder *e, const cdl_backend *backend,
-                     const level *l, char *text, size_t bytes)
+                     uint64_t weights, const level *l, char *text, size_t bytes)
 {
   const model_config *m = encoder_config(e);
   /* The number of threads, at the end of a description, changes nothing. */
@@ -143,20 +169,23 @@ static void identify(const frozen_cache *c, const model_encoder *e, const cdl_ba
   const size_t length = end != NULL && strstr(end, "thread") != NULL ? (size_t)(end - description)
                                                                      : strlen(description);
   snprintf(text, bytes,
-           "states before block %d of %" PRId64 ", %s rows, %s passes in %s; base %016" PRIx64
+           "states before block %d of %" PRId64 ", %s rows, %s passes in %s; weights %016" PRIx64
            ", %s, hidden %" PRId64 ", heads %" PRId64 ", intermediate %" PRId64
            ", activation %d, epsilon %a, pad %" PRId64 "; %.*s",
            l->block, m->layers, cdl_dtype_name(kept_type(c, l->dtype)), cdl_dtype_name(l->dtype),
-           cdl_precision_name(c->settings.precision), c->settings.fingerprint,
-           model_family_name(m->family), m->hidden_size, m->heads, m->intermediate_size,
-           (int)m->activation, m->layer_norm_epsilon, m->pad_id, (int)length, description);
+           cdl_precision_name(c->settings.precision), weights, model_family_name(m->family),
+           m->hidden_size, m->heads, m->intermediate_size, (int)m->activation,
+           m->layer_norm_epsilon, m->pad_id, (int)length, description);
 }
 
-static cdl_status open_level(frozen_cache *c, const model_encoder *e, const cdl_backend *backend,
-                             level *l)
+static cdl_status open_level(frozen_cache *c, model_encoder *e, cdl_queue *queue, level *l)
 {
-  char identity[1024], name[64], *path = NULL;
-  identify(c, e, backend, l, identity, sizeof identity);
+  char identity[1024] = "", name[64], *path = NULL;
+  uint64_t weights = 0;
+  if (c->folder != NULL) {
+    CDL_TRY(hash_weights(e, queue, &weights));
+    identify(c, e, cdl_queue_backend(queue), weights, l, identity, sizeof identity);
+  }
   snprintf(name, sizeof name, "%016" PRIx64 ".states",
            base_hash_words(BASE_FNV_START, identity, strlen(identity)));
   if (c->folder != NULL && (path = base_path_join(c->folder, name)) == NULL)
@@ -173,7 +202,7 @@ static cdl_status open_level(frozen_cache *c, const model_encoder *e, const cdl_
 }
 
 /* Finds the level where the encoder's passes begin, or opens it. */
-static cdl_status find_level(frozen_cache *c, const model_encoder *e, const cdl_backend *backend,
+static cdl_status find_level(frozen_cache *c, model_encoder *e, cdl_queue *queue,
                              const level **found)
 {
   level wanted = {.block = encoder_first_block(e), .dtype = encoder_activation_dtype(e)};
@@ -186,7 +215,7 @@ static cdl_status find_level(frozen_cache *c, const model_encoder *e, const cdl_
   if (levels == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a cache of states");
   c->levels = levels;
-  CDL_TRY(open_level(c, e, backend, &wanted));
+  CDL_TRY(open_level(c, e, queue, &wanted));
   levels[c->level_count] = wanted;
   *found = &levels[c->level_count++];
   return CDL_STATUS_OK;
@@ -369,7 +398,7 @@ cdl_status frozen_cache_take(frozen_cache *c, model_encoder *e, cdl_queue *queue
               .batch = batch,
               .hidden = (size_t)encoder_config(e)->hidden_size,
               .firsts = is_of_firsts(e, encoder_first_block(e))};
-  CDL_TRY(find_level(c, e, cdl_queue_backend(queue), &t.at));
+  CDL_TRY(find_level(c, e, queue, &t.at));
   CDL_TRY(reserve(c, batch, t.hidden * cdl_dtype_bytes(t.at->dtype), t.firsts));
   c->missing.examples = c->missing.tokens = c->missing.longest = 0;
   c->missing.offsets[0] = 0;

@@ -8,14 +8,11 @@
 typedef struct frozen_cache frozen_cache;
 
 typedef struct {
-  bool on_disk;       /* otherwise in memory */
-  bool narrow;        /* states are rounded to BF16, whether they are kept or not */
-  uint64_t limit;     /* bytes of memory, or of files; 0: half of what is free */
-  const char *folder; /* of the files; NULL: "states" in base_cache_path */
-  /* What the states depend on besides the tokens and the config: the base's fingerprint, and the
-   * precision of the backend. */
-  uint64_t fingerprint;
-  cdl_precision precision;
+  bool on_disk;            /* otherwise in memory */
+  bool narrow;             /* states are rounded to BF16, whether they are kept or not */
+  uint64_t limit;          /* bytes of memory, or of files; 0: half of what is free */
+  const char *folder;      /* of the files; NULL: "states" in base_cache_path */
+  cdl_precision precision; /* of the backend; states depend on it */
 } frozen_cache_settings;
 
 /* Makes a cache for one backend and base. It takes no memory before the first states. Errors:

@@ -311,7 +311,6 @@ static cdl_status keep_frozen(inference_model *model, const inference_settings *
   const frozen_cache_settings settings = {.on_disk = true,
                                           .limit = (uint64_t)(s->cache_limit * gigabyte),
                                           .folder = s->cache_dir,
-                                          .fingerprint = model->loaded.fingerprint,
                                           .precision = precision};
   CDL_TRY(frozen_cache_create(&settings, &model->frozen));
   encoder_begin_at(model->encoder, encoder_frozen_blocks(model->encoder));

@@ -298,6 +298,39 @@ START_TEST(bad_files_change_no_result)
 }
 END_TEST
 
+/* One weight of a layer below, which the fingerprint of a model need not see. */
+START_TEST(another_model_has_another_file)
+{
+  const char *model = copied_folder(case_file("bert-condlora-paper", "model"), "model"),
+             *file = joined(model, "model.safetensors"), *bytes;
+  const size_t size = read_bytes(file, &bytes);
+  char *changed = malloc(size);
+  ck_assert_ptr_nonnull(changed);
+  memcpy(changed, bytes, size);
+  const char *at = strstr(bytes + 8, "encoder.layer.0.intermediate.dense.weight");
+  ck_assert_ptr_nonnull(at);
+  uint64_t head;
+  memcpy(&head, bytes, sizeof head);
+  const size_t first = 8 + head + strtoul(strstr(at, "data_offsets\":[") + 15, NULL, 10);
+  static const char *const caches[] = {"disk", "off"};
+  for (size_t moved = 100; moved < 2000; moved += 300) {
+    const float weight = (float)moved;
+    memcpy(changed + first + moved, &weight, sizeof weight);
+    write_bytes(file, changed, size);
+    for (size_t c = 0; c < 2; c++)
+      check_done(RUN("train", "--model", model, "--train",
+                     case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1",
+                     "--label-column", "label", "--epochs", "1", "--dropout", "0", "--method",
+                     "lora", TOP, "--cache-frozen", caches[c], "--cache-dir", cache_folder(),
+                     "--output", scratch(text_of("%s-%zu", caches[c], moved))));
+    check_same_file(scratch(text_of("off-%zu", moved)), scratch(text_of("disk-%zu", moved)),
+                    "adapter/adapter_model.safetensors");
+  }
+  free(changed);
+  ck_assert_uint_eq(count_lines(listed(cache_folder())), 7);
+}
+END_TEST
+
 START_TEST(files_that_others_may_change_are_not_used)
 {
   const char *plain = scratch("plain");
@@ -336,6 +369,7 @@ int main(void)
   CASE(suite, kills_leave_a_cache_that_serves);
   CASE(suite, two_processes_share_a_file);
   CASE(suite, bad_files_change_no_result);
+  CASE(suite, another_model_has_another_file);
   CASE(suite, files_that_others_may_change_are_not_used);
   CASE(suite, a_folder_that_cannot_be_made_is_an_error);
   return run_suite(suite);
