@@ -112,7 +112,7 @@ static encoder_batch_limits limits_of(encoder_batch_bound bound)
 
 static cdl_status make_step(bench_workload *s, bool no_record, encoder_batch_bound bound)
 {
-  const train_settings plain = {.max_grad_norm = 1, .no_record = no_record};
+  const train_settings plain = {.accumulate = 1, .max_grad_norm = 1, .no_record = no_record};
   return train_step_create(&s->step, &s->session, &plain, bound);
 }
 
