@@ -8,7 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DRAWS = 500, MOST_ROWS = 300, MOST_DEPTH = 700, GAP = 3 };
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { DRAWS = 60 }; /* slow there */
+#else
+enum { DRAWS = 500 };
+#endif
+enum { MOST_ROWS = 300, MOST_DEPTH = 700, GAP = 3 };
 
 /* A matrix [rows, columns], stored as it is or transposed, rows GAP elements apart. */
 typedef struct {
