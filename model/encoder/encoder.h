@@ -127,6 +127,7 @@ typedef struct {
   /* Batches that are to fit beside the weights: checked before a weight is read. 0 tokens: none.
    * For `training` every block counts as reached by the backward pass. */
   encoder_batch_limits training, evaluation;
+  const model_config *config; /* what the folder's config.json says; NULL: it is read */
 } encoder_load_options;
 
 typedef struct {

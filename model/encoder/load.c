@@ -159,7 +159,7 @@ cdl_status encoder_load(cdl_queue *queue, const char *folder, const encoder_load
 {
   *encoder = NULL;
   model_checkpoint *checkpoint;
-  CDL_TRY(model_checkpoint_open(folder, &checkpoint));
+  CDL_TRY(model_checkpoint_open(folder, options->config, &checkpoint));
   const cdl_status status = load(checkpoint, queue, folder, options, encoder, report);
   if (status == CDL_STATUS_OK)
     model_checkpoint_note_left_out(checkpoint);
@@ -171,7 +171,7 @@ cdl_status encoder_reload(model_encoder *encoder, cdl_queue *queue, const char *
                           const encoder_load_options *options, uint64_t fingerprint)
 {
   model_checkpoint *checkpoint;
-  CDL_TRY(model_checkpoint_open(folder, &checkpoint));
+  CDL_TRY(model_checkpoint_open(folder, options->config, &checkpoint));
   const encoder_load_report report = report_of(checkpoint, options);
   const cdl_status status =
       report.fingerprint == fingerprint

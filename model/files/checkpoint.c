@@ -27,7 +27,8 @@ typedef struct {
 
 struct model_checkpoint {
   char *folder;
-  model_config config;
+  model_config own_config;
+  const model_config *config; /* own_config, or the caller's */
   cdl_safetensors *file;
   slot *slots; /* sorted by name */
   size_t slot_count;
@@ -134,7 +135,7 @@ static int by_name(const void *left, const void *right)
 static cdl_status make_slots(model_checkpoint *checkpoint)
 {
   enum { OUTSIDE_LAYERS = 8, IN_LAYER = 16, IN_HEAD = 4 };
-  const model_config *config = &checkpoint->config;
+  const model_config *config = checkpoint->config;
   const size_t most = OUTSIDE_LAYERS + IN_LAYER * (size_t)config->layers + IN_HEAD;
   checkpoint->slots = calloc(most, sizeof *checkpoint->slots);
   if (checkpoint->slots == NULL)
@@ -224,7 +225,7 @@ static void leave_out(model_checkpoint *checkpoint, const cdl_stored_tensor *sto
 
 static cdl_status place_tensor(model_checkpoint *checkpoint, const cdl_stored_tensor *stored)
 {
-  const model_config *config = &checkpoint->config;
+  const model_config *config = checkpoint->config;
   const char *path = cdl_safetensors_path_of(checkpoint->file, stored);
   const char *name = without_prefix(config->family, stored->name);
   if (is_known_extra(config->family, name))
@@ -317,7 +318,7 @@ static cdl_status check_part(const model_checkpoint *checkpoint, part checked)
 static const slot *head_slot(const model_checkpoint *checkpoint, const char *kind)
 {
   char name[NAME_BYTES];
-  snprintf(name, sizeof name, "%s.%s", model_family_of(checkpoint->config.family)->head_out, kind);
+  snprintf(name, sizeof name, "%s.%s", model_family_of(checkpoint->config->family)->head_out, kind);
   return find_slot(checkpoint, name);
 }
 
@@ -338,14 +339,12 @@ static cdl_status check_head_agrees(const model_checkpoint *checkpoint)
 static cdl_status open_folder(model_checkpoint *checkpoint, const char *folder)
 {
   checkpoint->folder = strdup(folder);
-  char *config = base_path_join(folder, "config.json");
-  if (checkpoint->folder == NULL || config == NULL) {
-    free(config);
+  if (checkpoint->folder == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
+  if (checkpoint->config == NULL) {
+    CDL_TRY(model_config_read(folder, &checkpoint->own_config));
+    checkpoint->config = &checkpoint->own_config;
   }
-  const cdl_status status = model_config_read(config, &checkpoint->config);
-  free(config);
-  CDL_TRY(status);
   CDL_TRY(cdl_safetensors_open(folder, &checkpoint->file));
   CDL_TRY(make_slots(checkpoint));
   for (size_t i = 0; i < cdl_safetensors_count(checkpoint->file); i++)
@@ -355,12 +354,14 @@ static cdl_status open_folder(model_checkpoint *checkpoint, const char *folder)
   return check_part(checkpoint, PART_POOLER);
 }
 
-cdl_status model_checkpoint_open(const char *folder, model_checkpoint **checkpoint)
+cdl_status model_checkpoint_open(const char *folder, const model_config *config,
+                                 model_checkpoint **checkpoint)
 {
   *checkpoint = NULL;
   model_checkpoint *made = calloc(1, sizeof *made);
   if (made == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
+  made->config = config;
   const cdl_status status = open_folder(made, folder);
   if (status != CDL_STATUS_OK) {
     model_checkpoint_close(made);
@@ -375,7 +376,7 @@ void model_checkpoint_close(model_checkpoint *checkpoint)
   if (checkpoint == NULL)
     return;
   cdl_safetensors_close(checkpoint->file);
-  model_config_release(&checkpoint->config);
+  model_config_release(&checkpoint->own_config);
   free(checkpoint->slots);
   free(checkpoint->folder);
   free(checkpoint);
@@ -383,7 +384,7 @@ void model_checkpoint_close(model_checkpoint *checkpoint)
 
 const model_config *model_checkpoint_config(const model_checkpoint *checkpoint)
 {
-  return &checkpoint->config;
+  return checkpoint->config;
 }
 
 bool model_checkpoint_has(const model_checkpoint *checkpoint, const char *name)

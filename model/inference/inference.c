@@ -87,19 +87,16 @@ cdl_status inference_open_tokenizer(inference_model *model, const char *base, in
   return CDL_STATUS_OK;
 }
 
-/* Batches of texts up to `max_length` must fit beside the weights. */
-static cdl_status load_encoder(inference_model *model, const char *folder, int64_t max_length,
-                               const encoder_load_options *options)
+/* Batches of texts up to the settings' length must fit beside the weights. */
+static cdl_status load_encoder(inference_model *model, const inference_settings *s,
+                               const model_config *config, const encoder_load_options *options)
 {
   encoder_load_options with_room = *options;
-  model_config config;
   size_t longest = 0;
-  CDL_TRY(model_config_read(folder, &config));
-  const cdl_status status = inference_example_length(&config, max_length, &longest);
-  model_config_release(&config);
-  CDL_TRY(status);
+  CDL_TRY(inference_example_length(config, s->max_length, &longest));
   with_room.evaluation = inference_evaluation_most(longest);
-  return encoder_load(model->queue, folder, &with_room, &model->encoder, &model->loaded);
+  with_room.config = config;
+  return encoder_load(model->queue, s->model, &with_room, &model->encoder, &model->loaded);
 }
 
 /* ---- Labels ---- */
@@ -172,11 +169,11 @@ static cdl_status adopt_adapter_labels(inference_model *model, const inference_s
 
 /* The encoder, with what the adapter wants beside it. */
 static cdl_status load_for_adapter(inference_model *model, const inference_settings *s,
-                                   encoder_load_options options)
+                                   const model_config *base, encoder_load_options options)
 {
   const bool whole = s->part == INFERENCE_OPEN_MODEL || s->part == INFERENCE_OPEN_BESIDE;
   options.part = whole ? ENCODER_LOAD_ALL : ENCODER_LOAD_HEAD;
-  const cdl_status loaded = load_encoder(model, s->model, s->max_length, &options);
+  const cdl_status loaded = load_encoder(model, s, base, &options);
   if (loaded == CDL_STATUS_DATA && options.labels == 0) /* of a head that neither has, say */
     return cdl_context(loaded, "%s", s->adapter);
   return loaded;
@@ -205,7 +202,7 @@ static cdl_status load_beside(inference_model *model, const inference_settings *
   const encoder_load_options options = inference_load_options(tensors, base);
   const bool own_head = options.fresh_head;
   CDL_TRY(model->encoder != NULL ? fit_encoder(model, s, &options)
-                                 : load_for_adapter(model, s, options));
+                                 : load_for_adapter(model, s, base, options));
   if (model->loaded.fresh_head && !own_head)
     return cdl_fail(CDL_STATUS_DATA,
                     "%s: the adapter does not hold the whole classification head, and %s "
@@ -221,15 +218,22 @@ static cdl_status load_beside(inference_model *model, const inference_settings *
   return inference_open_tokenizer(model, s->model, encoder_config(model->encoder)->vocabulary_size);
 }
 
-static cdl_status open_stored(inference_model *model, const inference_settings *s,
-                              const cdl_safetensors *tensors)
+static cdl_status load_beside_base(inference_model *model, const inference_settings *s,
+                                   const adapter_config *c, const cdl_safetensors *tensors)
 {
-  const adapter_config *c = &model->adapter_config;
   model_config base;
   CDL_TRY(model_config_read(s->model, &base));
   const cdl_status status = load_beside(model, s, c, tensors, &base);
   model_config_release(&base);
-  CDL_TRY(status);
+  return status;
+}
+
+static cdl_status open_stored(inference_model *model, const inference_settings *s,
+                              const cdl_safetensors *tensors)
+{
+  const adapter_config *c = &model->adapter_config;
+  CDL_TRY(model->encoder != NULL ? load_beside(model, s, c, tensors, encoder_config(model->encoder))
+                                 : load_beside_base(model, s, c, tensors));
   CDL_TRY(inference_check_base(model, s->adapter, c));
   model->types_zero = c->zero_token_types;
   if (s->part == INFERENCE_OPEN_BESIDE)
@@ -247,33 +251,41 @@ cdl_status inference_open_with_adapter(inference_model *model, const inference_s
   return status;
 }
 
-static cdl_status open_whole_model(inference_model *model, const inference_settings *s)
+static cdl_status open_whole_model(inference_model *model, const inference_settings *s,
+                                   const model_config *config)
 {
   if (s->rank != 0)
     return cdl_fail(CDL_STATUS_USAGE, "--rank goes with --adapter");
-  CDL_TRY(load_encoder(model, s->model, s->max_length, &(encoder_load_options){0}));
+  CDL_TRY(load_encoder(model, s, config, &(encoder_load_options){0}));
   CDL_TRY(
       inference_open_tokenizer(model, s->model, encoder_config(model->encoder)->vocabulary_size));
   if (model->loaded.fresh_pooler)
     return cdl_fail(CDL_STATUS_DATA, "%s: the model has a classification head but no pooler",
                     s->model);
-  model_config config;
-  CDL_TRY(model_config_read(s->model, &config));
-  const base_list names = {.item = config.label_names,
-                           .count = config.label_names != NULL ? (size_t)config.label_count : 0};
-  const cdl_status status = adopt_model_labels(model, s->model, &config, &names);
-  model_config_release(&config);
-  return status == CDL_STATUS_OK
-             ? inference_columns_read(s->model, (size_t)model->labels, &model->adapter_config)
-             : status;
+  const base_list names = {.item = config->label_names,
+                           .count = config->label_names != NULL ? (size_t)config->label_count : 0};
+  CDL_TRY(adopt_model_labels(model, s->model, config, &names));
+  return inference_columns_read(s->model, (size_t)model->labels, &model->adapter_config);
+}
+
+static cdl_status open_body(inference_model *model, const inference_settings *s,
+                            const model_config *config)
+{
+  const encoder_load_options options = {.labels = 1, .fresh_head = true};
+  return load_encoder(model, s, config, &options);
 }
 
 static cdl_status open_model(inference_model *model, const inference_settings *s)
 {
-  if (s->part == INFERENCE_OPEN_BODY)
-    return load_encoder(model, s->model, s->max_length,
-                        &(encoder_load_options){.labels = 1, .fresh_head = true});
-  return s->adapter != NULL ? inference_open_with_adapter(model, s) : open_whole_model(model, s);
+  const bool body = s->part == INFERENCE_OPEN_BODY;
+  model_config config;
+  if (s->adapter != NULL && !body)
+    return inference_open_with_adapter(model, s);
+  CDL_TRY(model_config_read(s->model, &config));
+  const cdl_status status =
+      body ? open_body(model, s, &config) : open_whole_model(model, s, &config);
+  model_config_release(&config);
+  return status;
 }
 
 /* Completes the settings if no model is named: with the adapter's base, or, for a run that trained

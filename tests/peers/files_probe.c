@@ -72,7 +72,7 @@ static cdl_status model(const char *folder)
 {
   model_checkpoint *checkpoint;
   const double start = milliseconds();
-  CDL_TRY(model_checkpoint_open(folder, &checkpoint));
+  CDL_TRY(model_checkpoint_open(folder, NULL, &checkpoint));
   const double opened = milliseconds();
   const uint64_t fingerprint = model_checkpoint_fingerprint(checkpoint);
   const double done = milliseconds();

@@ -2,6 +2,8 @@
  * the program condlora, to the bit, and PyTorch's of the golden cases. */
 #include <condlora/condlora.h>
 #include <math.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include "tests/programs/program.h"
 
@@ -664,6 +666,35 @@ START_TEST(what_cannot_be_opened_is_named)
 }
 END_TEST
 
+/* How often the file was opened since the last call. Closings are watched too, because equal events
+ * one after another are told once. */
+static size_t openings(int watch)
+{
+  struct inotify_event event; /* without a name: a file is watched, not a folder */
+  char events[64 * sizeof event];
+  const ssize_t bytes = read(watch, events, sizeof events);
+  size_t count = 0;
+  for (ssize_t at = 0; at < bytes; at += (ssize_t)sizeof event) {
+    memcpy(&event, events + at, sizeof event);
+    count += (event.mask & IN_OPEN) != 0;
+  }
+  return count;
+}
+
+START_TEST(config_json_is_read_once)
+{
+  const char *base = copied_folder(case_file("bert-lora", "model"), "model");
+  const int watch = inotify_init1(IN_NONBLOCK);
+  ck_assert_int_ge(watch, 0);
+  ck_assert_int_ge(inotify_add_watch(watch, joined(base, "config.json"), IN_OPEN | IN_CLOSE), 0);
+  ck_assert_uint_eq(openings(watch), 0);
+  cdl_model *model = open_model(case_file("bert-lora", "adapter"), base);
+  ck_assert_uint_eq(openings(watch), 1);
+  cdl_model_close(model);
+  close(watch);
+}
+END_TEST
+
 START_TEST(pairs_want_pairs)
 {
   golden g = open_case("bert-lora");
@@ -696,6 +727,7 @@ int main(void)
   CASE(suite, a_fresh_adapter_changes_nothing);
   CASE(suite, merges_and_exports_as_the_program_does);
   CASE(suite, what_cannot_be_opened_is_named);
+  CASE(suite, config_json_is_read_once);
   CASE(suite, pairs_want_pairs);
   return run_suite(suite);
 }

@@ -88,7 +88,7 @@ static cdl_status write_and_open(const char *family, model_checkpoint **checkpoi
   put_config(family);
   expect_ok(
       cdl_safetensors_write(scratch_path("model.safetensors"), tensors, tensor_count, NULL, 0));
-  return model_checkpoint_open(scratch_folder, checkpoint);
+  return model_checkpoint_open(scratch_folder, NULL, checkpoint);
 }
 
 static size_t index_of(const char *end)
@@ -383,12 +383,12 @@ START_TEST(refuses_incomplete_folders)
   expect_ok(write_and_open("bert", &checkpoint));
   model_checkpoint_close(checkpoint);
   unlink(scratch_path("model.safetensors"));
-  expect_failure(model_checkpoint_open(scratch_folder, &checkpoint), CDL_STATUS_ABSENT,
+  expect_failure(model_checkpoint_open(scratch_folder, NULL, &checkpoint), CDL_STATUS_ABSENT,
                  "model.safetensors");
   unlink(scratch_path("config.json"));
-  expect_failure(model_checkpoint_open(scratch_folder, &checkpoint), CDL_STATUS_ABSENT,
+  expect_failure(model_checkpoint_open(scratch_folder, NULL, &checkpoint), CDL_STATUS_ABSENT,
                  "config.json");
-  expect_failure(model_checkpoint_open(scratch_path("none"), &checkpoint), CDL_STATUS_ABSENT,
+  expect_failure(model_checkpoint_open(scratch_path("none"), NULL, &checkpoint), CDL_STATUS_ABSENT,
                  "none");
 }
 END_TEST
@@ -453,7 +453,7 @@ START_TEST(survives_any_bytes)
     const uint8_t kept = content[at];
     content[at] ^= (uint8_t)(1 + (random >> 25) % 255);
     scratch_put(scratch_path("model.safetensors"), content, size);
-    const cdl_status status = model_checkpoint_open(scratch_folder, &checkpoint);
+    const cdl_status status = model_checkpoint_open(scratch_folder, NULL, &checkpoint);
     if (status == CDL_STATUS_OK)
       model_checkpoint_close(checkpoint);
     else

@@ -552,7 +552,7 @@ static cdl_status inspect_model(const char *folder, bool as_json)
   cdl_safetensors *file = NULL;
   tensor_table table = {0};
   reachable modules = {.paths = json_array()};
-  cdl_status status = model_checkpoint_open(folder, &checkpoint);
+  cdl_status status = model_checkpoint_open(folder, NULL, &checkpoint);
   if (status == CDL_STATUS_OK) {
     status = cdl_safetensors_open(folder, &file);
     if (status == CDL_STATUS_OK)

@@ -75,7 +75,7 @@ static cdl_status compare_requests(const char *folder, const json_t *now, const 
 cdl_status study_hash_model(const char *folder, uint64_t *hash)
 {
   model_checkpoint *checkpoint;
-  CDL_TRY(model_checkpoint_open(folder, &checkpoint));
+  CDL_TRY(model_checkpoint_open(folder, NULL, &checkpoint));
   *hash = model_checkpoint_fingerprint(checkpoint);
   model_checkpoint_close(checkpoint);
   return CDL_STATUS_OK;
