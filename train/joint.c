@@ -141,6 +141,8 @@ static cdl_status train(train_joint_run *runs, size_t count)
   }
   each(&p, prepare);
   begin_together(&p);
+  for (size_t i = 0; count > 1 && i < p.count; i++)
+    p.trainer[i]->step.joint = &p.recorded;
   cdl_status status = plan(&p);
   if (status != CDL_STATUS_OK)
     fail_all(&p, status);

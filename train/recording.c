@@ -8,7 +8,7 @@
 /* Whatever a driver or its libraries answer to a recording, nothing of it has run, so one that
  * fails is given up, with those to come. If the device itself is at fault, the work says so when it
  * runs. */
-static void record(cdl_queue *q, bool *records, cdl_graph **graph, train_work *work,
+static void record(cdl_queue *q, bool *failed, cdl_graph **graph, train_work *work,
                    const void *context)
 {
   cdl_status status = cdl_queue_capture_begin(q);
@@ -19,15 +19,15 @@ static void record(cdl_queue *q, bool *records, cdl_graph **graph, train_work *w
   if (status == CDL_STATUS_OK)
     return;
   cdl_log(CDL_LOG_NOTICE, "steps are not recorded: %s", cdl_error_message());
-  *records = false;
+  *failed = true;
 }
 
-cdl_status train_enqueue(cdl_queue *q, bool *records, cdl_graph **graph, bool first,
+cdl_status train_enqueue(cdl_queue *q, train_recording recording, cdl_graph **graph,
                          train_work *work, const void *context)
 {
   CDL_TRY(cdl_queue_status(q));
-  if (*records && !first && *graph == NULL)
-    record(q, records, graph, work, context);
+  if (recording.wanted && !*recording.failed && *graph == NULL)
+    record(q, recording.failed, graph, work, context);
   if (*graph != NULL)
     cdl_queue_replay(q, *graph);
   else

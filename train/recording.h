@@ -8,10 +8,16 @@
 /* Enqueues the work on the queue. */
 typedef void train_work(cdl_queue *queue, const void *context);
 
-/* Enqueues `work`, through *graph if *records. The first time is not recorded, because the work may
- * still allocate. A recording that fails is given up with a notice: it sets *records to false. */
-CDL_MUST_USE cdl_status train_enqueue(cdl_queue *queue, bool *records, cdl_graph **graph,
-                                      bool first, train_work *work, const void *context);
+/* Whether work is recorded. */
+typedef struct {
+  bool wanted;  /* not the first time, because the work may still allocate */
+  bool *failed; /* a recording was given up, so none is tried; those of several runs share it */
+} train_recording;
+
+/* Replays *graph, if the work is recorded there; otherwise records and replays it, or enqueues it.
+ * A recording that fails is given up with a notice. */
+CDL_MUST_USE cdl_status train_enqueue(cdl_queue *queue, train_recording recording,
+                                      cdl_graph **graph, train_work *work, const void *context);
 
 /* The batch of one run in a pass. */
 typedef struct {

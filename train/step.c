@@ -38,6 +38,17 @@ void train_step_release(train_step *step)
 
 /* ---- The parts of a step ---- */
 
+/* Runs that train together give up together, with one notice. */
+static bool *failed_of(train_step *step)
+{
+  return step->joint != NULL ? &step->joint->failed : &step->failed;
+}
+
+static train_recording recording_of(train_step *step)
+{
+  return (train_recording){step->warm && step->records, failed_of(step)};
+}
+
 static void begin(cdl_queue *q, const void *context)
 {
   const train_step *step = context;
@@ -71,8 +82,7 @@ cdl_status train_step_begin(train_step *step, const cdl_step_record *record)
                     !adapter_varies(session->model.adapter);
   cdl_queue_upload(session->model.queue, step->loss.step, record, sizeof *record);
   CDL_TRY(adapter_begin_step(session->model.adapter, session->model.queue, record));
-  return train_enqueue(session->model.queue, &step->records, &step->begin, !step->warm, begin,
-                       step);
+  return train_enqueue(session->model.queue, recording_of(step), &step->begin, begin, step);
 }
 
 /* ---- The pass over batches ---- */
@@ -120,7 +130,7 @@ static cdl_graph **find_recorded(const members *m, train_recorded_passes *passes
 }
 
 static cdl_status run(const members *m, const data_batch *const *batches,
-                      train_recorded_passes *passes, bool *records)
+                      train_recorded_passes *passes, bool records, bool *failed)
 {
   model_encoder *encoders[ENCODER_JOINT_MAX] = {NULL};
   encoder_token_batch views[ENCODER_JOINT_MAX] = {{0}};
@@ -132,18 +142,18 @@ static cdl_status run(const members *m, const data_batch *const *batches,
     views[i] = encoder_host_batch_view(&batches[i]->input);
     encoder_set_shards(encoders[i], &m->steps[i]->shards.loaded);
   }
-  if (*records)
+  if (records && !*failed)
     graph = find_recorded(m, passes, views, &first);
   CDL_TRY(encoder_load_joint(encoders, m->count, q, views));
   for (size_t i = 0; i < m->count; i++)
     train_loss_load_batch(&m->steps[i]->loss, q, batches[i]);
-  return train_enqueue(q, records, graph != NULL ? graph : &none, first || graph == NULL,
-                       forward_backward, m);
+  return train_enqueue(q, (train_recording){graph != NULL && !first, failed},
+                       graph != NULL ? graph : &none, forward_backward, m);
 }
 
 cdl_status train_step_batch(train_step *step, const data_batch *batch)
 {
-  return run(&(members){&step, 1}, &batch, &step->passes, &step->records);
+  return run(&(members){&step, 1}, &batch, &step->passes, step->records, failed_of(step));
 }
 
 /* Other runs take part than in the last pass: what was recorded of it is over. */
@@ -164,14 +174,11 @@ cdl_status train_step_batches(train_joint_pass *pass, train_step *const *steps,
                               const data_batch *const *batches, size_t count)
 {
   const members m = {steps, count};
-  bool all = !pass->failed;
+  bool records = true;
   begin_pass(pass, &m);
   for (size_t i = 0; i < count; i++)
-    all = all && steps[i]->records;
-  bool records = all;
-  const cdl_status status = run(&m, batches, &pass->passes, &records);
-  pass->failed = pass->failed || records != all;
-  return status;
+    records = records && steps[i]->records;
+  return run(&m, batches, &pass->passes, records, &pass->failed);
 }
 
 void train_joint_pass_release(train_joint_pass *pass)
@@ -184,8 +191,7 @@ void train_joint_pass_release(train_joint_pass *pass)
 
 cdl_status train_step_end(train_step *step, int64_t number)
 {
-  CDL_TRY(train_enqueue(step->session->model.queue, &step->records, &step->end, !step->warm, end,
-                        step));
+  CDL_TRY(train_enqueue(step->session->model.queue, recording_of(step), &step->end, end, step));
   step->warm = true;
   return adapter_after_step(step->session->model.adapter, step->session->model.queue, number,
                             step->loss.factor);

@@ -9,6 +9,8 @@
 #include "train/recording.h"
 #include "train/shards.h"
 
+typedef struct train_joint_pass train_joint_pass;
+
 typedef struct {
   train_session *session;
   train_loss loss;
@@ -20,7 +22,9 @@ typedef struct {
 
   bool may_record; /* no setting forbids it */
   bool records;
-  bool warm; /* a step has run, so that all its memory is allocated */
+  bool failed;             /* a recording was given up; of joint runs the pass says so */
+  bool warm;               /* a step has run, so that all its memory is allocated */
+  train_joint_pass *joint; /* of the runs that it trains with; NULL: none */
   cdl_graph *begin, *end;
   train_recorded_passes passes;
 } train_step;
@@ -43,12 +47,12 @@ CDL_MUST_USE cdl_status train_step_end(train_step *step, int64_t number);
 
 /* What is recorded of passes over several runs; zeros before the first. Release it before their
  * sessions are closed. */
-typedef struct {
+struct train_joint_pass {
   const train_step *steps[ENCODER_JOINT_MAX]; /* of the last pass */
   size_t count;
   train_recorded_passes passes;
-  bool failed; /* a recording was given up */
-} train_joint_pass;
+  bool failed; /* a recording was given up, of a pass or of a step that has it in `joint` */
+};
 
 /* Runs the batches of `count` ≥ 2 steps in one pass. Their encoders share a base. If all of them
  * record, the pass is recorded when the same runs have batches of the same shapes again. */

@@ -16,7 +16,7 @@
 #include "condlora/log.h"
 #include "condlora/random.h"
 #include "condlora/safetensors.h"
-#include "train/trainer.h"
+#include "train/joint.h"
 
 enum { PATH_BYTES = 512, MESSAGE_BYTES = 2048, ALL_THE_SAME = 8 };
 
@@ -182,25 +182,30 @@ static void set(train_settings *settings, const char *field, const char *value)
   must(train_settings_set(settings, train_setting_find(field), value), field);
 }
 
+static void make_settings(train_settings *settings, const char *output)
+{
+  must(train_settings_init(settings), "settings");
+  set(settings, "model", path_of("model"));
+  set(settings, "train", path_of("train.tsv"));
+  set(settings, "text_columns", "sentence");
+  set(settings, "label_column", "label");
+  set(settings, "dev_fraction", "0");
+  set(settings, "eval_every", "0");
+  set(settings, "rank", "2");
+  set(settings, "batch_size", batch_size);
+  set(settings, "max_steps", "3");
+  set(settings, "checkpoint_every", "2");
+  set(settings, "output", path_of(output));
+  set(settings, "backend", "cuda");
+  if (no_record)
+    set(settings, "no_record", NULL);
+}
+
 /* The status; `message` is its text. */
 static cdl_status train(bool resume, char message[MESSAGE_BYTES])
 {
   train_settings settings;
-  must(train_settings_init(&settings), "settings");
-  set(&settings, "model", path_of("model"));
-  set(&settings, "train", path_of("train.tsv"));
-  set(&settings, "text_columns", "sentence");
-  set(&settings, "label_column", "label");
-  set(&settings, "dev_fraction", "0");
-  set(&settings, "eval_every", "0");
-  set(&settings, "rank", "2");
-  set(&settings, "batch_size", batch_size);
-  set(&settings, "max_steps", "3");
-  set(&settings, "checkpoint_every", "2");
-  set(&settings, "output", path_of("out"));
-  set(&settings, "backend", "cuda");
-  if (no_record)
-    set(&settings, "no_record", NULL);
+  make_settings(&settings, "out");
   if (resume)
     set(&settings, "resume", NULL);
   train_session session;
@@ -223,10 +228,12 @@ typedef struct {
   size_t count;
 } content;
 
-static content read_adapter(void)
+static content read_adapter(const char *output)
 {
+  char name[64];
   content c = {0};
-  FILE *file = fopen(path_of("out/adapter/adapter_model.safetensors"), "rb");
+  snprintf(name, sizeof name, "%s/adapter/adapter_model.safetensors", output);
+  FILE *file = fopen(path_of(name), "rb");
   if (file == NULL)
     return c;
   c.bytes = malloc(1 << 20);
@@ -236,15 +243,20 @@ static content read_adapter(void)
   return c;
 }
 
+static bool is_adapter(const char *output, content wanted)
+{
+  const content c = read_adapter(output);
+  const bool same =
+      c.bytes != NULL && c.count == wanted.count && memcmp(c.bytes, wanted.bytes, c.count) == 0;
+  free(c.bytes);
+  return same;
+}
+
 static content expected;
 
 static bool is_expected_adapter(void)
 {
-  const content c = read_adapter();
-  const bool same =
-      c.bytes != NULL && c.count == expected.count && memcmp(c.bytes, expected.bytes, c.count) == 0;
-  free(c.bytes);
-  return same;
+  return is_adapter("out", expected);
 }
 
 /* ---- Judging ---- */
@@ -450,6 +462,125 @@ static void forbid_recording(void)
   emulator.fail_at("*", 0);
 }
 
+/* ---- Recordings of two runs in one pass ---- */
+
+enum { PAIR = 2 };
+
+static const char *const pair_outputs[PAIR] = {"pair-0", "pair-1"};
+static content expected_pair[PAIR];
+
+/* A run of LoRA and one of CondLoRA on one base. `message` is of the first that fails. Returns how
+ * many fail. */
+static size_t train_pair(char message[MESSAGE_BYTES])
+{
+  train_settings of_base, settings[PAIR];
+  train_session base, sessions[PAIR];
+  const train_events events = {0};
+  train_joint_run runs_of[PAIR];
+  size_t failed = 0;
+  message[0] = '\0';
+  make_settings(&of_base, "base");
+  must(train_session_open_base(&base, &of_base, NULL), "a base");
+  for (size_t i = 0; i < PAIR; i++) {
+    remove_folder(path_of(pair_outputs[i]));
+    make_settings(&settings[i], pair_outputs[i]);
+    set(&settings[i], "method", i == 0 ? "lora" : "condlora");
+    set(&settings[i], "max_steps", "4");
+    must(train_session_share(&base, &settings[i], NULL, &sessions[i]), "a run on the base");
+    runs_of[i] =
+        (train_joint_run){.session = &sessions[i], .settings = &settings[i], .events = &events};
+  }
+  must(train_joint(runs_of, PAIR), "two runs");
+  for (size_t i = 0; i < PAIR; i++) {
+    if (runs_of[i].status != CDL_STATUS_OK && failed++ == 0)
+      snprintf(message, MESSAGE_BYTES, "%s", runs_of[i].message);
+    train_session_unshare(&sessions[i]);
+    train_settings_release(&settings[i]);
+  }
+  train_session_close(&base);
+  train_settings_release(&of_base);
+  return failed;
+}
+
+static bool is_expected_pair(void)
+{
+  return is_adapter(pair_outputs[0], expected_pair[0]) &&
+         is_adapter(pair_outputs[1], expected_pair[1]);
+}
+
+/* In the second step five pieces of work are recorded: what begins it, for each run, the pass of
+ * both, and what ends it, for each run. Every call of a kind is refused from the K-th on, in any of
+ * them: one notice, and the adapters of runs that are not recorded. Returns whether there is a K-th
+ * call. */
+static bool refuse_pair(const char *what, int code, uint64_t k)
+{
+  char message[MESSAGE_BYTES];
+  emulator.seed(1);
+  emulator.answer(what, k, code, true);
+  notices = 0;
+  unrecorded[0] = '\0';
+  runs++;
+  const size_t failed = train_pair(message);
+  const bool reached = emulator.failed_call() != NULL;
+  if (failed != 0)
+    complain(what, k, "a refused recording of two runs ends one", message);
+  else if (notices != (reached ? 1 : 0))
+    complain(what, k, "two runs: no notice, or several", unrecorded);
+  else if (!is_expected_pair())
+    complain(what, k, "two runs: another adapter", unrecorded);
+  if (emulator.leaks() != 0)
+    die(what, "objects are left on the device");
+  emulator.fail_at("*", 0);
+  return reached;
+}
+
+/* A replay that fails has an unknown part of its work done, so both runs end, and say so. */
+static void fail_replays_of_pair(void)
+{
+  const char *what = "cuGraphLaunch";
+  for (uint64_t k = 1; k <= 6; k++) {
+    char message[MESSAGE_BYTES];
+    emulator.seed(1);
+    emulator.fail_at(what, k);
+    runs++;
+    if (train_pair(message) != PAIR && emulator.failed_call() != NULL)
+      complain(what, k, "two runs: one did not notice", message);
+    else
+      judge_error(what, k, message);
+    if (emulator.leaks() != 0)
+      die(what, "objects are left on the device");
+    emulator.fail_at("*", 0);
+  }
+}
+
+static void refuse_recordings_of_pair(void)
+{
+  static const uint64_t within[] = {1, 4, 16, 64};
+  char message[MESSAGE_BYTES];
+  emulator.seed(1);
+  no_record = true;
+  if (train_pair(message) != 0)
+    die("two runs", message);
+  no_record = false;
+  for (size_t i = 0; i < PAIR; i++)
+    expected_pair[i] = read_adapter(pair_outputs[i]);
+  notices = 0;
+  if (train_pair(message) != 0 || notices != 0 || !is_expected_pair())
+    complain("two runs", 1, "a recording changes the adapters, or fails", message);
+  for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+    const bool of_work = strncmp(refusals[i].what, "recorded", 8) == 0;
+    size_t calls = 0;
+    while (calls < (of_work ? sizeof within / sizeof within[0] : 5) &&
+           refuse_pair(refusals[i].what, refusals[i].code, of_work ? within[calls] : calls + 1))
+      calls++;
+    if (calls < (of_work ? 2 : 5))
+      complain(refusals[i].what, calls + 1, "two runs: too few of these calls", "");
+  }
+  fail_replays_of_pair();
+  for (size_t i = 0; i < PAIR; i++)
+    free(expected_pair[i].bytes);
+}
+
 /* ---- A device that is too small ---- */
 
 enum { SMALL_EXAMPLES = 4000, SMALL_MEMORY = 48 << 20 };
@@ -515,7 +646,7 @@ int main(int argc, char **argv)
   emulator.seed(1);
   emulator.fail_at("*", 0);
   must(train(false, message), message);
-  expected = read_adapter();
+  expected = read_adapter("out");
   if (expected.bytes == NULL || emulator.leaks() != 0 || emulator.violations() != 0)
     die("a run without a failure", "leaves no adapter, or objects on the device");
   if (unrecorded[0] != '\0')
@@ -530,6 +661,7 @@ int main(int argc, char **argv)
   }
   refuse_recordings();
   forbid_recording();
+  refuse_recordings_of_pair();
   meet_a_small_device();
   free(expected.bytes);
   remove_folder(folder);
