@@ -15,6 +15,13 @@ static double cells(const row_tiling *tiling)
   return (double)tiling->rows * (double)tiling->size[3];
 }
 
+static double room_per_cell(const row_tiling *tiling)
+{
+  const double columns = (double)tiling->size[3];
+  const double room = 8.0 * ROW_EIGHTS * (double)(1 << tiling->lanes_log2);
+  return columns > 0 && room > columns ? room / columns : 1;
+}
+
 static double tiles(const row_tiling *tiling)
 {
   return (double)tiling->tiles;
@@ -66,6 +73,7 @@ cdl_status bench_cost_of_kernel(const bench_kernel_work *work, const void *param
                                 const bench_sequences *sequences, bench_kernel_cost *cost)
 {
 #define CELLS(tiling) cells(&(tiling))
+#define ROOM_PER_CELL(tiling) room_per_cell(&(tiling))
 #define HAS(buffer) ((work->present >> (buffer)&1u) != 0)
 #define PAIRS(queries, keys) pairs(sequences, (int64_t)(queries), (int64_t)(keys))
 #define TOKENS(longest) tokens(sequences, longest)
