@@ -1,4 +1,6 @@
-/* map_weights and map_weights_grad: products of all matrices of a batch. */
+/* map_weights and map_weights_grad: products of all matrices of a batch. The core composes the same
+ * products, as fast; but what it needs for those of the gradient stays with the queue, and would be
+ * left to a base after the runs that share it. Here it is given back at once. */
 #include "backends/cpu/device.h"
 #include "backends/cpu/memory.h"
 

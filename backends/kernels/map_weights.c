@@ -2,7 +2,8 @@
  * all matrices. */
 #include "backends/kernels/tiling.h"
 
-/* ---- Float32 ---- */
+/* ---- Float32: the products that the core composes too, in as many launches; but it would have
+ * memory of its own for those of the gradient, where here all ops of a queue share theirs ---- */
 
 static cdl_status multiply_floats(kernel_queue *queue, const cdl_map_weights_args *args)
 {
