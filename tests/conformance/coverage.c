@@ -30,7 +30,7 @@ static void classes_case(trial *t, const void *parameters)
 {
   (void)parameters;
   const suite *s = t->suite;
-  if (s->only_op != NULL || s->only_case != NULL || s->quick) {
+  if (s->only_op != NULL || s->only_case != NULL || s->quick || s->every > 1) {
     trial_skip(t, "part of the suite was run");
     return;
   }

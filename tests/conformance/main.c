@@ -26,6 +26,7 @@ static const char usage[] =
     "  --case NAME    cases of this name only, as --list prints them\n"
     "  --seed N       of the values and the randomized shapes (default 1)\n"
     "  --random N     randomized cases of each op and dtype (default 6; --quick 2)\n"
+    "  --every N      one in N of each op's cases\n"
     "  --precision P  fp32 (default), tf32 or bf16: opens the backend so, with wider bounds\n"
     "                 for ops that multiply\n"
     "  --threads N    of the CPU backend\n"
@@ -94,6 +95,7 @@ static int parse(int argc, char **argv, suite *s, choice *c)
     CASE,
     SEED,
     RANDOM,
+    EVERY,
     PRECISION,
     THREADS,
     QUICK,
@@ -109,6 +111,7 @@ static int parse(int argc, char **argv, suite *s, choice *c)
                                           {"case", required_argument, NULL, CASE},
                                           {"seed", required_argument, NULL, SEED},
                                           {"random", required_argument, NULL, RANDOM},
+                                          {"every", required_argument, NULL, EVERY},
                                           {"precision", required_argument, NULL, PRECISION},
                                           {"threads", required_argument, NULL, THREADS},
                                           {"quick", no_argument, NULL, QUICK},
@@ -135,6 +138,11 @@ static int parse(int argc, char **argv, suite *s, choice *c)
       if (!parse_number(optarg, &number) || number > 1 << 20)
         return wrong_usage("--random takes a number", optarg);
       s->random = (int)number;
+      break;
+    case EVERY:
+      if (!parse_number(optarg, &number) || number < 1 || number > 1 << 20)
+        return wrong_usage("--every takes a number of at least 1", optarg);
+      s->every = (int)number;
       break;
     case PRECISION:
       if (cdl_precision_find(optarg, &s->precision) != CDL_STATUS_OK)
@@ -281,7 +289,7 @@ static int run(suite *s, const choice *c)
 
 int main(int argc, char **argv)
 {
-  suite s = {.backend_name = "cpu", .seed = 1, .random = -1};
+  suite s = {.backend_name = "cpu", .seed = 1, .random = -1, .every = 1};
   choice c = {.mode = "test"};
   const int stop = parse(argc, argv, &s, &c);
   if (stop >= 0)

@@ -79,6 +79,7 @@ struct suite {
   const char *backend_name; /* as on the command line */
   uint64_t seed;
   int random; /* randomized cases of each op and dtype */
+  int every;  /* of an op's cases, one in so many runs; 1: all */
   bool quick, strict, verbose;
   cdl_precision precision; /* that the backend was opened with */
   const char *only_op, *only_case;
