@@ -37,15 +37,23 @@ typedef struct {
 
 /* ---- Comparing ---- */
 
-/* The bound of a kind of number, in case.json. In BF16: how far PyTorch's float32 strays from the
- * truth, or four unit roundoffs if it strayed less by luck, times the ratio of the unit roundoffs,
- * 2⁻⁹ to 2⁻²⁴. */
+/* The unit roundoff of what is multiplied, over float32's, which is 2⁻²⁴. */
+static double roundoff_ratio(const char *precision)
+{
+  if (strcmp(precision, "bf16") == 0)
+    return 0x1p15;
+  return strcmp(precision, "tf32") == 0 ? 0x1p13 : 1;
+}
+
+/* The bound of a kind of number, in case.json. In BF16 and TF32: how far PyTorch's float32 strays
+ * from the truth, or four unit roundoffs if it strayed less by luck, times the ratio of the unit
+ * roundoffs. */
 static double bound_of(const parity_case *c, const char *kind)
 {
-  const bool narrow = strcmp(c->precision, "bf16") == 0;
-  const json_t *list = json_object_get(c->json, narrow ? "pytorch_float32_strays" : "bounds");
+  const double ratio = roundoff_ratio(c->precision);
+  const json_t *list = json_object_get(c->json, ratio > 1 ? "pytorch_float32_strays" : "bounds");
   const double bound = json_number_value(json_object_get(list, kind));
-  return narrow ? fmax(bound, 0x1p-22) * 0x1p15 : bound;
+  return ratio > 1 ? fmax(bound, 0x1p-22) * ratio : bound;
 }
 
 static void judge(parity_case *c, const char *what, double error, double bound)
@@ -335,11 +343,11 @@ static void remember_step(void *user, const train_step_report *report)
 }
 
 /* A gradient jumps where the input of RELU passes zero, and an input that is closer to zero than
- * BF16 can tell is on either side. */
+ * BF16 or TF32 can tell is on either side. */
 static bool gradients_may_jump(const parity_case *c)
 {
   const model_family family = encoder_config(c->session.model.encoder)->family;
-  return strcmp(c->precision, "bf16") == 0 &&
+  return roundoff_ratio(c->precision) > 1 &&
          model_family_of(family)->head_activation == CDL_ACTIVATION_RELU;
 }
 
@@ -529,7 +537,7 @@ static int without_backend(const char *name)
   return failed ? 1 : 77;
 }
 
-/* test-parity [--backend NAME] [--precision fp32|bf16] CASE ...; a folder without case.json is a
+/* test-parity [--backend NAME] [--precision fp32|tf32|bf16] CASE ...; a folder without case.json is a
  * folder of cases. */
 int main(int argc, char **argv)
 {
