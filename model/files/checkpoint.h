@@ -31,8 +31,8 @@ typedef struct model_checkpoint model_checkpoint;
 
 /* Opens `folder` and checks the body: it is complete, every tensor has the shape that config.json
  * implies and a floating-point type, and nothing unknown is within the encoder. The pooler may be
- * missing, but not in part. The head is not checked. `config` is what the folder's config.json says,
- * and outlives the checkpoint; NULL: it is read.
+ * missing, but not in part. The head is not checked. `config` is what the folder's config.json
+ * says, and outlives the checkpoint; NULL: it is read.
  * Errors: those of the files; DATA names the file and the tensor. */
 CDL_MUST_USE cdl_status model_checkpoint_open(const char *folder, const model_config *config,
                                               model_checkpoint **checkpoint);

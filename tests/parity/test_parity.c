@@ -537,8 +537,8 @@ static int without_backend(const char *name)
   return failed ? 1 : 77;
 }
 
-/* test-parity [--backend NAME] [--precision fp32|tf32|bf16] CASE ...; a folder without case.json is a
- * folder of cases. */
+/* test-parity [--backend NAME] [--precision fp32|tf32|bf16] CASE ...; a folder without case.json is
+ * a folder of cases. */
 int main(int argc, char **argv)
 {
   const char *backend = "cpu", *precision = "fp32";
