@@ -48,17 +48,17 @@ def records(cases):
 
 
 def ours(program, folder, cases):
+    """Yields (ids, type ids, truncated) of each case. One call of the program takes them all, for it opens the folder once."""
     done = subprocess.run([program, folder], input=records(cases), capture_output=True)
     if done.returncode != 0:
         raise RuntimeError(f"{folder}: exit {done.returncode}: {done.stderr.decode()}")
-    out, at, results = done.stdout, 0, []
+    out, at = done.stdout, 0
     for _ in cases:
         count, truncated = struct.unpack_from("=II", out, at)
         ids = struct.unpack_from(f"={count}i", out, at + 8)
         types = struct.unpack_from(f"={count}i", out, at + 8 + 4 * count)
-        results.append((ids, types, bool(truncated)))
+        yield ids, types, bool(truncated)
         at += 8 + 8 * count
-    return results
 
 
 def reference(folder):
@@ -82,20 +82,23 @@ def theirs(tokenizer, case):
     return tuple(encoding.ids), tuple(encoding.type_ids), bool(encoding.overflowing)
 
 
-def compare(program, folder, tokenizer, cases, what):
-    bad = 0
-    for case, mine in zip(cases, ours(program, folder, cases)):
-        expected = theirs(tokenizer, case)
-        if not case[2]:
-            mine, expected = mine[:2], expected[:2]
-        if mine == expected:
-            continue
-        bad += 1
-        if bad == 1:
-            print(f"  differs: {folder.name}: {what}: {str(case)[:200]!r}\n    ours   {str(mine)[:300]}\n    theirs {str(expected)[:300]}")
-    if bad:
-        FAILURES.append(f"{folder.name}: {what}: {bad} of {len(cases)}")
-    return len(cases)
+def compare(program, folder, tokenizer, kinds):
+    """`kinds`: (what, cases) of each."""
+    answers = ours(program, folder, [case for _, cases in kinds for case in cases])
+    for what, cases in kinds:
+        bad = 0
+        for case, mine in zip(cases, answers):
+            expected = theirs(tokenizer, case)
+            if not case[2]:
+                mine, expected = mine[:2], expected[:2]
+            if mine == expected:
+                continue
+            bad += 1
+            if bad == 1:
+                print(f"  differs: {folder.name}: {what}: {str(case)[:200]!r}\n    ours   {str(mine)[:300]}\n    theirs {str(expected)[:300]}")
+        if bad:
+            FAILURES.append(f"{folder.name}: {what}: {bad} of {len(cases)}")
+    return sum(len(cases) for _, cases in kinds)
 
 
 def truncations(tokenizer, pairs):
@@ -159,19 +162,18 @@ def main():
             json_form, vocabulary_form = ([f for f in form if options.only in f.name] for form in (json_form, vocabulary_form))
         by_points = {"bpe", "wp-every", "wp-every-cased", "wp-every-accents", "ug", "ug-every"}
         for folder in json_form + vocabulary_form:
-            begin, count = time.time(), 0
+            begin = time.time()
             tokenizer = reference(folder)
             every = folder.name in whole
-            for what, cases in (
-                    ("sentences", [(s, None, 0) for s in (sentences if every else sentences[::10])]),
-                    ("pairs", [(a, b, 0) for a, b in (pairs if every else pairs[::10])]),
-                    ("truncation", truncations(tokenizer, pairs[::300] + [(a[:12], b[:16]) for a, b in hard_pairs[:30]])),
-                    ("hard strings", [(s, None, 0) for s in (hard if every else hard[::4]) + ["", " ", "  a ", "\x00"]]),
-                    ("hard pairs", [(a, b, 0) for a, b in hard_pairs] + [("", "", 0), ("a", "", 0), ("", "b", 9)]),
-                    ("ill-formed bytes", [(s, None, 0) for s in (bad if every else bad[::4])]),
-                    ("every code point", [(s, None, 0) for s in (points if folder.name in by_points else points[::97])]),
-                    ("long texts", [(s, None, 0) for s in (long if every else long[-4:])])):
-                count += compare(program, folder, tokenizer, cases, what)
+            count = compare(program, folder, tokenizer, (
+                ("sentences", [(s, None, 0) for s in (sentences if every else sentences[::10])]),
+                ("pairs", [(a, b, 0) for a, b in (pairs if every else pairs[::10])]),
+                ("truncation", truncations(tokenizer, pairs[::300] + [(a[:12], b[:16]) for a, b in hard_pairs[:30]])),
+                ("hard strings", [(s, None, 0) for s in (hard if every else hard[::4]) + ["", " ", "  a ", "\x00"]]),
+                ("hard pairs", [(a, b, 0) for a, b in hard_pairs] + [("", "", 0), ("a", "", 0), ("", "b", 9)]),
+                ("ill-formed bytes", [(s, None, 0) for s in (bad if every else bad[::4])]),
+                ("every code point", [(s, None, 0) for s in (points if folder.name in by_points else points[::97])]),
+                ("long texts", [(s, None, 0) for s in (long if every else long[-4:])])))
             print(f"{folder.name}: {count} texts, {time.time() - begin:.1f} s", flush=True)
         pipelines = tokenizer_pipelines.folders(pathlib.Path(root), training, tokenizer_folders.charsmap_of(pathlib.Path(root) / "ug-vocab"),
                                                 options.drawn, options.seed)
@@ -182,9 +184,10 @@ def main():
                 tokenizer = reference(folder)
                 alone = folder.name.startswith(("normal-", "cut-", "pattern-"))
                 some = points[::1 if alone and not options.quick else 17]
-                count += compare(program, folder, tokenizer, [(s, None, 0) for s in texts], "hard strings")
-                count += compare(program, folder, tokenizer, [(s, None, 0) for s in some], "every code point")
-                count += compare(program, folder, tokenizer, [(s, None, 0) for s in bad[:40]], "ill-formed bytes")
+                count += compare(program, folder, tokenizer, (
+                    ("hard strings", [(s, None, 0) for s in texts]),
+                    ("every code point", [(s, None, 0) for s in some]),
+                    ("ill-formed bytes", [(s, None, 0) for s in bad[:40]])))
         print(f"{len(pipelines)} lists of steps: {count} texts, {time.time() - begin:.1f} s", flush=True)
         if not options.quick:
             timed = [s for s in (sentences or training) if len(s) > 20][:60000]
