@@ -518,9 +518,19 @@ static void report(const char *name, int failed_before)
   worst = 0;
 }
 
-/* test-joint BACKEND CASES [fp32|bf16] */
+/* Whether a test is among those of the command line; without any, all run. */
+static bool is_chosen(const char *name, int count, char **chosen)
+{
+  bool found = count <= 0;
+  for (int i = 0; i < count; i++)
+    found = found || strcmp(chosen[i], name) == 0;
+  return found;
+}
+
+/* test-joint BACKEND CASES [fp32|bf16 [TEST ...]] */
 int main(int argc, char **argv)
 {
+  enum { FIRST_TEST = 4 };
   static const struct {
     const mix *mix;
     const char *name;
@@ -535,11 +545,11 @@ int main(int argc, char **argv)
                {test_single, "single"},
                {test_recorded, "recorded"},
                {test_refusals, "refusals"}};
-  if (argc != 3 && argc != 4) {
-    fprintf(stderr, "usage: test-joint BACKEND CASES [fp32|bf16]\n");
+  if (argc < 3) {
+    fprintf(stderr, "usage: test-joint BACKEND CASES [fp32|bf16 [TEST ...]]\n");
     return 2;
   }
-  if (argc == 4)
+  if (argc > 3)
     precision = argv[3];
   backend = argv[1];
   cases_folder = argv[2];
@@ -558,11 +568,15 @@ int main(int argc, char **argv)
     return 1;
   for (size_t i = 0; i < sizeof mixes / sizeof mixes[0]; i++) {
     const int before = failures;
+    if (!is_chosen(mixes[i].name, argc - FIRST_TEST, argv + FIRST_TEST))
+      continue;
     test_mix(mixes[i].mix, mixes[i].name);
     report(mixes[i].name, before);
   }
   for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
     const int before = failures;
+    if (!is_chosen(tests[i].name, argc - FIRST_TEST, argv + FIRST_TEST))
+      continue;
     tests[i].run();
     report(tests[i].name, before);
   }

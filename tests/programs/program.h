@@ -93,11 +93,15 @@ double number_at(json_t *object, const char *key);
 /* How many lines a text has. */
 size_t count_lines(const char *text);
 
-#define CASE(suite, test)                                              \
+#define CASE(suite, test) CASE_TAGGED(suite, test, "")
+/* Not under a sanitizer: see tests/meson.build. */
+#define CASE_THAT_REPEATS(suite, test) CASE_TAGGED(suite, test, "repeats")
+#define CASE_TAGGED(suite, test, tag)                                  \
   do {                                                                 \
     TCase *case_ = tcase_create(#test);                                \
     tcase_add_checked_fixture(case_, program_setup, program_teardown); \
     tcase_set_timeout(case_, 120);                                     \
+    tcase_set_tags(case_, tag);                                        \
     tcase_add_test(case_, test);                                       \
     suite_add_tcase(suite, case_);                                     \
   } while (0)

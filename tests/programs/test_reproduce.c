@@ -547,10 +547,10 @@ int main(void)
   Suite *suite = suite_create("reproduce");
   CASE(suite, tables_say_what_the_runs_say);
   CASE(suite, every_table_is_written);
-  CASE(suite, one_that_was_stopped_ends_in_the_same_report);
+  CASE_THAT_REPEATS(suite, one_that_was_stopped_ends_in_the_same_report);
   CASE(suite, a_search_trains_by_halving_and_seeds_at_the_chosen_rate);
   CASE(suite, matrices_are_recorded_as_they_are);
-  CASE(suite, a_verdict_that_was_stopped_has_the_same_records);
+  CASE_THAT_REPEATS(suite, a_verdict_that_was_stopped_has_the_same_records);
   CASE(suite, bad_calls_of_the_verdict_say_what_is_wrong);
   CASE(suite, anything_else_in_the_same_folder_is_refused);
   CASE(suite, a_damaged_run_is_named);

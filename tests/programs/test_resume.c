@@ -592,8 +592,8 @@ int main(void)
   CASE(suite, batches_of_a_step_may_be_of_any_size);
   CASE(suite, shards_that_cannot_be_are_refused);
   CASE(suite, a_resumed_run_may_use_another_number_of_threads);
-  CASE(suite, kills_of_other_methods_leave_the_same_bytes);
-  CASE(suite, kills_leave_the_same_bytes_of_several_labels_and_numbers);
+  CASE_THAT_REPEATS(suite, kills_of_other_methods_leave_the_same_bytes);
+  CASE_THAT_REPEATS(suite, kills_leave_the_same_bytes_of_several_labels_and_numbers);
   CASE(suite, signals_save_and_say_how_to_go_on);
   CASE(suite, a_second_signal_ends_at_once);
   CASE(suite, a_signal_ends_predict_with_a_word_or_none);

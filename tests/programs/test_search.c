@@ -535,7 +535,7 @@ int main(void)
   CASE(suite, where_no_trial_is_completed_the_search_has_failed);
   CASE(suite, joint_trials_are_runs_of_their_own);
   CASE(suite, trials_share_the_states_of_frozen_layers);
-  CASE(suite, an_interrupted_search_ends_in_the_same_trials);
+  CASE_THAT_REPEATS(suite, an_interrupted_search_ends_in_the_same_trials);
   CASE(suite, a_signal_while_the_bridge_thinks_is_no_failure);
   CASE(suite, a_trial_that_was_to_be_pruned_is_not_gone_on_with);
   CASE(suite, a_bridge_that_dies_or_babbles_is_one_line);
