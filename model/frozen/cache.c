@@ -1,10 +1,14 @@
 #include "model/frozen/cache.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/cache_path.h"
 #include "base/hash.h"
@@ -12,17 +16,21 @@
 #include "base/quota.h"
 #include "model/frozen/store.h"
 
+enum { LEVEL_NAME = sizeof "0123456789abcdef.states" };
+
 /* The states at one block, of one type. */
 typedef struct {
   int block;
   cdl_dtype dtype; /* of the passes */
   frozen_store *store;
+  char name[LEVEL_NAME]; /* of the file */
 } level;
 
 struct frozen_cache {
   frozen_cache_settings settings;
   char *folder; /* of the files; NULL: in memory */
   uint64_t limit, room;
+  bool full; /* no file can be removed to make room */
   level *levels;
   size_t level_count;
   frozen_cache_counts counts;
@@ -53,6 +61,69 @@ static cdl_status find_folder(frozen_cache *c)
   return base_folder_make(folder);
 }
 
+/* ---- Room ---- */
+
+static bool is_in_use(const frozen_cache *c, const char *name)
+{
+  for (size_t i = 0; i < c->level_count; i++)
+    if (strcmp(c->levels[i].name, name) == 0)
+      return true;
+  return false;
+}
+
+/* A file of states in the folder. */
+typedef struct {
+  char name[LEVEL_NAME];
+  uint64_t bytes;
+  struct timespec used;
+} listed_file;
+
+static bool is_older(const struct timespec *a, const struct timespec *b)
+{
+  return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+/* Returns the bytes of all files of states in the folder. *oldest: the one that was not used for
+ * longest, of those that this cache does not use; without a name if there is none. */
+static uint64_t look_into_folder(const frozen_cache *c, listed_file *oldest)
+{
+  uint64_t bytes = 0;
+  *oldest = (listed_file){.name = ""};
+  DIR *stream = opendir(c->folder);
+  for (struct dirent *entry; stream != NULL && (entry = readdir(stream)) != NULL;) {
+    struct stat facts;
+    if (strlen(entry->d_name) != LEVEL_NAME - 1 || strstr(entry->d_name, ".states") == NULL ||
+        fstatat(dirfd(stream), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(facts.st_mode))
+      continue;
+    bytes += (uint64_t)facts.st_size;
+    if (is_in_use(c, entry->d_name) ||
+        (oldest->name[0] != '\0' && !is_older(&facts.st_mtim, &oldest->used)))
+      continue;
+    memcpy(oldest->name, entry->d_name, sizeof oldest->name);
+    oldest->bytes = (uint64_t)facts.st_size;
+    oldest->used = facts.st_mtim;
+  }
+  if (stream != NULL)
+    closedir(stream);
+  return bytes;
+}
+
+/* Removes files of other states, which processes that use them keep until they end. */
+static bool make_room(void *user, uint64_t bytes)
+{
+  frozen_cache *c = user;
+  while (c->room < bytes && !c->full) {
+    listed_file oldest;
+    (void)look_into_folder(c, &oldest);
+    char *path = oldest.name[0] != '\0' ? base_path_join(c->folder, oldest.name) : NULL;
+    c->full = path == NULL || unlink(path) != 0;
+    c->room += c->full ? 0 : oldest.bytes;
+    free(path);
+  }
+  return c->room >= bytes;
+}
+
 static uint64_t free_bytes(const frozen_cache *c)
 {
   struct statvfs disk;
@@ -76,8 +147,10 @@ cdl_status frozen_cache_create(const frozen_cache_settings *settings, frozen_cac
     return status;
   }
   c->settings.folder = NULL; /* the caller's */
-  c->limit = settings->limit > 0 ? settings->limit : free_bytes(c) / 2;
-  c->room = c->limit;
+  listed_file oldest;
+  const uint64_t taken = c->folder != NULL ? look_into_folder(c, &oldest) : 0;
+  c->limit = settings->limit > 0 ? settings->limit : taken + free_bytes(c) / 2;
+  c->room = c->limit > taken ? c->limit - taken : 0;
   *cache = c;
   return CDL_STATUS_OK;
 }
@@ -180,22 +253,24 @@ static void identify(const frozen_cache *c, const model_encoder *e, const cdl_ba
 
 static cdl_status open_level(frozen_cache *c, model_encoder *e, cdl_queue *queue, level *l)
 {
-  char identity[1024] = "", name[64], *path = NULL;
+  char identity[1024] = "", *path = NULL;
   uint64_t weights = 0;
   if (c->folder != NULL) {
     CDL_TRY(hash_weights(e, queue, &weights));
     identify(c, e, cdl_queue_backend(queue), weights, l, identity, sizeof identity);
   }
-  snprintf(name, sizeof name, "%016" PRIx64 ".states",
+  snprintf(l->name, sizeof l->name, "%016" PRIx64 ".states",
            base_hash_words(BASE_FNV_START, identity, strlen(identity)));
-  if (c->folder != NULL && (path = base_path_join(c->folder, name)) == NULL)
+  if (c->folder != NULL && (path = base_path_join(c->folder, l->name)) == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", c->folder);
   const frozen_store_settings settings = {.identity = identity,
                                           .path = path,
                                           .row_bytes = (size_t)encoder_config(e)->hidden_size *
                                                        cdl_dtype_bytes(kept_type(c, l->dtype)),
                                           .firsts = is_of_firsts(e, l->block),
-                                          .room = &c->room};
+                                          .room = &c->room,
+                                          .make_room = c->folder != NULL ? make_room : NULL,
+                                          .user = c};
   const cdl_status status = frozen_store_open(&settings, &l->store);
   free(path);
   return status;

@@ -8,9 +8,11 @@
 typedef struct frozen_cache frozen_cache;
 
 typedef struct {
-  bool on_disk;            /* otherwise in memory */
-  bool narrow;             /* states are rounded to BF16, whether they are kept or not */
-  uint64_t limit;          /* bytes of memory, or of files; 0: half of what is free */
+  bool on_disk; /* otherwise in memory */
+  bool narrow;  /* states are rounded to BF16, whether they are kept or not */
+  /* Bytes of memory, or of all files in the folder; 0: half of what is free, beside the files that
+   * are there. Files that were not used for longest make room. */
+  uint64_t limit;
   const char *folder;      /* of the files; NULL: "states" in base_cache_path */
   cdl_precision precision; /* of the backend; states depend on it */
 } frozen_cache_settings;

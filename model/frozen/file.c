@@ -30,6 +30,8 @@ typedef struct {
   uint64_t hash, bytes, checksum; /* the last two are of the data */
 } entry_head;
 
+_Static_assert(sizeof(entry_head) == FROZEN_FILE_ENTRY_BYTES, "docs/files.md gives its size");
+
 struct frozen_file {
   char *path, *identity;
   int descriptor;
@@ -243,6 +245,7 @@ frozen_file *frozen_file_open(const char *path, const char *identity, frozen_fil
     const char *failed = open_locked(f, reason);
     const char *wrong = failed == NULL ? read_file(f) : NULL;
     if (failed == NULL && wrong == NULL) {
+      (void)futimens(f->descriptor, NULL); /* it was used */
       frozen_file_unlock(f);
       return f;
     }

@@ -14,6 +14,9 @@
 
 typedef struct frozen_file frozen_file;
 
+/* Bytes of an entry besides its data. */
+enum { FROZEN_FILE_ENTRY_BYTES = 32 };
+
 /* What an entry says of itself. */
 typedef struct {
   uint64_t hash;   /* of the example's tokens */

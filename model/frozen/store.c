@@ -17,6 +17,8 @@ struct frozen_store {
   size_t row_bytes;
   bool firsts, in_memory;
   uint64_t *room;
+  bool (*make_room)(void *user, uint64_t bytes);
+  void *user;
   frozen_file *file;
   entry *entries;
   size_t count, capacity;
@@ -159,12 +161,14 @@ cdl_status frozen_store_open(const frozen_store_settings *settings, frozen_store
   *s = (frozen_store){.row_bytes = settings->row_bytes,
                       .firsts = settings->firsts,
                       .in_memory = settings->path == NULL,
-                      .room = settings->room};
+                      .room = settings->room,
+                      .make_room = settings->make_room,
+                      .user = settings->user};
   if (s->in_memory)
     return CDL_STATUS_OK;
   s->file = frozen_file_open(settings->path, settings->identity, found, s);
-  if (s->file != NULL)
-    take_room(s, frozen_file_bytes(s->file));
+  if (s->file != NULL && s->count == 0)
+    take_room(s, frozen_file_bytes(s->file)); /* it is new; others are in the room already */
   return CDL_STATUS_OK;
 }
 
@@ -239,7 +243,10 @@ void frozen_store_put(frozen_store *s, const frozen_example *x, const void *stat
   const uint64_t hash = hash_of(x);
   const size_t bytes = key_bytes(x->tokens) + states_bytes(s, x->tokens);
   const entry *known = find(s, hash);
-  if (bytes > *s->room || (known != NULL && !known->bad))
+  if (known != NULL && !known->bad)
+    return;
+  const uint64_t all = bytes + (s->in_memory ? 0 : FROZEN_FILE_ENTRY_BYTES);
+  if (all > *s->room && (s->make_room == NULL || !s->make_room(s->user, all)))
     return;
   if (s->in_memory)
     put_in_memory(s, x, states, hash, bytes);

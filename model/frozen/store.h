@@ -22,6 +22,10 @@ typedef struct {
   size_t row_bytes;
   bool firsts;    /* an example has the row of its first token, not one for each token */
   uint64_t *room; /* bytes that the store may still take; several stores may share it */
+  /* Tries to raise `room` to so many bytes, and returns whether it did; NULL: it cannot be
+   * raised. */
+  bool (*make_room)(void *user, uint64_t bytes);
+  void *user;
 } frozen_store_settings;
 
 /* A file that cannot be used is no error: a notice names it, and the store stays empty. Errors:

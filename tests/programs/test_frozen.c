@@ -96,6 +96,25 @@ START_TEST(a_cache_that_is_too_small_computes_the_rest)
 }
 END_TEST
 
+/* Files of other states make room. */
+START_TEST(a_folder_is_bounded_as_a_whole)
+{
+  const char *bytes;
+  check_done(RUN(RUN_OF("lora", "--epochs", "1", TOP, "--cache-frozen", "disk", "--cache-dir",
+                        cache_folder(), "--output", scratch("one"))));
+  const char *old = states_file();
+  const size_t size = read_bytes(old, &bytes);
+  const char *limit = text_of("%.9f", (double)size / 1e9 + 1e-6);
+  write_text(joined(cache_folder(), "notes.states"), "a file of the user");
+  check_done(RUN(RUN_OF("none", "--epochs", "2", "--cache-frozen", "disk", "--cache-dir",
+                        cache_folder(), "--cache-limit", limit, "--output", scratch("two"))));
+  ck_assert(!exists(old));
+  ck_assert(exists(joined(cache_folder(), "notes.states")));
+  ck_assert_uint_eq(count_lines(listed(cache_folder())), 2);
+  ck_assert_int_le(counted(scratch("two"), "computed"), 40);
+}
+END_TEST
+
 /* States in BF16 are rounded at their first use too: a run whose cache holds nothing ends in the
  * bytes of one whose cache holds all. */
 START_TEST(rounded_states_do_not_depend_on_what_is_kept)
@@ -362,6 +381,7 @@ int main(void)
   Suite *suite = suite_create("frozen");
   CASE(suite, results_are_those_without_a_cache);
   CASE(suite, a_cache_that_is_too_small_computes_the_rest);
+  CASE(suite, a_folder_is_bounded_as_a_whole);
   CASE(suite, rounded_states_do_not_depend_on_what_is_kept);
   CASE(suite, dropout_below_is_off_only_if_asked_for);
   CASE(suite, rounding_goes_with_a_cache);

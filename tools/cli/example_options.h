@@ -49,14 +49,15 @@
       CLI_THREADS_OPTIONS(settings)
 
 /* Of commands that answer examples; `settings` as above. */
-#define CLI_CACHE_OPTIONS(settings)                                                          \
-  BASE_SECTION("Frozen layers"),                                                             \
-      BASE_OPTION(CHOICE, "cache_frozen", &(settings).cache_frozen, INFERENCE_CACHE_WORDS,   \
-                  "disk: keep what the layers below the adapter give for each example, for " \
-                  "later commands on the same examples, and read what is kept [off]"),       \
-      BASE_OPTION(FLOAT, "cache_limit", &(settings).cache_limit, "GB",                       \
-                  "most that a file of it takes [half of the free disk]", .high = 1e9),      \
-      BASE_OPTION(STRING, "cache_dir", &(settings).cache_dir, "DIR",                         \
+#define CLI_CACHE_OPTIONS(settings)                                                            \
+  BASE_SECTION("Frozen layers"),                                                               \
+      BASE_OPTION(CHOICE, "cache_frozen", &(settings).cache_frozen, INFERENCE_CACHE_WORDS,     \
+                  "disk: keep what the layers below the adapter give for each example, for "   \
+                  "later commands on the same examples, and read what is kept [off]"),         \
+      BASE_OPTION(FLOAT, "cache_limit", &(settings).cache_limit, "GB",                         \
+                  "most that the folder takes; older files make room [half of the free disk]", \
+                  .high = 1e9),                                                                \
+      BASE_OPTION(STRING, "cache_dir", &(settings).cache_dir, "DIR",                           \
                   "folder of the files [states in condlora's cache]")
 
 /* Checks that `command` has --output and --adapter or, unless `needs_adapter`, --model, then opens

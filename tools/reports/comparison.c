@@ -234,8 +234,10 @@ static json_t *settings_of(const json_t *run)
 {
   json_t *settings = json_object();
   base_json_update(&settings, json_incref(json_object_get(run, "settings")));
-  static const char *const places[] = {"model", "data",    "output",  "resume",
-                                       "trace", "threads", "dry_run", "checkpoint_every"};
+  static const char *const places[] = {
+      "model",        "data",        "output",   "resume",
+      "trace",        "threads",     "dry_run",  "checkpoint_every",
+      "cache_frozen", "cache_limit", "cache_dir"};
   for (size_t i = 0; settings != NULL && i < sizeof places / sizeof places[0]; i++)
     (void)json_object_del(settings, places[i]);
   return settings;
