@@ -5,7 +5,8 @@
 # What only tests need: devices that are no GPUs, tools that watch, and a cache for what is compiled more than once. Debian 13
 # does not have what is marked by `?`; the tests that want it are skipped by name.
 # shellcheck disable=SC2034
-test_packages=(ccache pocl-opencl-icd ocl-icd-libopencl1 libclblast1 oclgrind? valgrind mkdocs python3-pip)
+test_packages=(ccache pocl-opencl-icd ocl-icd-libopencl1 libclblast1 oclgrind? valgrind mkdocs python3-pip openmpi-bin libopenmpi-dev
+  mpich libmpich-dev)
 
 # What --fuzz needs: libFuzzer comes with clang's run-time library.
 # shellcheck disable=SC2034
@@ -41,10 +42,10 @@ find_known() {
   done
 }
 
-# need_packages PACKAGE ...: installs what debian/control names for the build, and these packages, where they are missing; asks the
+# need_packages PACKAGE ...: installs what debian/control names for the build without any MPI, and these packages, where they are missing; asks the
 # network for nothing where none is. One with a `?` behind it is left out where this release does not have it.
 need_packages() {
-  local package wanted missing=() known=() as_root=() build_dep=(build-dep --no-install-recommends ./)
+  local package wanted missing=() known=() as_root=() build_dep=(build-dep --no-install-recommends -P pkg.condlora.nompi ./)
   if [ "${install:-yes}" = no ]; then say "packages: taken as installed (--no-install)"; return 0; fi
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     fail "this system has no apt. Install what Build-Depends in debian/control names by its own means, and $*; then call again with --no-install"

@@ -9,6 +9,8 @@ import sys
 ROOMS = {
     "include/condlora": [],
     "base": ["include/condlora"],
+    "ranks": ["base"],
+    "ranks/mpi": ["ranks"],
     "backends/core": ["base"],
     "backends/cpu": ["base"],
     "backends/kernels": ["base"],
@@ -24,7 +26,7 @@ ROOMS = {
     "model/export": ["base", "model/files", "model/hub", "model/encoder", "model/adapter"],
     "model/inference": ["base", "model/files", "model/hub", "model/encoder", "model/frozen", "model/adapter", "model/export"],
     "train/data": ["base", "model/files", "model/encoder"],
-    "train": ["base", "model/files", "model/hub", "model/encoder", "model/frozen", "model/adapter", "model/export", "model/inference", "train/data"],
+    "train": ["base", "ranks", "model/files", "model/hub", "model/encoder", "model/frozen", "model/adapter", "model/export", "model/inference", "train/data"],
     "tools/analysis": ["base", "model/files", "model/encoder", "model/adapter"],
     "tools/plot": ["base"],
     "tools/plot/cairo": ["tools/plot"],
