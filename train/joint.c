@@ -46,12 +46,13 @@ static cdl_status prepare(train_joint_run *run, train_trainer *t, bool *ended)
 {
   (void)run;
   (void)ended;
-  return trainer_prepare(t);
+  return ranks_agree(t->session->model.job, trainer_prepare(t), "the plan of the run");
 }
 
 static cdl_status begin(train_joint_run *run, train_trainer *t, bool *ended)
 {
-  return trainer_begin(t, &run->summary, ended);
+  return ranks_agree(t->session->model.job, trainer_begin(t, &run->summary, ended),
+                     "the start of the run");
 }
 
 static cdl_status next_batch(train_joint_run *run, train_trainer *t, bool *ended)
@@ -116,6 +117,8 @@ static cdl_status pass(party *p)
 {
   train_step *steps[TRAIN_JOINT_RUNS_MAX];
   const data_batch *batches[TRAIN_JOINT_RUNS_MAX];
+  if (p->count == 1 && p->trainer[0]->batch.input.examples == 0)
+    return CDL_STATUS_OK; /* the rank has no shard with examples in this step */
   for (size_t i = 0; i < p->count; i++) {
     steps[i] = &p->trainer[i]->step;
     batches[i] = &p->trainer[i]->batch;

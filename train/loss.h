@@ -4,8 +4,8 @@
 
 #include "train/data/batch.h"
 #include "train/session.h"
-#include "train/shards.h"
 #include "train/settings.h"
+#include "train/shards.h"
 
 typedef struct {
   cdl_buffer *buffer;

@@ -35,10 +35,10 @@ static cdl_status take_folder(const char *folder, bool resume, base_lock **lock)
   return resume ? CDL_STATUS_OK : check_empty(folder);
 }
 
-cdl_status train_run_files_open(train_run_files *f, const char *folder, bool resume)
+cdl_status train_run_files_open(train_run_files *f, const char *folder, bool resume, bool writes)
 {
-  *f = (train_run_files){0};
-  const cdl_status taken = take_folder(folder, resume, &f->lock);
+  *f = (train_run_files){.writes = writes};
+  const cdl_status taken = writes ? take_folder(folder, resume, &f->lock) : CDL_STATUS_OK;
   if (taken != CDL_STATUS_OK) {
     train_run_files_close(f);
     return taken;
@@ -56,10 +56,10 @@ cdl_status train_run_files_open(train_run_files *f, const char *folder, bool res
     train_run_files_close(f);
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   }
-  cdl_status status = base_folder_make(f->checkpoint);
+  cdl_status status = writes ? base_folder_make(f->checkpoint) : CDL_STATUS_OK;
   if (status == CDL_STATUS_OK) {
     const char *const folders[] = {f->folder, f->adapter, f->model, f->checkpoint};
-    for (size_t i = 0; resume && i < sizeof folders / sizeof folders[0]; i++)
+    for (size_t i = 0; resume && writes && i < sizeof folders / sizeof folders[0]; i++)
       base_folder_sweep(folders[i]);
     char *state = base_path_join(f->checkpoint, "state.safetensors");
     free(f->checkpoint);
@@ -94,6 +94,8 @@ static cdl_status log_failed(const train_run_files *f)
 
 cdl_status train_run_log_open(train_run_files *f, int64_t bytes)
 {
+  if (!f->writes)
+    return CDL_STATUS_OK;
   f->log = fopen(f->log_path, bytes > 0 ? "r+" : "a");
   if (f->log == NULL || fseeko(f->log, 0, SEEK_END) != 0)
     return log_failed(f);
@@ -109,6 +111,8 @@ cdl_status train_run_log_open(train_run_files *f, int64_t bytes)
 
 cdl_status train_run_log_step(train_run_files *f, const train_step_report *r)
 {
+  if (!f->writes)
+    return CDL_STATUS_OK;
   const train_step_text t = train_step_text_of(r);
   /* The pace has a fixed width, because checkpoints hold the length of the log. */
   const int written = fprintf(f->log,
@@ -276,7 +280,7 @@ cdl_status train_run_json_write(const train_run_files *f, const train_session *s
 void train_run_json_fail(const train_run_files *f, const char *message)
 {
   json_t *run = NULL;
-  if (base_json_read(f->run, &run) != CDL_STATUS_OK)
+  if (!f->writes || base_json_read(f->run, &run) != CDL_STATUS_OK)
     return;
   json_t *processes = json_object_get(run, "processes"),
          *last = json_array_get(processes, json_array_size(processes) - 1);

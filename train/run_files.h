@@ -12,12 +12,13 @@ typedef struct {
   char *folder, *adapter, *model, *checkpoint, *log_path, *metrics, *run;
   FILE *log;
   base_lock *lock; /* lock of the folder */
+  bool writes;     /* false: another rank writes; writing does nothing */
 } train_run_files;
 
-/* Creates the folder and locks it until train_run_files_close. Errors: IO if another process works
- * in it; USAGE if it is not empty and `resume` is false. */
+/* Creates the folder and locks it until train_run_files_close, if this process `writes`. Errors:
+ * IO if another process works in it; USAGE if it is not empty and `resume` is false. */
 CDL_MUST_USE cdl_status train_run_files_open(train_run_files *files, const char *folder,
-                                             bool resume);
+                                             bool resume, bool writes);
 void train_run_files_close(train_run_files *files);
 
 /* Opens train.jsonl for appending, after cutting it to its first `bytes`. */

@@ -11,6 +11,12 @@
 CDL_MUST_USE cdl_status train_session_open(train_session *session, train_settings *settings,
                                            const bool *given);
 
+/* The same on all ranks of a job, which the session borrows; NULL: one rank. All return the same
+ * status. Errors: also DATA if program, model, examples, settings or kernels differ between ranks;
+ * each difference is logged. */
+CDL_MUST_USE cdl_status train_session_open_ranks(train_session *session, train_settings *settings,
+                                                 const bool *given, ranks_job *job);
+
 /* The same in two parts, for several runs one after another on one base. open_base opens everything
  * except the adapter. begin_run makes the adapter of a run, and a head as fresh as
  * train_session_open makes it. The settings of later runs must agree with the first in everything

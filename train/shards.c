@@ -61,13 +61,30 @@ void train_shards_begin(train_shards *shards, size_t examples)
 {
   shards->examples = examples;
   shards->done = 0;
+  shards->end = shards->count;
+  shards->summed = false;
+}
+
+void train_shards_limit(train_shards *shards, int begin, int end)
+{
+  shards->done = begin;
+  shards->end = end;
+}
+
+void train_shards_rows(const train_shards *shards, size_t *first, size_t *end)
+{
+  *first = first_of(shards, shards->done);
+  *end = first_of(shards, shards->end);
 }
 
 size_t train_shards_next(train_shards *shards)
 {
-  const int count = shards->count / shards->batches;
+  const int most = shards->count / shards->batches;
+  int count;
   size_t first;
   do {
+    const int left = shards->end - shards->done;
+    count = left < most ? left : most;
     first = first_of(shards, shards->done);
     shards->loaded.first = shards->done;
     shards->done += count;
@@ -100,9 +117,10 @@ static void add_rows(cdl_queue *q, cdl_tensor rows)
   }
 }
 
-static void add_sum(cdl_queue *q, cdl_tensor rows, cdl_tensor out)
+static void add_sum(cdl_queue *q, cdl_tensor rows, bool summed, cdl_tensor out)
 {
-  add_rows(q, rows);
+  if (!summed)
+    add_rows(q, rows);
   const cdl_tensor sum = cdl_tensor_1d(rows.buffer, CDL_DTYPE_F32, rows.offset, rows.size[3]);
   cdl_axpby(q, CDL_ARGS(axpby, .out = out, .x = sum, .alpha = 1, .beta = 1));
 }
@@ -111,6 +129,6 @@ void train_shards_add(const train_shards *shards, cdl_queue *queue, cdl_tensor l
 {
   if (shards->count == 1)
     return;
-  add_sum(queue, shards->loaded.sums, shards->loaded.gradients);
-  add_sum(queue, shards->losses, loss);
+  add_sum(queue, shards->loaded.sums, shards->summed, shards->loaded.gradients);
+  add_sum(queue, shards->losses, shards->summed, loss);
 }

@@ -12,7 +12,8 @@ typedef struct {
   int count;             /* S */
   int batches;           /* of a step; each has S / batches shards */
   size_t examples;       /* of the step under way */
-  int done;              /* shards of the step that were in a batch */
+  int done, end;         /* the next shard that goes into a batch; the end of this process's */
+  bool summed;           /* row 0 of the sums has that of all shards, from all ranks */
   cdl_buffer *buffer;    /* NULL with one shard */
   cdl_tensor losses;     /* [S, 1] */
   encoder_shards loaded; /* those of the batch that is loaded; count 0 with one shard */
@@ -31,8 +32,12 @@ void train_shards_release(train_shards *shards);
 
 /* Begins a step of `examples`. */
 void train_shards_begin(train_shards *shards, size_t examples);
-/* Takes the shards of the step's next batch that has examples, and returns their number. Not for
- * one shard. */
+/* Limits the step to the shards [begin, end), those of one rank. */
+void train_shards_limit(train_shards *shards, int begin, int end);
+/* Gives the examples [*first, *end) of the step that the shards from the next on have. */
+void train_shards_rows(const train_shards *shards, size_t *first, size_t *end);
+/* Takes the shards of the step's next batch that has examples, and returns the number of examples.
+ * Not for one shard. */
 size_t train_shards_next(train_shards *shards);
 
 /* Enqueues zeros for all sums. */

@@ -18,9 +18,15 @@
 
 enum { CHECKPOINT_SECONDS = 30 };
 
-static bool stop_requested(const train_trainer *t)
+static bool own_stop_requested(const train_trainer *t)
 {
   return t->events->stop != NULL && *t->events->stop != 0;
+}
+
+static bool stop_requested(const train_trainer *t)
+{
+  /* all ranks stop after the same step */
+  return t->session->model.job != NULL ? t->ranks.stop : own_stop_requested(t);
 }
 
 /* ---- Preparing ---- */
@@ -101,6 +107,8 @@ static cdl_status plan_memory(train_trainer *t, train_plan *plan)
   CDL_TRY(cdl_backend_memory(session->model.backend, &memory));
   plan->model_bytes = memory.used_bytes;
   CDL_TRY(train_step_create(&t->step, session, t->settings, bound));
+  if (session->model.job != NULL)
+    CDL_TRY(train_rank_shards_create(&t->ranks, session, t->settings, &t->step.shards));
   if (t->settings->dry_run)
     return CDL_STATUS_OK;
   const bool classes = session->model.problem == CDL_PROBLEM_SINGLE_LABEL;
@@ -209,6 +217,7 @@ void trainer_release(train_trainer *t)
   inference_evaluation_release(&t->evaluation);
   train_step_ring_release(&t->watch);
   train_step_release(&t->step);
+  train_rank_shards_release(&t->ranks);
   data_batch_free(&t->batch);
   free(t->moments);
   free(t->logits);
@@ -255,12 +264,15 @@ static cdl_status finish_step(train_trainer *t)
   train_pending_step step;
   CDL_TRY(train_step_ring_take(&t->watch, &step));
   train_step_report *report = &step.report;
-  if (!isfinite(report->loss) || !isfinite(report->gradient_norm))
-    return cdl_fail(CDL_STATUS_NUMERIC,
-                    "step %lld: the loss is %g, the gradient's norm %g; training stops, the last "
-                    "checkpoint stands "
-                    "(a lower --lr may help)",
-                    (long long)report->step, report->loss, report->gradient_norm);
+  if (!isfinite(report->loss) || !isfinite(report->gradient_norm)) {
+    const cdl_status bad =
+        cdl_fail(CDL_STATUS_NUMERIC,
+                 "step %lld: the loss is %g, the gradient's norm %g; training stops, the last "
+                 "checkpoint stands "
+                 "(a lower --lr may help)",
+                 (long long)report->step, report->loss, report->gradient_norm);
+    return ranks_agree(t->session->model.job, bad, "a loss that is not finite");
+  }
   measure_pace(t, &step, report);
   CDL_TRY(train_run_log_step(&t->files, report));
   CDL_TRY(train_curves_step(&t->curves, report));
@@ -282,6 +294,8 @@ static cdl_status finish_steps(train_trainer *t)
 cdl_status trainer_save(train_trainer *t)
 {
   CDL_TRY(finish_steps(t));
+  if (!t->files.writes)
+    return CDL_STATUS_OK;
   CDL_TRY(train_run_log_sync(&t->files, &t->state.log_bytes));
   CDL_TRY(adapter_snapshot_take(&t->now, t->session->model.adapter, t->session->model.queue));
   cdl_queue_download(t->session->model.queue, t->moments, train_optimizer_state(&t->step.optimizer),
@@ -379,7 +393,7 @@ static cdl_status load_checkpoint(train_trainer *t)
 /* Writes the adapter to disk as soon as it is the best. */
 cdl_status trainer_write_adapter(train_trainer *t, const adapter_snapshot *values)
 {
-  if (adapter_is_whole_model(train_method_name(t->settings)))
+  if (!t->files.writes || adapter_is_whole_model(train_method_name(t->settings)))
     return CDL_STATUS_OK; /* a whole model is written once, at the end */
   return adapter_write(t->session->model.adapter, values, t->files.adapter,
                        &t->session->model.adapter_config);
@@ -491,6 +505,11 @@ static cdl_status begin_step(train_trainer *t)
   train_optimizer_record(&t->step.optimizer, t->under_way.report.learning_rate, number + 1,
                          &record);
   train_shards_begin(&t->step.shards, count);
+  t->rows_end = count;
+  if (t->session->model.job != NULL) {
+    train_rank_shards_begin(&t->ranks, &t->step.shards);
+    train_shards_rows(&t->step.shards, &t->rows_done, &t->rows_end);
+  }
   return train_step_begin(&t->step, &record);
 }
 
@@ -506,6 +525,9 @@ static size_t batch_examples(train_trainer *t)
 static cdl_status fill_batch(train_trainer *t)
 {
   const train_session *session = t->session;
+  t->batch.input.examples = 0;
+  if (t->rows_done == t->rows_end) /* a small last batch has no example for this rank */
+    return CDL_STATUS_OK;
   CDL_TRY(data_batch_fill(&t->batch, session->train, t->rows + t->rows_done, batch_examples(t),
                           session->model.first_position));
   if (session->model.types_zero)
@@ -521,8 +543,11 @@ static cdl_status fill_batch(train_trainer *t)
 cdl_status trainer_proceed(train_trainer *t)
 {
   t->rows_done += t->batch.input.examples;
-  if (t->rows_done < t->under_way.examples)
+  if (t->rows_done < t->rows_end)
     return CDL_STATUS_OK;
+  if (t->session->model.job != NULL)
+    CDL_TRY(train_rank_shards_sum(&t->ranks, &t->step.shards, t->session->model.queue,
+                                  own_stop_requested(t), t->state.step + 1));
   CDL_TRY(train_step_end(&t->step, t->state.step));
   train_step_ring_add(&t->watch, &t->under_way, t->step.loss.loss, t->step.loss.norm);
   CDL_TRY(cdl_queue_status(t->session->model.queue));
@@ -549,9 +574,10 @@ static bool checkpoint_due(const train_trainer *t, bool evaluated)
 static cdl_status stop(train_trainer *t)
 {
   CDL_TRY(trainer_save(t));
-  return cdl_fail(CDL_STATUS_CANCELLED,
-                  "stopped after step %lld of %lld; --resume with --output %s goes on",
-                  (long long)t->state.step, (long long)t->schedule.total, t->files.folder);
+  const cdl_status stopped = cdl_fail(
+      CDL_STATUS_CANCELLED, "stopped after step %lld of %lld; --resume with --output %s goes on",
+      (long long)t->state.step, (long long)t->schedule.total, t->files.folder);
+  return ranks_agree(t->session->model.job, stopped, "the end of the job");
 }
 
 /* An evaluation runs before the next step, so that a resumed run repeats one that was
@@ -583,7 +609,7 @@ cdl_status trainer_next_batch(train_trainer *t, bool *over)
   *over = t->state.finished;
   if (*over)
     return CDL_STATUS_OK;
-  if (t->rows_done == 0) {
+  if (t->under_way.examples == 0) {
     CDL_TRY(between_steps(t, over));
     if (*over)
       return CDL_STATUS_OK;
@@ -596,6 +622,8 @@ cdl_status trainer_next_batch(train_trainer *t, bool *over)
 
 static cdl_status open_records(train_trainer *t)
 {
+  if (!t->files.writes)
+    return CDL_STATUS_OK;
   CDL_TRY(train_run_log_open(&t->files, t->state.log_bytes));
   CDL_TRY(train_run_json_write(&t->files, t->session, t->settings,
                                train_process_json(t->started.text, t->state.step)));
@@ -611,7 +639,8 @@ cdl_status trainer_begin(train_trainer *t, train_summary *summary, bool *ended)
   complete_plan(t);
   *ended = t->settings->dry_run;
   if (!*ended) {
-    CDL_TRY(train_run_files_open(&t->files, t->settings->output, t->settings->resume));
+    CDL_TRY(train_run_files_open(&t->files, t->settings->output, t->settings->resume,
+                                 ranks_rank(t->session->model.job) == 0));
     if (t->settings->resume)
       CDL_TRY(load_checkpoint(t));
     plan->first_step = t->first_step = t->state.step;

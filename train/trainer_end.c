@@ -142,6 +142,8 @@ static cdl_status keep_result(train_trainer *t)
                                        .tokenizer = base,
                                        .labels = (const char *const *)session->model.label_names,
                                        .problem = session->model.problem};
+  if (!t->files.writes)
+    return CDL_STATUS_OK;
   if (adapter_is_whole_model(train_method_name(t->settings))) {
     CDL_TRY(
         adapter_model_write(session->model.encoder, session->model.queue, &origin, t->files.model));
@@ -159,9 +161,9 @@ cdl_status trainer_finish(train_trainer *t, train_summary *summary)
   cdl_status status = measure(t, summary, &metrics);
   if (status == CDL_STATUS_OK)
     status = keep_result(t);
-  if (status == CDL_STATUS_OK)
+  if (status == CDL_STATUS_OK && t->files.writes)
     status = train_card_write(summary->adapter_path, t->session, t->settings, summary);
-  if (status == CDL_STATUS_OK)
+  if (status == CDL_STATUS_OK && t->files.writes)
     status = base_json_write(t->files.metrics, metrics);
   json_decref(metrics);
   return status == CDL_STATUS_OK ? train_curves_finish(&t->curves, t->state.step) : status;

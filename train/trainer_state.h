@@ -5,6 +5,7 @@
 
 #include "base/machine.h"
 #include "train/curves.h"
+#include "train/rank_shards.h"
 #include "train/run_files.h"
 #include "train/schedule.h"
 #include "train/step.h"
@@ -21,6 +22,7 @@ typedef struct {
   train_schedule schedule;
   train_step step;
   train_step_ring watch;
+  train_rank_shards ranks; /* of a job of several */
   uint64_t seed_data, seed_dropout;
 
   uint32_t *order; /* [train_count] order of the examples in epoch `order_epoch` */
@@ -53,7 +55,7 @@ typedef struct {
   /* The step in progress: its examples in `order`, and how many of them were in a batch. */
   train_pending_step under_way;
   const uint32_t *rows;
-  size_t rows_done;
+  size_t rows_done, rows_end; /* of this rank's examples */
 } train_trainer;
 
 /* Call it after `session`, `settings` and `events` are set. It determines the steps, and allocates

@@ -15,7 +15,8 @@ cdl_status inference_evaluation_create(inference_evaluation *e, const inference_
                               .labels = model->labels,
                               .first_position = model->first_position,
                               .types_zero = model->types_zero,
-                              .frozen = model->frozen};
+                              .frozen = model->frozen,
+                              .job = model->job};
   cdl_status status =
       encoder_batch_order_make(tokens, rows, count, TOKEN_BUDGET, EXAMPLE_LIMIT, &e->plan);
   if (status == CDL_STATUS_OK) {
@@ -92,11 +93,62 @@ static cdl_status run_batch(inference_evaluation *e, size_t index, model_encoder
   return CDL_STATUS_OK;
 }
 
+/* ---- The ranks of a job ---- */
+
+/* Batches are dealt in turn: they are sorted by length, so that each rank gets some of each. */
+static int rank_of(const inference_evaluation *e, size_t batch)
+{
+  return (int)(batch % (size_t)ranks_size(e->job));
+}
+
+/* Copies the logits of a rank's batches from the result to `packed`, or back; returns how many
+ * numbers those are. `packed` NULL only counts. */
+static size_t pack_logits(const inference_evaluation *e, int rank, float *result, float *packed,
+                          bool back)
+{
+  const size_t width = (size_t)e->labels;
+  size_t numbers = 0;
+  for (size_t b = 0; b < e->plan.batches; b++)
+    for (size_t i = e->plan.first[b]; rank_of(e, b) == rank && i < e->plan.first[b + 1];
+         i++, numbers += width) {
+      float *at = result + e->plan.rows[i] * width;
+      if (packed != NULL)
+        memcpy(back ? at : packed + numbers, back ? packed + numbers : at, width * sizeof *at);
+    }
+  return numbers;
+}
+
+/* Gives every rank the logits of all. */
+static cdl_status exchange(const inference_evaluation *e, float *result)
+{
+  const int size = ranks_size(e->job);
+  size_t *counts = calloc((size_t)size, sizeof *counts), total = 0;
+  for (int r = 0; counts != NULL && r < size; r++)
+    total += counts[r] = pack_logits(e, r, result, NULL, false) * sizeof *result;
+  float *mine = malloc(total + sizeof *mine), *all = malloc(total + sizeof *all);
+  cdl_status status = counts != NULL && mine != NULL && all != NULL
+                          ? CDL_STATUS_OK
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: logits of %d ranks", size);
+  if (status == CDL_STATUS_OK) {
+    pack_logits(e, ranks_rank(e->job), result, mine, false);
+    status = ranks_gather_each(e->job, mine, counts, all, "an evaluation");
+  }
+  float *at = all;
+  for (int r = 0; status == CDL_STATUS_OK && r < size; r++)
+    at += pack_logits(e, r, result, at, true);
+  free(counts);
+  free(mine);
+  free(all);
+  return status;
+}
+
 static cdl_status run_batches(inference_evaluation *e, model_encoder *encoder, cdl_queue *queue,
                               const harvest *h, const volatile int *stop, bool *stopped)
 {
   *stopped = false;
   for (size_t b = 0; !*stopped && b < e->plan.batches; b++) {
+    if (rank_of(e, b) != ranks_rank(e->job))
+      continue;
     *stopped = stop != NULL && *stop != 0;
     if (!*stopped)
       CDL_TRY(run_batch(e, b, encoder, queue, h)); /* its message stays: no further work */
@@ -104,15 +156,29 @@ static cdl_status run_batches(inference_evaluation *e, model_encoder *encoder, c
   return CDL_STATUS_OK;
 }
 
+/* The logits of all batches: `h` has one part. */
+static cdl_status run_logits(inference_evaluation *e, model_encoder *encoder, cdl_queue *queue,
+                             const harvest *h, const volatile int *stop)
+{
+  bool stopped;
+  cdl_status status = run_batches(e, encoder, queue, h, stop, &stopped);
+  if (status == CDL_STATUS_OK && stopped)
+    status = cdl_fail(CDL_STATUS_CANCELLED, "stopped while evaluating");
+  if (e->job == NULL)
+    return status;
+  CDL_TRY(ranks_agree(e->job, status, "an evaluation"));
+  return exchange(e, h->result);
+}
+
 static cdl_status run(inference_evaluation *e, model_encoder *encoder, cdl_queue *queue,
                       const harvest *h, const volatile int *stop)
 {
-  bool stopped;
   CDL_TRY(encoder_merge(encoder, queue));
-  CDL_TRY(run_batches(e, encoder, queue, h, stop, &stopped));
+  const cdl_status status = run_logits(e, encoder, queue, h, stop);
+  if (status != CDL_STATUS_OK && status != CDL_STATUS_CANCELLED)
+    return status; /* its message stays: no further work */
   encoder_unmerge(encoder, queue);
-  CDL_TRY(cdl_queue_status(queue));
-  return stopped ? cdl_fail(CDL_STATUS_CANCELLED, "stopped while evaluating") : CDL_STATUS_OK;
+  return status == CDL_STATUS_OK ? cdl_queue_status(queue) : status;
 }
 
 cdl_status inference_evaluation_pass(inference_evaluation *e, model_encoder *encoder,
@@ -120,9 +186,7 @@ cdl_status inference_evaluation_pass(inference_evaluation *e, model_encoder *enc
 {
   const harvest h = {
       .result = logits, .staging = e->staging, .parts = 1, .width = (size_t)e->labels};
-  bool stopped;
-  CDL_TRY(run_batches(e, encoder, queue, &h, stop, &stopped));
-  return stopped ? cdl_fail(CDL_STATUS_CANCELLED, "stopped while evaluating") : CDL_STATUS_OK;
+  return run_logits(e, encoder, queue, &h, stop);
 }
 
 cdl_status inference_evaluation_run(inference_evaluation *e, model_encoder *encoder,

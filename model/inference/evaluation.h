@@ -16,6 +16,7 @@ typedef struct {
   bool types_zero;      /* every token is of type 0 */
   frozen_cache *frozen; /* borrowed; gives the states where passes begin above the embeddings */
   float *staging;       /* logits of a batch */
+  ranks_job *job;       /* borrowed; NULL: one rank */
 } inference_evaluation;
 
 /* Plans `rows` [count] of the tokens, for this model. Ends with inference_evaluation_release. */
@@ -29,9 +30,10 @@ void inference_evaluation_release(inference_evaluation *evaluation);
 encoder_batch_limits inference_evaluation_most(size_t longest);
 encoder_batch_limits inference_evaluation_limits(const inference_evaluation *evaluation);
 
-/* Runs all batches with the adapter merged; row i of the tokens gets logits[i · labels …], `logits`
- * of as many rows as the tokens have. `stop`, when not NULL and set, ends it early with CANCELLED.
- */
+/* Runs all batches with the adapter merged. Row i of the tokens gets logits[i · labels …], `logits`
+ * of as many rows as the tokens have. Each rank of a job passes its share of the batches, and all
+ * get all logits; a batch has the same examples for any number of ranks. `stop`, when not NULL and
+ * set, ends it early with CANCELLED. */
 CDL_MUST_USE cdl_status inference_evaluation_run(inference_evaluation *evaluation,
                                                  model_encoder *encoder, cdl_queue *queue,
                                                  float *logits, const volatile int *stop);

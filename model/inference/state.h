@@ -7,6 +7,7 @@
 #include "model/adapter/adapter.h"
 #include "model/adapter/folder.h"
 #include "model/frozen/cache.h"
+#include "ranks/ranks.h"
 
 typedef struct {
   /* where it was opened from; NULL where other models own it, or there is no adapter */
@@ -25,6 +26,7 @@ typedef struct {
   cdl_problem problem;
   char **label_names; /* [labels], of several outputs of a regression too; NULL for one; owned */
   int32_t first_position; /* of an example's first token */
+  ranks_job *job;         /* the ranks that pass examples together; borrowed, NULL: one rank */
   size_t max_length;      /* of an example in tokens */
   bool types_zero;        /* every token reads type 0, whatever the tokenizer says */
 } inference_model;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""ranks.py MPI PROBE: jobs of 1 to 8 processes on this machine, as MPI's own mpirun starts them: openmpi, mpich, or abi for
+"""ranks.py MPI PROBE PROGRAM CASES: jobs of 1 to 8 processes on this machine, as MPI's own mpirun starts them: openmpi, mpich, or abi for
 an MPI with the library of the standard ABI, which CDL_TEST_MPI_ABI names (its folder has bin/mpirun and lib/)."""
 import os
 import pathlib
@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 SECONDS = 120
@@ -101,10 +102,128 @@ def test_wrong_launcher():
     Job(2, "who", CDL_MPI="lam").expect(1, *[r"probe: CDL_MPI is lam; expected .*"] * 2)
 
 
+# ---- The program ----
+
+
+def condlora(count, *arguments, **more):
+    """A command in a job of `count` processes; 0: without a launcher."""
+    start = [*LAUNCHER, str(count)] if count else []
+    return subprocess.run([*start, PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=SECONDS,
+                          env={**ENVIRONMENT, **more}, check=False)
+
+
+def done(count, *arguments, **more):
+    run = condlora(count, *arguments, **more)
+    if run.returncode != 0:
+        sys.exit(f"{count} processes, {arguments}: status {run.returncode}\n{run.stderr}")
+    return run.stdout
+
+
+def training(case, output, *more):
+    folder = CASES / case
+    return ["train", "--model", folder / "model", "--train", folder / "train.tsv", "--text-columns", "sentence1", "--label-column",
+            "label", "--threads", 1, "--batch-size", 9, "--dropout", 0.1, "--dev-fraction", 0.25,
+            "--output", output, *more]
+
+
+def files_of(folder):
+    """What a run keeps, without times and machines."""
+    kept = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_file() and name not in ("run.json", "metrics.json"):
+            kept[name] = re.sub(rb', "examples_per_s": [^}]*|.*/tmp/.*', b"", path.read_bytes()) if name.endswith((".jsonl", ".md")) \
+                else path.read_bytes()
+    return kept
+
+
+def assert_same(one, other, what):
+    a, b = files_of(one), files_of(other)
+    different = [name for name in a.keys() | b.keys() if a.get(name) != b.get(name)]
+    if different or not a:
+        sys.exit(f"{what}: {sorted(different)} differ" if a else f"{what}: nothing was kept")
+
+
+METHODS = {
+    "lora": ("--method", "lora", "--rank", 2),
+    "condlora": ("--method", "condlora", "--rank", 2, "--accumulate", 2),
+    "adalora": ("--method", "adalora", "--init-r", 4, "--target-r", 2, "--delta-t", 2),
+    "dora": ("--method", "lora", "--rank", 2, "--use-dora", "--adapter-dropout", 0.1),
+    "bitfit": ("--method", "bitfit"),
+}
+
+
+def test_training():
+    """The same bytes for any number of ranks, with an uneven last batch."""
+    for name, options in METHODS.items():
+        folders = {}
+        for count in (0, 2, 3, 8) if name in ("lora", "condlora") else (0, 3):
+            folders[count] = SCRATCH / f"{name}-{count}"
+            done(count, *training("bert-lora", folders[count], *options, "--epochs", 2, "--eval-every", 2))
+            if count != 0:
+                assert_same(folders[0], folders[count], f"{name}, {count} ranks")
+
+
+def test_resuming():
+    """A job that was stopped goes on with another number of ranks, to the bytes of one that was not."""
+    options = ("--method", "condlora", "--rank", 2, "--max-steps", 1000, "--eval-every", 250)
+    done(0, *training("bert-lora", SCRATCH / "whole", *options))
+    output = SCRATCH / "stopped"
+    job = subprocess.Popen([*LAUNCHER, "3", PROGRAM, *map(str, training("bert-lora", output, *options))], env=ENVIRONMENT,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    log = output / "train.jsonl"
+    until = time.monotonic() + SECONDS
+    while not (log.exists() and log.read_bytes().count(b"\n") > 5) and time.monotonic() < until and job.poll() is None:
+        time.sleep(0.01)
+    job.send_signal(signal.SIGTERM)
+    errors = job.communicate(timeout=SECONDS)[1]
+    if job.returncode == 0 or errors.count("stopped after step") != 1:
+        sys.exit(f"status {job.returncode} of a job that was stopped:\n{errors}")
+    done(2, *training("bert-lora", output, *options), "--resume")
+    assert_same(SCRATCH / "whole", output, "a job that was stopped and resumed")
+
+
+def test_answers():
+    """eval and predict give the same with any number of ranks, and only the first writes."""
+    adapter = ("--adapter", SCRATCH / "whole" / "adapter", "--input", CASES / "bert-lora" / "train.tsv", "--text-columns",
+               "sentence1")
+    for command in (("eval", *adapter, "--label-column", "label"), ("predict", *adapter)):
+        alone = done(0, *command)
+        for count in (2, 5):
+            if done(count, *command) != alone or alone == "":
+                sys.exit(f"{command[0]} with {count} ranks prints something else")
+    done(3, "predict", *adapter, "--output", SCRATCH / "answers.jsonl")
+    if (SCRATCH / "answers.jsonl").read_text() != done(0, "predict", *adapter):
+        sys.exit("predict --output with 3 ranks writes something else")
+
+
+def refused(count, pattern, *arguments, **more):
+    run = condlora(count, *arguments, **more)
+    said = [line for line in run.stderr.splitlines() if line.startswith("condlora: ")]
+    if run.returncode == 0 or len(said) != 1 or not re.search(pattern, said[0]):
+        sys.exit(f"{arguments}: status {run.returncode}, expected one line with {pattern}; got:\n{run.stderr}")
+
+
+def test_refusals():
+    output = SCRATCH / "refused"
+    refused(3, "3 ranks are more than the 2 shards of a batch",
+            *training("bert-lora", output, "--shards", 2))
+    # Embeddings are trained, whose gradients are not summed by shard.
+    refused(2, "2 ranks are more than the 1 shards", *training("bert-lora", output, "--method", "full"))
+    refused(4, "4 ranks are more than the 3 examples of a step",
+            *[3 if argument == 9 else argument for argument in training("bert-lora", output)])
+    refused(2, "condlora inspect is for one", "inspect", CASES / "bert-lora" / "model")
+    refused(2, "no such file", *[str(argument).replace("train.tsv", "absent.tsv") for argument in training("bert-lora", output)])
+    if output.exists():
+        sys.exit("a refused job has left a folder")
+
+
 if __name__ == "__main__":
-    MPI, PROBE = sys.argv[1:3]
+    MPI, PROBE, PROGRAM, CASES = *sys.argv[1:4], pathlib.Path(sys.argv[4])
     LAUNCHER, ENVIRONMENT = launcher_of(MPI)
-    for name, test in list(globals().items()):
-        if name.startswith("test_"):
-            test()
-            print(f"{name}: passed")
+    with tempfile.TemporaryDirectory(prefix="condlora-ranks-") as scratch:
+        SCRATCH = pathlib.Path(scratch)
+        for name, test in list(globals().items()):
+            if name.startswith("test_") and (len(sys.argv) < 6 or name in sys.argv[5:]):
+                test()
+                print(f"{name}: passed", flush=True)

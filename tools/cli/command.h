@@ -2,6 +2,7 @@
 #ifndef CONDLORA_TOOLS_CLI_COMMAND_H
 #define CONDLORA_TOOLS_CLI_COMMAND_H
 
+#include "ranks/ranks.h"
 #include "tools/cli/options.h"
 #include "tools/console/notices.h"
 
@@ -30,6 +31,18 @@ typedef struct {
 /* Prints what --describe-options gives before a command is named: {"commands": [{"name",
  * "help"}]}. */
 CDL_MUST_USE cdl_status cli_commands_describe(const cli_subcommand *commands, size_t count);
+
+/* Opens the job of the launcher that started this process; of its ranks the first speaks. Errors:
+ * USAGE if the launcher started several processes for a command other than train, eval and
+ * predict; those of ranks_open. */
+CDL_MUST_USE cdl_status cli_job_open(const char *command);
+/* NULL: one rank. */
+ranks_job *cli_job(void);
+/* Fails with USAGE if several ranks cannot read `input` (NULL: none): standard input, a pipe. */
+CDL_MUST_USE cdl_status cli_job_check_input(const char *input);
+/* Sets the number of threads to this rank's share of the host, unless it is set or the launcher
+ * has bound the rank to processors. */
+void cli_job_share_threads(int64_t *threads);
 
 /* Runs a command: reads the arguments into the variables that the line's options point to, then
  * calls `run` with `command` unless the arguments ask for help. Meanwhile `notices` receives the

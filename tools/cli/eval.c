@@ -52,10 +52,16 @@ static cdl_status add_parts(json_t **object, const inference_model *model, const
 
 static cdl_status run(void *command, console_notices *notices)
 {
-  const measurement *m = command;
+  measurement *m = command;
   inference_model model;
   study_examples examples;
-  CDL_TRY(study_examples_open(&m->model, &m->source, STUDY_LABELS_REQUIRED, &model, &examples));
+  cli_job_share_threads(&m->model.threads);
+  CDL_TRY(ranks_agree(cli_job(), cli_job_check_input(m->source.input), "the options"));
+  CDL_TRY(ranks_agree(
+      cli_job(),
+      study_examples_open(&m->model, &m->source, STUDY_LABELS_REQUIRED, &model, &examples),
+      "the opening of inputs"));
+  model.job = cli_job();
   console_notices_release(notices);
   float *logits;
   console_signals_defer();

@@ -75,8 +75,10 @@ static cdl_status run(int count, char **arguments)
 {
   const char *name = arguments[0];
   for (size_t i = 0; i < COMMAND_COUNT; i++)
-    if (strcmp(commands[i].name, name) == 0)
+    if (strcmp(commands[i].name, name) == 0) {
+      CDL_TRY(cli_job_open(name));
       return commands[i].run(count - 1, arguments + 1);
+    }
   if (strcmp(name, "help") == 0 && count > 1 && strcmp(arguments[1], "help") != 0)
     return help(arguments[1]);
   if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)
@@ -102,6 +104,15 @@ static void occupy_closed_streams(void)
                  modes[stream]); /* open takes the lowest free number, which is this stream's */
 }
 
+/* Of the processes of a job that meet the same failure, one prints it. */
+static bool may_speak(void)
+{
+  const char *launcher;
+  bool first;
+  return ranks_launched(&launcher, &first) == 1 ||
+         (cli_job() != NULL ? ranks_speaks(cli_job()) : first);
+}
+
 int main(int count, char **arguments)
 {
   occupy_closed_streams();
@@ -115,9 +126,11 @@ int main(int count, char **arguments)
   cdl_status status = run(count - 1, arguments + 1);
   if (status == CDL_STATUS_OK)
     status = console_stdout_flush();
+  if (ranks_name_failure(cli_job(), status) != CDL_STATUS_OK && may_speak())
+    console_log_error("condlora");
+  ranks_close(cli_job(), status);
   if (status == CDL_STATUS_OK)
     return EXIT_SUCCESS;
-  console_log_error("condlora");
   if (status == CDL_STATUS_CANCELLED && console_signals_caught() != 0)
     return CONSOLE_EXIT_SIGNALLED + console_signals_caught();
   return status == CDL_STATUS_USAGE ? EXIT_USAGE : EXIT_FAILED;

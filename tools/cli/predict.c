@@ -10,6 +10,7 @@
 #include "tools/cli/answers.h"
 #include "tools/cli/command.h"
 #include "tools/cli/example_options.h"
+#include "tools/console/log.h"
 #include "tools/console/signals.h"
 #include "tools/study/windows.h"
 #include "train/data/submission.h"
@@ -134,6 +135,7 @@ static cdl_status write_submissions(const prediction *p, const inference_model *
 
 static cdl_status check(const prediction *p)
 {
+  CDL_TRY(cli_job_check_input(p->source.input));
   CDL_TRY(console_output_check(p->output, p->source.input));
   if (p->format == FORMAT_GLUE && p->top > 0)
     return cdl_fail(CDL_STATUS_USAGE, "--top does not go with --format glue");
@@ -160,7 +162,9 @@ static cdl_status predict_answers(const prediction *p, console_notices *notices)
 {
   inference_model model;
   study_windows windows;
-  CDL_TRY(study_examples_open_model(&p->model, &p->source, &model));
+  CDL_TRY(ranks_agree(cli_job(), study_examples_open_model(&p->model, &p->source, &model),
+                      "the opening of the model"));
+  model.job = cli_job();
   console_signals_defer();
   const data_window_tokenizer tokenizer = {.tokenizer = model.tokenizer,
                                            .max_length = model.max_length,
@@ -181,12 +185,16 @@ static cdl_status predict_submission(const prediction *p, console_notices *notic
 {
   inference_model model;
   study_examples examples;
-  CDL_TRY(study_examples_open(&p->model, &p->source, STUDY_LABELS_OPTIONAL, &model, &examples));
+  CDL_TRY(ranks_agree(
+      cli_job(),
+      study_examples_open(&p->model, &p->source, STUDY_LABELS_OPTIONAL, &model, &examples),
+      "the opening of inputs"));
+  model.job = cli_job();
   console_notices_release(notices);
   float *logits;
   console_signals_defer();
   cdl_status status = study_examples_logits(&model, &examples, console_signals_flag(), &logits);
-  if (status == CDL_STATUS_OK)
+  if (status == CDL_STATUS_OK && !console_log_is_quiet())
     status = write_submissions(p, &model, &examples, logits);
   free(logits);
   study_examples_close(&examples);
@@ -194,11 +202,13 @@ static cdl_status predict_submission(const prediction *p, console_notices *notic
   return status;
 }
 
-/* A terminal shows a table; files, pipes and devices get JSON lines. */
+/* A terminal shows a table; files, pipes and devices get JSON lines. Launchers give their processes
+ * a terminal where they have none themselves. */
 static int usual_format(const prediction *p)
 {
   const bool to_stdout = p->output == NULL || strcmp(p->output, "-") == 0;
-  return to_stdout && isatty(STDOUT_FILENO) != 0 ? CLI_ANSWERS_TABLE : CLI_ANSWERS_JSONL;
+  return to_stdout && cli_job() == NULL && isatty(STDOUT_FILENO) != 0 ? CLI_ANSWERS_TABLE
+                                                                      : CLI_ANSWERS_JSONL;
 }
 
 static cdl_status run(void *command, console_notices *notices)
@@ -206,7 +216,10 @@ static cdl_status run(void *command, console_notices *notices)
   prediction *p = command;
   if (p->format == FORMAT_OPEN)
     p->format = usual_format(p);
-  CDL_TRY(check(p));
+  CDL_TRY(ranks_agree(cli_job(), check(p), "the options"));
+  cli_job_share_threads(&p->model.threads);
+  if (console_log_is_quiet() && p->format != FORMAT_GLUE)
+    p->output = "/dev/null"; /* the first rank writes */
   return p->format == FORMAT_GLUE ? predict_submission(p, notices) : predict_answers(p, notices);
 }
 

@@ -36,7 +36,7 @@ static void on_planned(void *user, const train_plan *plan)
   console_progress_best(&t->progress, plan->best_value);
   if (t->settings.dry_run)
     console_report_plan(stdout, &t->settings, plan);
-  else if (!plan->finished)
+  else if (!plan->finished && !console_log_is_quiet())
     console_report_start(stderr, plan);
 }
 
@@ -96,15 +96,21 @@ static void say_finished(const train_settings *s)
     fprintf(stderr, "%s\n", text);
 }
 
+static cdl_status complete_settings(training *t)
+{
+  CDL_TRY(study_setting_files_read(&t->settings, t->given, t->recipe, t->config, NULL));
+  CDL_TRY(resume_settings(t));
+  return train_settings_check(&t->settings);
+}
+
 static cdl_status run(void *command, console_notices *notices)
 {
   training *t = command;
   t->notices = notices;
-  CDL_TRY(study_setting_files_read(&t->settings, t->given, t->recipe, t->config, NULL));
-  CDL_TRY(resume_settings(t));
-  CDL_TRY(train_settings_check(&t->settings));
+  CDL_TRY(ranks_agree(cli_job(), complete_settings(t), "the settings"));
+  cli_job_share_threads(&t->settings.threads);
   train_session session;
-  CDL_TRY(train_session_open(&session, &t->settings, t->given));
+  CDL_TRY(train_session_open_ranks(&session, &t->settings, t->given, cli_job()));
   say_what_is_drawn(&session, &t->settings);
 
   console_progress_begin(&t->progress);
@@ -113,8 +119,8 @@ static cdl_status run(void *command, console_notices *notices)
   t->notices->user = &t->progress;
   const train_events events = {.user = t,
                                .planned = on_planned,
-                               .stepped = on_stepped,
-                               .evaluated = on_evaluated,
+                               .stepped = console_log_is_quiet() ? NULL : on_stepped,
+                               .evaluated = console_log_is_quiet() ? NULL : on_evaluated,
                                .stop = console_signals_flag(),
                                .measure_gemm = true};
   train_summary summary;
@@ -129,7 +135,7 @@ static cdl_status run(void *command, console_notices *notices)
       console_trace_end(&trace, status == CDL_STATUS_OK || status == CDL_STATUS_CANCELLED);
   console_progress_clear(&t->progress);
   status = status == CDL_STATUS_OK ? traced : status;
-  if (status == CDL_STATUS_OK && t->finished_before)
+  if (status == CDL_STATUS_OK && t->finished_before && !console_log_is_quiet())
     say_finished(&t->settings);
   if (status == CDL_STATUS_OK && !t->settings.dry_run)
     console_report_summary(stdout, &session, &t->settings, &summary);

@@ -1,9 +1,11 @@
 #include "tools/console/log.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/command_line.h"
 #include "base/json.h"
@@ -31,6 +33,22 @@ bool console_log_is_json(void)
   return json_wanted;
 }
 
+static bool quiet;
+
+void console_log_quiet(void)
+{
+  quiet = true;
+  /* results go to stdout; they are the same on each rank */
+  const int nowhere = open("/dev/null", O_WRONLY);
+  if (nowhere >= 0 && dup2(nowhere, STDOUT_FILENO) >= 0)
+    close(nowhere);
+}
+
+bool console_log_is_quiet(void)
+{
+  return quiet;
+}
+
 void console_log_object(console_log_level level, json_t *fields)
 {
   static const char *const levels[] = {"info", "warning", "error"};
@@ -54,6 +72,8 @@ void console_log_say(console_log_level level, const char *format, ...)
 {
   char text[1024];
   va_list arguments;
+  if (quiet)
+    return;
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);

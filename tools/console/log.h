@@ -19,6 +19,10 @@ enum { CONSOLE_LOG_OPTIONS = 1 };
  * too. Call it before anything is printed. */
 void console_log_begin(int count, char **arguments);
 bool console_log_is_json(void);
+/* Keeps this process silent from now on, except for errors: another rank speaks for the job. What
+ * it prints on stdout is lost. */
+void console_log_quiet(void);
+bool console_log_is_quiet(void);
 
 /* Print one line of JSON. `fields` is an object, which this function releases; NULL, where memory
  * was out, prints nothing. */

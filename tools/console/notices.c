@@ -12,6 +12,8 @@ static const char note[] = "note: ", warning[] = "warning: ";
 static void print_line(console_notices *n, const char *line)
 {
   const bool warns = strncmp(line, warning, sizeof warning - 1) == 0;
+  if (console_log_is_quiet())
+    return;
   if (n->before_line != NULL)
     n->before_line(n->user);
   if (console_log_is_json())
