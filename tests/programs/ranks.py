@@ -183,6 +183,37 @@ def test_resuming():
     assert_same(SCRATCH / "whole", output, "a job that was stopped and resumed")
 
 
+def ranks_of(folder):
+    """The process ids of the ranks that train into a folder."""
+    return [int(entry.name) for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit() and is_rank(entry, folder)]
+
+
+def is_rank(entry, folder):
+    try:
+        words = (entry / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return words[0] == os.fsencode(PROGRAM) and os.fsencode(folder) in words
+
+
+def test_kills():
+    """A rank that is killed ends the job; the checkpoint stands, and the run goes on from it."""
+    options = ("--method", "condlora", "--rank", 2, "--max-steps", 1000, "--eval-every", 250, "--checkpoint-every", 5)
+    output, log = SCRATCH / "killed", SCRATCH / "killed" / "train.jsonl"
+    for count, resume in ((3, ()), (4, ("--resume",))):
+        lines = log.read_bytes().count(b"\n") if log.exists() else 0
+        job = subprocess.Popen([*LAUNCHER, str(count), PROGRAM, *map(str, training("bert-lora", output, *options)), *resume],
+                               env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + SECONDS
+        while not (log.exists() and log.read_bytes().count(b"\n") > lines + 20) and time.monotonic() < until:
+            time.sleep(0.01)
+        os.kill(max(ranks_of(output)), signal.SIGKILL)
+        if job.wait(timeout=SECONDS) == 0:
+            sys.exit("a job whose rank was killed ended well")
+    done(2, *training("bert-lora", output, *options), "--resume")
+    assert_same(SCRATCH / "whole", output, "a job whose ranks were killed")
+
+
 def test_answers():
     """eval and predict give the same with any number of ranks, and only the first writes."""
     adapter = ("--adapter", SCRATCH / "whole" / "adapter", "--input", CASES / "bert-lora" / "train.tsv", "--text-columns",

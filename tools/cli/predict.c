@@ -162,8 +162,11 @@ static cdl_status predict_answers(const prediction *p, console_notices *notices)
 {
   inference_model model;
   study_windows windows;
-  CDL_TRY(ranks_agree(cli_job(), study_examples_open_model(&p->model, &p->source, &model),
-                      "the opening of the model"));
+  const cdl_status own = study_examples_open_model(&p->model, &p->source, &model);
+  const cdl_status opened = ranks_agree(cli_job(), own, "the opening of the model");
+  if (opened != CDL_STATUS_OK && own == CDL_STATUS_OK)
+    inference_close(&model);
+  CDL_TRY(opened);
   model.job = cli_job();
   console_signals_defer();
   const data_window_tokenizer tokenizer = {.tokenizer = model.tokenizer,
@@ -185,10 +188,14 @@ static cdl_status predict_submission(const prediction *p, console_notices *notic
 {
   inference_model model;
   study_examples examples;
-  CDL_TRY(ranks_agree(
-      cli_job(),
-      study_examples_open(&p->model, &p->source, STUDY_LABELS_OPTIONAL, &model, &examples),
-      "the opening of inputs"));
+  const cdl_status own =
+      study_examples_open(&p->model, &p->source, STUDY_LABELS_OPTIONAL, &model, &examples);
+  const cdl_status opened = ranks_agree(cli_job(), own, "the opening of inputs");
+  if (opened != CDL_STATUS_OK && own == CDL_STATUS_OK) {
+    study_examples_close(&examples);
+    inference_close(&model);
+  }
+  CDL_TRY(opened);
   model.job = cli_job();
   console_notices_release(notices);
   float *logits;
