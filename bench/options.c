@@ -37,7 +37,7 @@ static void list_options(bench_command *c, base_option list[OPTIONS])
   const base_option all[OPTIONS] = {
       BASE_OPTION(STRING, "backend", &o->backends, "A,B|all",
                   "backends to measure, one or several side by side; NAME or NAME:DEVICE [auto]"),
-      BASE_OPTION(WORD, "precision", &o->precision, "fp32|tf32|bf16",
+      BASE_OPTION(WORD, "precision", &o->precision, "fp32|tf32|bf16|int8",
                   "precision of matrix products, if the backend has it [fp32; model: bf16]"),
       BASE_OPTION(
           STRING, "shapes", &o->shapes, "base|large|FILE",

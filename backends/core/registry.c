@@ -68,22 +68,22 @@ static cdl_status load_builtin(int index, const cdl_backend_table **table)
 
 /* ---- Precision ---- */
 
-static const char *const precisions[] = {"fp32", "tf32", "bf16"};
+static const char *const precisions[] = {"fp32", "tf32", "bf16", "int8"};
 
 const char *cdl_precision_name(cdl_precision precision)
 {
-  return (unsigned)precision <= CDL_PRECISION_BF16 ? precisions[precision] : "?";
+  return (unsigned)precision <= CDL_PRECISION_INT8 ? precisions[precision] : "?";
 }
 
 cdl_status cdl_precision_find(const char *name, cdl_precision *precision)
 {
-  for (int i = 0; i <= CDL_PRECISION_BF16; i++)
+  for (int i = 0; i <= CDL_PRECISION_INT8; i++)
     if (strcmp(name, precisions[i]) == 0) {
       *precision = (cdl_precision)i;
       return CDL_STATUS_OK;
     }
   return cdl_fail(CDL_STATUS_UNSUPPORTED,
-                  "no precision is called '%s': expected fp32, tf32 or bf16", name);
+                  "no precision is called '%s': expected fp32, tf32, bf16 or int8", name);
 }
 
 /* ---- Opening ---- */

@@ -2,8 +2,10 @@
 
 #include "backends/cpu/device.h"
 #include "backends/cpu/memory.h"
+#include "backends/cpu/narrow.h"
 #include "backends/cpu/weight.h"
 #include "base/quota.h"
+#include "condlora/backend.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,9 +29,15 @@ static void describe(cpu_device *device)
   if (config[name_and_version] != '\0')
     name_and_version += 1 + (int)strcspn(config + name_and_version + 1, " ");
   const int threads = cpu_pool_threads(device->pool);
-  snprintf(device->description, sizeof device->description, "%.*s %s, vector set %s, %d thread%s",
-           name_and_version, config, device->libraries.openblas_get_corename(),
-           device->kernels->name, threads, threads == 1 ? "" : "s");
+  char narrow[96];
+  cpu_narrow_describe(narrow, sizeof narrow);
+  if (device->narrow != NULL)
+    snprintf(narrow, sizeof narrow, "%s by %s", cdl_precision_name(device->precision),
+             device->narrow->name);
+  snprintf(
+      device->description, sizeof device->description, "%.*s %s, vector set %s, %s%s, %d thread%s",
+      name_and_version, config, device->libraries.openblas_get_corename(), device->kernels->name,
+      device->narrow != NULL ? "products in " : "has ", narrow, threads, threads == 1 ? "" : "s");
 }
 
 /* OpenBLAS maps working memory at a thread's first product, and if the system refuses, it asks
@@ -54,13 +62,16 @@ static cdl_status cpu_open(const char *device_name, const cdl_open_options *opti
   if (device_name != NULL && device_name[0] != '\0' && strcmp(device_name, "0") != 0)
     return cdl_fail(CDL_STATUS_ABSENT, "cpu:%s: there is one CPU device, cpu or cpu:0",
                     device_name);
-  if (options != NULL && options->precision != CDL_PRECISION_FP32)
-    return cdl_fail(CDL_STATUS_UNSUPPORTED, "it computes in fp32 alone");
+  const cdl_precision precision = options != NULL ? options->precision : CDL_PRECISION_FP32;
+  const cpu_narrow *narrow;
+  CDL_TRY(cpu_narrow_find(precision, &narrow));
   cpu_device *device = calloc(1, sizeof *device);
   if (device == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "cpu: no memory for the device");
   device->foreign = (cpu_foreign){.lock = PTHREAD_MUTEX_INITIALIZER};
   device->kernels = cpu_kernels_choose();
+  device->precision = precision;
+  device->narrow = narrow;
   cdl_status status = cpu_libraries_open(&device->libraries);
   if (status == CDL_STATUS_OK) {
     status = cpu_pool_create(options != NULL ? options->threads : 0, &device->pool);

@@ -4,6 +4,7 @@
 #define CONDLORA_BACKENDS_CPU_DEVICE_H
 
 #include "backends/cpu/kernels/kernels.h"
+#include "backends/cpu/kernels/narrow.h"
 #include "backends/cpu/memory.h"
 #include "backends/cpu/openblas.h"
 #include "backends/cpu/pool.h"
@@ -13,8 +14,10 @@ typedef struct {
   cpu_pool *pool;
   cpu_libraries libraries;
   const cpu_kernels *kernels;
+  cdl_precision precision;
+  const cpu_narrow *narrow; /* products with frozen weights; NULL in fp32 */
   cpu_foreign foreign;
-  char description[160];
+  char description[256];
 } cpu_device;
 
 /* A queue has no state: it is its device. */

@@ -1,4 +1,5 @@
 #include "backends/cpu/gemm.h"
+#include "backends/cpu/narrow.h"
 #include "backends/cpu/product.h"
 #include "backends/cpu/weight.h"
 
@@ -20,28 +21,44 @@ static void describe_parts(cpu_weight *weight, const cdl_tensor *sources, size_t
 cdl_status cpu_weight_create(void *queue, const cdl_tensor *sources, size_t count, void **handle,
                              size_t *bytes)
 {
-  (void)queue;
+  const cpu_device *device = cpu_device_of(queue);
   cpu_weight *weight = malloc(sizeof *weight + count * sizeof weight->parts[0]);
   if (weight == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "cpu: no memory for a weight of %zu parts", count);
+  weight->narrow = NULL;
   weight->columns = sources[0].size[3];
   describe_parts(weight, sources, count);
-  *handle = weight;
   *bytes = 0;
+  if (device->narrow != NULL) {
+    const cpu_weight_part *last = &weight->parts[weight->count - 1];
+    const cdl_status status =
+        cpu_narrow_create(device, last->first + last->rows, weight->columns, &weight->narrow);
+    if (status != CDL_STATUS_OK) {
+      free(weight);
+      return status;
+    }
+    *bytes = cpu_narrow_bytes(weight->narrow);
+  }
+  *handle = weight;
   return CDL_STATUS_OK;
 }
 
 cdl_status cpu_weight_update(void *queue, void *handle, const cdl_tensor *sources, size_t count)
 {
   (void)queue;
-  describe_parts(handle, sources, count);
+  cpu_weight *weight = handle;
+  describe_parts(weight, sources, count);
+  if (weight->narrow != NULL)
+    cpu_narrow_changed(weight->narrow);
   return CDL_STATUS_OK;
 }
 
 void cpu_weight_destroy(void *device, void *handle)
 {
   (void)device;
-  free(handle);
+  cpu_weight *weight = handle;
+  cpu_narrow_destroy(weight->narrow);
+  free(weight);
 }
 
 /* ---- linear ---- */
@@ -92,6 +109,8 @@ cdl_status cpu_linear(void *queue, const cdl_linear_args *a)
   const int64_t m = a->out.size[2], n = a->out.size[3], k = a->x.size[3];
   if (m == 0 || n == 0)
     return CDL_STATUS_OK;
+  if (weight->narrow != NULL)
+    return cpu_narrow_linear(cpu_device_of(queue), a);
   const linear_job job = {cpu_device_of(queue), a, weight, grid_of_parts(m, n, k, weight->count),
                           cpu_row_stride(a->x)};
   return cpu_pool_run(job.device->pool, (int64_t)weight->count * job.grid.rows * job.grid.columns,
@@ -142,6 +161,8 @@ cdl_status cpu_linear_grad(void *queue, const cdl_linear_grad_args *a)
   const int64_t m = a->d_x.size[2], n = a->d_x.size[3], k = a->d_out.size[3];
   if (m == 0 || n == 0)
     return CDL_STATUS_OK;
+  if (weight->narrow != NULL)
+    return cpu_narrow_linear_grad(cpu_device_of(queue), a);
   const linear_grad_job job = {cpu_device_of(queue), a, weight, cpu_gemm_grid(m, n, k)};
   return cpu_pool_run(job.device->pool, job.grid.rows * job.grid.columns, CPU_PRODUCT_BYTES,
                       linear_grad_tile, &job);

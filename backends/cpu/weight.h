@@ -1,4 +1,4 @@
-/* A frozen weight refers to its sources in place: nothing is copied. */
+/* A frozen weight refers to its sources in place, and copies them only in narrow precisions. */
 #ifndef CONDLORA_BACKENDS_CPU_WEIGHT_H
 #define CONDLORA_BACKENDS_CPU_WEIGHT_H
 
@@ -9,7 +9,10 @@ typedef struct {
   int64_t rows, first, stride; /* `first`: the source's first row in the weight */
 } cpu_weight_part;
 
+typedef struct cpu_narrow_weight cpu_narrow_weight;
+
 typedef struct {
+  cpu_narrow_weight *narrow; /* NULL in fp32 */
   int64_t columns;
   size_t count;
   cpu_weight_part parts[];

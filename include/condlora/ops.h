@@ -49,7 +49,12 @@ typedef enum {
 /* The precision of products of F32 matrices. Sums, and all other arithmetic, are always F32. TF32
  * rounds the elements to 10 bits of mantissa. With BF16, products with frozen weights use BF16, and
  * the others TF32. */
-typedef enum { CDL_PRECISION_FP32, CDL_PRECISION_TF32, CDL_PRECISION_BF16 } cdl_precision;
+typedef enum {
+  CDL_PRECISION_FP32,
+  CDL_PRECISION_TF32,
+  CDL_PRECISION_BF16,
+  CDL_PRECISION_INT8
+} cdl_precision;
 
 /* ---- Data movement ---- */
 

@@ -146,7 +146,7 @@ static int parse(int argc, char **argv, suite *s, choice *c)
       break;
     case PRECISION:
       if (cdl_precision_find(optarg, &s->precision) != CDL_STATUS_OK)
-        return wrong_usage("--precision takes fp32, tf32 or bf16", optarg);
+        return wrong_usage("--precision takes fp32, tf32, bf16 or int8", optarg);
       break;
     case SEED:
       if (!parse_number(optarg, &s->seed))

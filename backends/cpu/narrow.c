@@ -1,0 +1,430 @@
+#include "backends/cpu/narrow.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- The choice ---- */
+
+static const char variable[] = "CDL_CPU_BF16";
+
+/* Emulation is for tests: nobody gets it who did not ask for it. */
+static bool is_emulation(const cpu_narrow *way)
+{
+  return strcmp(way->name, "emulation") == 0;
+}
+
+static cdl_status find_bf16(const cpu_narrow **found)
+{
+  const char *wanted = getenv(variable);
+  if (wanted != NULL && wanted[0] != '\0') {
+    if (strcmp(wanted, "emulate") != 0)
+      return cdl_fail(CDL_STATUS_ARGUMENT, "%s is '%s', expected emulate or nothing", variable,
+                      wanted);
+    for (int i = 0; (*found = cpu_narrow_bf16(i)) != NULL; i++)
+      if (is_emulation(*found))
+        return CDL_STATUS_OK;
+  }
+  *found = cpu_narrow_bf16(0);
+  if (!is_emulation(*found))
+    return CDL_STATUS_OK;
+  char ways[96];
+  cpu_narrow_describe(ways, sizeof ways);
+  return cdl_fail(
+      CDL_STATUS_UNSUPPORTED,
+      "this processor has no products of bf16 (AMX or AVX512-BF16), but float32 and %s; "
+      "for a test, %s=emulate rounds to bf16 and multiplies in float32",
+      ways, variable);
+}
+
+cdl_status cpu_narrow_find(cdl_precision precision, const cpu_narrow **found)
+{
+  *found = NULL;
+  switch (precision) {
+  case CDL_PRECISION_FP32:
+    return CDL_STATUS_OK;
+  case CDL_PRECISION_BF16:
+    return find_bf16(found);
+  case CDL_PRECISION_INT8:
+    *found = cpu_narrow_int8(0);
+    return CDL_STATUS_OK;
+  case CDL_PRECISION_TF32:
+    break;
+  }
+  return cdl_fail(CDL_STATUS_UNSUPPORTED, "it computes in fp32, bf16 and int8");
+}
+
+void cpu_narrow_describe(char *text, size_t bytes)
+{
+  int used = 0;
+  for (int i = 0; cpu_narrow_bf16(i) != NULL && (size_t)used < bytes; i++)
+    if (!is_emulation(cpu_narrow_bf16(i)))
+      used += snprintf(text + used, bytes - (size_t)used, "%s%s", i == 0 ? "bf16 by " : " or ",
+                       cpu_narrow_bf16(i)->name);
+  if ((size_t)used < bytes)
+    snprintf(text + used, bytes - (size_t)used, "%sint8 by %s", used > 0 ? ", " : "",
+             cpu_narrow_int8(0)->name);
+}
+
+/* ---- Packs ---- */
+
+/* One direction of a weight as panels; see kernels/narrow.h. */
+typedef struct {
+  char *panels; /* [columns / 32][bytes / 4][32][4]; NULL until it is first needed */
+  int64_t columns, bytes;
+  bool current;
+} pack;
+
+struct cpu_narrow_weight {
+  pack forward, backward; /* op(B) = Wᵀ, and W */
+  float *scales;          /* int8: of each row of W */
+};
+
+static int64_t whole_steps(int64_t bytes)
+{
+  return cpu_divide_up(bytes, CPU_NARROW_STEP) * CPU_NARROW_STEP;
+}
+
+static int64_t element_bytes(const cpu_device *device)
+{
+  return device->precision == CDL_PRECISION_INT8 ? 1 : (int64_t)sizeof(cdl_bf16);
+}
+
+static int64_t panel_bytes(const pack *p)
+{
+  return p->bytes * CPU_NARROW_COLUMNS;
+}
+
+static int64_t panel_count(const pack *p)
+{
+  return cpu_divide_up(p->columns, CPU_NARROW_COLUMNS);
+}
+
+static size_t pack_bytes(const pack *p)
+{
+  return (size_t)(panel_bytes(p) * panel_count(p));
+}
+
+cdl_status cpu_narrow_create(const cpu_device *device, int64_t rows, int64_t columns,
+                             cpu_narrow_weight **weight)
+{
+  cpu_narrow_weight *w = calloc(1, sizeof *w);
+  float *scales = calloc((size_t)rows + 1, sizeof *scales);
+  if (w == NULL || scales == NULL) {
+    free(w);
+    free(scales);
+    return cdl_fail(CDL_STATUS_MEMORY, "cpu: no memory for a weight");
+  }
+  w->forward = (pack){.columns = rows, .bytes = whole_steps(columns * element_bytes(device))};
+  if (device->precision == CDL_PRECISION_BF16)
+    w->backward = (pack){.columns = columns, .bytes = whole_steps(rows * element_bytes(device))};
+  w->scales = scales;
+  *weight = w;
+  return CDL_STATUS_OK;
+}
+
+void cpu_narrow_changed(cpu_narrow_weight *weight)
+{
+  weight->forward.current = weight->backward.current = false;
+}
+
+void cpu_narrow_destroy(cpu_narrow_weight *weight)
+{
+  if (weight == NULL)
+    return;
+  cpu_memory_free(weight->forward.panels);
+  cpu_memory_free(weight->backward.panels);
+  free(weight->scales);
+  free(weight);
+}
+
+size_t cpu_narrow_bytes(const cpu_narrow_weight *weight)
+{
+  return pack_bytes(&weight->forward) + pack_bytes(&weight->backward);
+}
+
+/* ---- Rounding ---- */
+
+/* Rounds a row to int8 by its largest element and returns the scale, x ≈ scale · out. A row that is
+ * not finite has the scale NaN, so that its results are NaN. */
+static float round_to_int8(int8_t *out, const float *x, int64_t n)
+{
+  float most = 0;
+  bool finite = true;
+  for (int64_t j = 0; j < n; j++) {
+    const float size = fabsf(x[j]);
+    finite &= size <= FLT_MAX;
+    most = size > most ? size : most;
+  }
+  const float scale = most / 127;
+  if (!finite || scale == 0) {
+    for (int64_t j = 0; j < n; j++)
+      out[j] = 0;
+    return finite ? 0.0F : NAN;
+  }
+  for (int64_t j = 0; j < n; j++) {
+    const float steps = nearbyintf(x[j] / scale);
+    out[j] = (int8_t)(steps > 127 ? 127 : steps < -127 ? -127 : steps);
+  }
+  return scale;
+}
+
+/* Rounds a row of n elements and fills it up to `bytes` with zeros. Returns the scale of int8. */
+static float round_row(const cpu_device *device, void *out, const float *x, int64_t n,
+                       int64_t bytes)
+{
+  const int64_t used = n * element_bytes(device);
+  memset((char *)out + used, 0, (size_t)(bytes - used) % CPU_NARROW_STEP);
+  if (device->precision == CDL_PRECISION_INT8)
+    return round_to_int8(out, x, n);
+  device->kernels->f32_to_bf16(out, x, n);
+  return 1;
+}
+
+/* ---- Packing ---- */
+
+typedef struct {
+  const cpu_device *device;
+  const cpu_weight *weight;
+} pack_job;
+
+static const float *weight_row(const cpu_weight *weight, int64_t row)
+{
+  const cpu_weight_part *part = weight->parts;
+  while (row >= part->first + part->rows)
+    part++;
+  return part->data + (row - part->first) * part->stride;
+}
+
+/* A tile is a panel: 32 rows of W. */
+static void pack_forward(const void *context, int64_t tile, void *scratch)
+{
+  const pack_job *job = context;
+  const cpu_narrow_weight *narrow = job->weight->narrow;
+  const int64_t bytes = narrow->forward.bytes, first = tile * CPU_NARROW_COLUMNS,
+                count = cpu_min(CPU_NARROW_COLUMNS, narrow->forward.columns - first);
+  uint32_t *panel =
+      (uint32_t *)(void *)(narrow->forward.panels + tile * bytes * CPU_NARROW_COLUMNS);
+  uint32_t *row = scratch;
+  for (int64_t j = 0; j < CPU_NARROW_COLUMNS; j++) {
+    if (j < count)
+      narrow->scales[first + j] = round_row(job->device, row, weight_row(job->weight, first + j),
+                                            job->weight->columns, bytes);
+    else
+      memset(row, 0, (size_t)bytes);
+    for (int64_t u = 0; u < bytes / CPU_NARROW_UNIT; u++)
+      panel[u * CPU_NARROW_COLUMNS + j] = row[u];
+  }
+}
+
+/* A tile is a panel: 32 columns of W, taken from the forward panels of bf16. There, a unit has two
+ * columns of one row; here it has two rows of one column. */
+static void pack_backward(const void *context, int64_t tile, void *scratch)
+{
+  (void)scratch;
+  enum { PAIRS = CPU_NARROW_COLUMNS / 2 }; /* of a panel's rows, and of its columns */
+  const pack_job *job = context;
+  const pack *from = &job->weight->narrow->forward, *to = &job->weight->narrow->backward;
+  uint32_t *out = (uint32_t *)(void *)(to->panels + tile * panel_bytes(to));
+  for (int64_t p = 0; p < panel_count(from); p++) {
+    const uint32_t *rows = (const uint32_t *)(const void *)(from->panels + p * panel_bytes(from)) +
+                           tile * PAIRS * CPU_NARROW_COLUMNS;
+    for (int i = 0; i < PAIRS; i++, out += CPU_NARROW_COLUMNS)
+      for (int u = 0; u < PAIRS; u++) {
+        const uint32_t even = rows[u * CPU_NARROW_COLUMNS + 2 * i],
+                       odd = rows[u * CPU_NARROW_COLUMNS + 2 * i + 1];
+        out[2 * u] = (even & 0xffffu) | odd << 16;
+        out[2 * u + 1] = even >> 16 | (odd & 0xffff0000u);
+      }
+  }
+}
+
+static cdl_status allocate_pack(pack *p)
+{
+  if (p->panels == NULL)
+    p->panels = cpu_memory_allocate(pack_bytes(p));
+  return p->panels != NULL
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_MEMORY, "cpu: no memory for %zu bytes of a packed weight",
+                        pack_bytes(p));
+}
+
+/* Makes the packs that an op needs, within its region: so one thread at a time comes here. */
+static cdl_status make_packs(cpu_device *device, const cpu_weight *weight, bool backward)
+{
+  cpu_narrow_weight *narrow = weight->narrow;
+  const pack_job job = {device, weight};
+  if (!narrow->forward.current) {
+    CDL_TRY(allocate_pack(&narrow->forward));
+    cpu_pool_for(device->pool, panel_count(&narrow->forward), pack_forward, &job);
+    narrow->forward.current = true;
+    narrow->backward.current = false;
+  }
+  if (backward && !narrow->backward.current) {
+    CDL_TRY(allocate_pack(&narrow->backward));
+    cpu_pool_for(device->pool, panel_count(&narrow->backward), pack_backward, &job);
+    narrow->backward.current = true;
+  }
+  return CDL_STATUS_OK;
+}
+
+/* ---- The product ---- */
+
+/* Rows and columns of a tile; it is cut by the sizes alone, though no result depends on the cut. */
+enum { TILE_BYTES = 1 << 19, TILE_ROWS = 256, TILE_PANELS = 4 };
+enum { BLOCK = CPU_NARROW_ROWS * CPU_NARROW_COLUMNS };
+
+typedef struct product product;
+
+/* Takes a finished block, [rows, columns] with 32 between rows, for out's place (row, column). */
+typedef void block_finish(const product *p, float *block, int64_t row, int64_t column, int64_t rows,
+                          int64_t columns);
+
+struct product {
+  cpu_device *device;
+  const void *args;
+  const pack *b;
+  const float *column_scales; /* int8 */
+  const float *a;             /* [m, k] */
+  int64_t a_stride, m, k;
+  char *rounded; /* [m up to 32, b->bytes] */
+  float *scales; /* int8: of each row of a */
+  int64_t row_groups, column_groups;
+  block_finish *finish;
+};
+
+static void round_rows(const void *context, int64_t tile, void *scratch)
+{
+  (void)scratch;
+  const product *p = context;
+  const int64_t end = cpu_min(p->m, (tile + 1) * CPU_NARROW_ROWS);
+  for (int64_t i = tile * CPU_NARROW_ROWS; i < end; i++)
+    p->scales[i] = round_row(p->device, p->rounded + i * p->b->bytes, p->a + i * p->a_stride, p->k,
+                             p->b->bytes);
+}
+
+static void scale_block(const product *p, float *block, int64_t row, int64_t column, int64_t rows,
+                        int64_t columns)
+{
+  for (int64_t i = 0; i < rows; i++) {
+    float *out = block + i * CPU_NARROW_COLUMNS;
+    const float scale = p->scales[row + i];
+    for (int64_t j = 0; j < columns; j++) {
+      int32_t sum;
+      memcpy(&sum, &out[j], sizeof sum);
+      out[j] = (float)sum * (scale * p->column_scales[column + j]);
+    }
+  }
+}
+
+static void product_tile(const void *context, int64_t tile, void *scratch)
+{
+  const product *p = context;
+  const cpu_narrow *way = p->device->narrow;
+  const cpu_range rows = cpu_part(p->m, p->row_groups, tile / p->column_groups, CPU_NARROW_ROWS),
+                  columns = cpu_part(p->b->columns, p->column_groups, tile % p->column_groups,
+                                     CPU_NARROW_COLUMNS);
+  if (way->begin != NULL)
+    way->begin();
+  for (int64_t j = columns.first; j < columns.first + columns.count; j += CPU_NARROW_COLUMNS) {
+    const char *panel = p->b->panels + j * p->b->bytes;
+    const int64_t width = cpu_min(CPU_NARROW_COLUMNS, p->b->columns - j);
+    for (int64_t i = rows.first; i < rows.first + rows.count; i += CPU_NARROW_ROWS) {
+      const int64_t height = cpu_min(CPU_NARROW_ROWS, p->m - i);
+      way->multiply(scratch, p->rounded + i * p->b->bytes, p->b->bytes, panel, p->b->bytes, height);
+      if (p->column_scales != NULL)
+        scale_block(p, scratch, i, j, height, width);
+      p->finish(p, scratch, i, j, height, width);
+    }
+  }
+  if (way->end != NULL)
+    way->end();
+}
+
+static cdl_status run_product(product *p, const cpu_weight *weight, bool backward)
+{
+  cpu_pool *pool = p->device->pool;
+  const int64_t panels = cpu_divide_up(p->m, CPU_NARROW_ROWS), bytes = p->b->bytes;
+  const size_t rounded = (size_t)(panels * CPU_NARROW_ROWS * bytes);
+  void *shared;
+  CDL_TRY(cpu_pool_enter(pool, BLOCK * sizeof(float), rounded + cpu_float_bytes(p->m), &shared));
+  p->rounded = shared;
+  p->scales = (float *)(void *)(p->rounded + rounded);
+  const int64_t tile_rows =
+      cpu_min(TILE_ROWS, cpu_max(CPU_NARROW_ROWS, TILE_BYTES / cpu_max(1, bytes)));
+  p->row_groups = cpu_divide_up(p->m, tile_rows);
+  p->column_groups = cpu_divide_up(p->b->columns, TILE_PANELS * CPU_NARROW_COLUMNS);
+  const cdl_status status = make_packs(p->device, weight, backward);
+  if (status == CDL_STATUS_OK) {
+    cpu_pool_for(pool, panels, round_rows, p);
+    cpu_pool_for(pool, p->row_groups * p->column_groups, product_tile, p);
+  }
+  cpu_pool_leave(pool);
+  return status;
+}
+
+/* ---- linear ---- */
+
+static void finish_linear(const product *p, float *block, int64_t row, int64_t column, int64_t rows,
+                          int64_t columns)
+{
+  const cdl_linear_args *a = p->args;
+  const float *bias = cdl_tensor_present(a->bias) ? cpu_floats(a->bias) + column : NULL;
+  p->device->kernels->bias_activation(a->activation, cpu_rows_at(a->out, row, column),
+                                      cpu_rows_at(a->pre, row, column),
+                                      (cpu_rows){block, CPU_NARROW_COLUMNS}, bias, rows, columns);
+}
+
+cdl_status cpu_narrow_linear(cpu_device *device, const cdl_linear_args *a)
+{
+  const cpu_weight *weight = a->weight->handle;
+  product p = {.device = device,
+               .args = a,
+               .b = &weight->narrow->forward,
+               .a = cpu_floats(a->x),
+               .a_stride = cpu_row_stride(a->x),
+               .m = a->x.size[2],
+               .k = a->x.size[3],
+               .finish = finish_linear};
+  if (device->precision == CDL_PRECISION_INT8)
+    p.column_scales = weight->narrow->scales;
+  return run_product(&p, weight, false);
+}
+
+/* ---- linear_grad ---- */
+
+static void finish_linear_grad(const product *p, float *block, int64_t row, int64_t column,
+                               int64_t rows, int64_t columns)
+{
+  const cdl_linear_grad_args *a = p->args;
+  for (int64_t i = 0; i < rows; i++) {
+    const float *sums = block + i * CPU_NARROW_COLUMNS;
+    float *d_x = cpu_rows_at(a->d_x, row + i, column).data;
+    if (a->activation != CDL_ACTIVATION_NONE)
+      p->device->kernels->activation_grad(a->activation, d_x, sums,
+                                          cpu_rows_at(a->pre, row + i, column).data, columns);
+    else if (a->accumulate)
+      p->device->kernels->add_row(CDL_REDUCE_SUM, d_x, sums, columns);
+    else
+      memcpy(d_x, sums, (size_t)columns * sizeof *d_x);
+  }
+}
+
+cdl_status cpu_narrow_linear_grad(cpu_device *device, const cdl_linear_grad_args *a)
+{
+  const cpu_weight *weight = a->weight->handle;
+  if (device->precision == CDL_PRECISION_INT8)
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
+                    "linear_grad: int8 is for evaluation and prediction; train in fp32 or bf16");
+  product p = {.device = device,
+               .args = a,
+               .b = &weight->narrow->backward,
+               .a = cpu_floats(a->d_out),
+               .a_stride = cpu_row_stride(a->d_out),
+               .m = a->d_x.size[2],
+               .k = a->d_out.size[3],
+               .finish = finish_linear_grad};
+  return run_product(&p, weight, true);
+}
