@@ -48,7 +48,8 @@ typedef enum {
 
 /* The precision of products of F32 matrices. Sums, and all other arithmetic, are always F32. TF32
  * rounds the elements to 10 bits of mantissa. With BF16, products with frozen weights use BF16, and
- * the others TF32. */
+ * the others TF32, or F32 on the CPU. With INT8, `linear` rounds each row of x and of the weight to
+ * 255 steps of its largest element and sums in int32; `linear_grad` is then UNSUPPORTED. */
 typedef enum {
   CDL_PRECISION_FP32,
   CDL_PRECISION_TF32,

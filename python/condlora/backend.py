@@ -27,7 +27,7 @@ Matrix = Union["Tensor", npt.ArrayLike]
 
 
 def precision_of(name: str) -> Any:
-    """The library's number of a precision: "fp32", "tf32" or "bf16"."""
+    """The library's number of a precision: "fp32", "tf32", "bf16" or "int8"."""
     found = ffi.new("cdl_precision *")
     check(lib.cdl_precision_find(name.encode(), found))
     return found[0]

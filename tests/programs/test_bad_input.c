@@ -445,8 +445,8 @@ START_TEST(backends_that_are_not_here)
                 1, "nowhere.so");
   check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns",
                     "sentence1", "--label-column", "label", "--output", scratch("out"), "--backend",
-                    "cpu", "--precision", "bf16"),
-                1, "computes in fp32 alone");
+                    "cpu", "--precision", "tf32"),
+                1, "computes in fp32, bf16 and int8");
 }
 END_TEST
 

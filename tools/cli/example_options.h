@@ -33,19 +33,19 @@
                   "skip rows that have this label, for example -1")
 
 /* The model for inference; `settings` is an inference_settings. */
-#define CLI_MODEL_OPTIONS(settings)                                                            \
-  BASE_SECTION("The model"),                                                                   \
-      BASE_OPTION(STRING, "model", &(settings).model, "MODEL",                                 \
-                  "the encoder: a Hugging Face folder, or a name on its hub "                  \
-                  "(owner/name@revision) [base of the adapter]"),                              \
-      BASE_OPTION(STRING, "adapter", &(settings).adapter, "ADAPTER",                           \
-                  "adapter to apply: an adapter of condlora (or the folder of its run) or of " \
-                  "PEFT, as a folder or a name; none for a fully fine-tuned model"),           \
-      CLI_RANK_OPTION(settings), CLI_MAX_LENGTH_OPTION(settings), BASE_SECTION("Backend"),     \
-      CLI_BACKEND_OPTION(settings),                                                            \
-      BASE_OPTION(                                                                             \
-          STRING, "precision", &(settings).precision, "P",                                     \
-          "precision of matrix products: fp32, or tf32 or bf16 if the backend has it [fp32]"), \
+#define CLI_MODEL_OPTIONS(settings)                                                               \
+  BASE_SECTION("The model"),                                                                      \
+      BASE_OPTION(STRING, "model", &(settings).model, "MODEL",                                    \
+                  "the encoder: a Hugging Face folder, or a name on its hub "                     \
+                  "(owner/name@revision) [base of the adapter]"),                                 \
+      BASE_OPTION(STRING, "adapter", &(settings).adapter, "ADAPTER",                              \
+                  "adapter to apply: an adapter of condlora (or the folder of its run) or of "    \
+                  "PEFT, as a folder or a name; none for a fully fine-tuned model"),              \
+      CLI_RANK_OPTION(settings), CLI_MAX_LENGTH_OPTION(settings), BASE_SECTION("Backend"),        \
+      CLI_BACKEND_OPTION(settings),                                                               \
+      BASE_OPTION(STRING, "precision", &(settings).precision, "P",                                \
+                  "precision of matrix products: fp32, or tf32, bf16 or int8 if the backend has " \
+                  "it [fp32]"),                                                                   \
       CLI_THREADS_OPTIONS(settings)
 
 /* Of commands that answer examples; `settings` as above. */

@@ -1,0 +1,423 @@
+/* Products of bf16 and int8 on the CPU: each way to multiply against double arithmetic, rows in
+ * random companies, and what is refused. */
+#include "backends/cpu/kernels/narrow.h"
+#include "condlora/backend.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_BYTES = 1024, BLOCK = CPU_NARROW_ROWS * CPU_NARROW_COLUMNS };
+
+/* ---- Numbers ---- */
+
+static uint32_t random_state = 20260607;
+
+/* xorshift32, in [0, count). */
+static uint32_t draw(uint32_t count)
+{
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 17;
+  random_state ^= random_state << 5;
+  return random_state % count;
+}
+
+static float draw_float(void)
+{
+  return (float)((double)draw(1 << 24) / (1 << 23) - 1);
+}
+
+static float widened(uint16_t bits)
+{
+  const uint32_t wide = (uint32_t)bits << 16;
+  float value;
+  memcpy(&value, &wide, sizeof value);
+  return value;
+}
+
+/* Signs, exponents of 2⁻⁸ to 2⁷, any mantissa: no sum is subnormal. */
+static uint16_t draw_bf16(void)
+{
+  return (uint16_t)(draw(2) << 15 | (119 + draw(16)) << 7 | draw(128));
+}
+
+/* ---- Blocks ---- */
+
+/* Operands as bytes: rows of a one below the other, b as the panel that kernels/narrow.h
+ * describes. */
+typedef struct {
+  int64_t bytes, rows;
+  _Alignas(64) uint8_t a[CPU_NARROW_ROWS * MOST_BYTES], b[CPU_NARROW_COLUMNS * MOST_BYTES];
+  _Alignas(64) uint32_t c[BLOCK];
+} block;
+
+static uint8_t *element(block *x, int64_t j, int64_t byte)
+{
+  return x->b + (byte / CPU_NARROW_UNIT * CPU_NARROW_COLUMNS + j) * CPU_NARROW_UNIT +
+         byte % CPU_NARROW_UNIT;
+}
+
+static void run(const cpu_narrow *way, block *x)
+{
+  memset(x->c, 0xff, sizeof x->c);
+  if (way->begin != NULL)
+    way->begin();
+  way->multiply(x->c, x->a, x->bytes, x->b, x->bytes, x->rows);
+  if (way->end != NULL)
+    way->end();
+}
+
+static void draw_sizes(block *x)
+{
+  x->bytes = CPU_NARROW_STEP * (1 + draw(MOST_BYTES / CPU_NARROW_STEP));
+  x->rows = 1 + draw(CPU_NARROW_ROWS);
+}
+
+/* Every way gives the exact sums, also of the largest elements alone, where 16 bits would not do. */
+START_TEST(int8_sums_are_exact)
+{
+  static block x;
+  for (int trial = 0; trial < 40; trial++) {
+    draw_sizes(&x);
+    for (size_t i = 0; i < sizeof x.a; i++)
+      x.a[i] = (uint8_t)(trial < 4 ? (trial % 2 == 0 ? 127 : -127) : (int)draw(255) - 127);
+    for (size_t i = 0; i < sizeof x.b; i++)
+      x.b[i] = (uint8_t)(trial < 4 ? (trial / 2 == 0 ? 127 : -127) : (int)draw(255) - 127);
+    for (int w = 0; cpu_narrow_int8(w) != NULL; w++) {
+      run(cpu_narrow_int8(w), &x);
+      for (int64_t i = 0; i < x.rows; i++)
+        for (int64_t j = 0; j < CPU_NARROW_COLUMNS; j++) {
+          int32_t want = 0;
+          for (int64_t k = 0; k < x.bytes; k++)
+            want += (int8_t)x.a[i * x.bytes + k] * (int8_t)*element(&x, j, k);
+          ck_assert_msg((int32_t)x.c[i * CPU_NARROW_COLUMNS + j] == want,
+                        "%s: (%d, %d) of %d x %d is %d, expected %d", cpu_narrow_int8(w)->name,
+                        (int)i, (int)j, (int)x.rows, (int)x.bytes,
+                        (int)x.c[i * CPU_NARROW_COLUMNS + j], (int)want);
+        }
+    }
+  }
+}
+END_TEST
+
+static void fill_bf16(block *x)
+{
+  uint16_t *a = (uint16_t *)(void *)x->a, *b = (uint16_t *)(void *)x->b;
+  for (size_t i = 0; i < sizeof x->a / sizeof *a; i++)
+    a[i] = draw_bf16();
+  for (size_t i = 0; i < sizeof x->b / sizeof *b; i++)
+    b[i] = draw_bf16();
+}
+
+/* n additions in any order err by at most (n − 1) u Σ|a b|, u = 2⁻²⁴; products are exact. */
+static void check_bf16_element(block *x, const cpu_narrow *way, int64_t i, int64_t j)
+{
+  double want = 0, absolute = 0;
+  for (int64_t k = 0; k < x->bytes; k += 2) {
+    uint16_t one, other;
+    memcpy(&one, x->a + i * x->bytes + k, sizeof one);
+    memcpy(&other, element(x, j, k), sizeof other);
+    const double product = (double)widened(one) * (double)widened(other);
+    want += product;
+    absolute += fabs(product);
+  }
+  float got;
+  memcpy(&got, &x->c[i * CPU_NARROW_COLUMNS + j], sizeof got);
+  ck_assert_msg(fabs((double)got - want) <= (double)x->bytes / 2 * 0x1p-24 * absolute,
+                "%s: (%d, %d) of %d x %d is %.9g, expected %.9g", way->name, (int)i, (int)j,
+                (int)x->rows, (int)x->bytes, (double)got, want);
+}
+
+START_TEST(bf16_sums_are_those_of_float32)
+{
+  static block x;
+  for (int trial = 0; trial < 40; trial++) {
+    draw_sizes(&x);
+    fill_bf16(&x);
+    for (int w = 0; cpu_narrow_bf16(w) != NULL; w++) {
+      run(cpu_narrow_bf16(w), &x);
+      for (int64_t i = 0; i < x.rows; i++)
+        for (int64_t j = 0; j < CPU_NARROW_COLUMNS; j++)
+          check_bf16_element(&x, cpu_narrow_bf16(w), i, j);
+    }
+  }
+}
+END_TEST
+
+/* What a machine without AMX tests is what one with AMX computes. */
+START_TEST(emulation_has_the_bytes_of_amx)
+{
+  static block x, y;
+  const cpu_narrow *amx = cpu_narrow_bf16(0), *emulation = NULL;
+  for (int w = 0; cpu_narrow_bf16(w) != NULL; w++)
+    emulation = cpu_narrow_bf16(w);
+  if (strcmp(amx->name, "AMX") != 0) {
+    printf("not tried: AMX, which this processor lacks\n");
+    return;
+  }
+  for (int trial = 0; trial < 40; trial++) {
+    draw_sizes(&x);
+    fill_bf16(&x);
+    y = x;
+    run(amx, &x);
+    run(emulation, &y);
+    ck_assert_mem_eq(x.c, y.c, (size_t)x.rows * CPU_NARROW_COLUMNS * sizeof x.c[0]);
+  }
+}
+END_TEST
+
+/* ---- Companies ---- */
+
+typedef struct {
+  cdl_backend *backend;
+  cdl_queue *queue;
+} device;
+
+static device open_device(cdl_precision precision, int threads)
+{
+  device d;
+  const cdl_backend_options options = {
+      .size = sizeof options, .precision = precision, .threads = threads};
+  ck_assert_msg(cdl_backend_open("cpu", &options, &d.backend) == CDL_STATUS_OK, "%s",
+                cdl_error_message());
+  ck_assert_int_eq(cdl_queue_create(d.backend, &d.queue), CDL_STATUS_OK);
+  return d;
+}
+
+static void close_device(device d)
+{
+  cdl_queue_destroy(d.queue);
+  ck_assert_int_eq(cdl_backend_close(d.backend), CDL_STATUS_OK);
+}
+
+static cdl_buffer *floats(device d, int64_t count, float **memory)
+{
+  cdl_buffer *buffer;
+  ck_assert_int_eq(cdl_buffer_create(d.backend, (size_t)count * sizeof(float), &buffer),
+                   CDL_STATUS_OK);
+  cdl_memory_address address;
+  ck_assert_int_eq(cdl_buffer_address(buffer, &address), CDL_STATUS_OK);
+  *memory = address.memory;
+  for (int64_t i = 0; i < count; i++)
+    (*memory)[i] = draw_float();
+  return buffer;
+}
+
+enum { IN = 200, OUT = 72, POOL_ROWS = 400 };
+
+typedef struct {
+  device d;
+  cdl_buffer *weight_buffer, *x_buffer, *y_buffer, *bias_buffer;
+  float *w, *x, *y, *bias;
+  cdl_weight *weight;
+  bool gradient;
+} layer;
+
+static layer make_layer(cdl_precision precision, int threads, bool gradient)
+{
+  layer l = {.d = open_device(precision, threads), .gradient = gradient};
+  random_state = 77;
+  l.weight_buffer = floats(l.d, OUT * IN, &l.w);
+  l.x_buffer = floats(l.d, POOL_ROWS * IN, &l.x);
+  l.y_buffer = floats(l.d, POOL_ROWS * IN, &l.y);
+  l.bias_buffer = floats(l.d, OUT, &l.bias);
+  const cdl_tensor w = cdl_tensor_2d(l.weight_buffer, CDL_DTYPE_F32, 0, OUT, IN);
+  ck_assert_int_eq(cdl_weight_create(l.d.queue, &w, 1, &l.weight), CDL_STATUS_OK);
+  return l;
+}
+
+static void destroy_layer(layer *l)
+{
+  cdl_weight_destroy(l->weight);
+  cdl_buffer_destroy(l->weight_buffer);
+  cdl_buffer_destroy(l->x_buffer);
+  cdl_buffer_destroy(l->y_buffer);
+  cdl_buffer_destroy(l->bias_buffer);
+  close_device(l->d);
+}
+
+/* y = GELU(x Wᵀ + bias), or y = x W. */
+static void run_layer(layer *l, int64_t rows)
+{
+  const int64_t in = l->gradient ? OUT : IN, out = l->gradient ? IN : OUT;
+  const cdl_tensor x = cdl_tensor_2d(l->x_buffer, CDL_DTYPE_F32, 0, rows, in),
+                   y = cdl_tensor_2d(l->y_buffer, CDL_DTYPE_F32, 0, rows, out);
+  if (l->gradient)
+    cdl_linear_grad(l->d.queue, CDL_ARGS(linear_grad, .d_x = y, .d_out = x, .weight = l->weight));
+  else
+    cdl_linear(l->d.queue, CDL_ARGS(linear, .out = y, .x = x, .weight = l->weight,
+                                    .bias = cdl_tensor_1d(l->bias_buffer, CDL_DTYPE_F32, 0, OUT),
+                                    .activation = CDL_ACTIVATION_GELU));
+  ck_assert_msg(cdl_queue_sync(l->d.queue) == CDL_STATUS_OK, "%s", cdl_error_message());
+}
+
+/* Each of 500 random choices of rows gives each row the bytes that it has among all rows, at any
+ * place, with 1 thread as with 3. */
+static void check_companies(cdl_precision precision, bool gradient)
+{
+  enum { COMPANIES = 500 };
+  layer l = make_layer(precision, 3, gradient), one = make_layer(precision, 1, gradient);
+  const int64_t in = gradient ? OUT : IN, out = gradient ? IN : OUT;
+  const size_t x_bytes = (size_t)in * sizeof(float), y_bytes = (size_t)out * sizeof(float);
+  float *all = malloc(POOL_ROWS * y_bytes), *pool = malloc(POOL_ROWS * x_bytes);
+  ck_assert(all != NULL && pool != NULL);
+  memcpy(pool, l.x, POOL_ROWS * x_bytes);
+  run_layer(&l, POOL_ROWS);
+  memcpy(all, l.y, POOL_ROWS * y_bytes);
+  run_layer(&one, POOL_ROWS);
+  ck_assert_mem_eq(all, one.y, POOL_ROWS * y_bytes);
+  for (int company = 0; company < COMPANIES; company++) {
+    const int64_t rows = 1 + draw(company % 10 == 0 ? POOL_ROWS : 70);
+    int64_t chosen[POOL_ROWS];
+    for (int64_t i = 0; i < rows; i++) {
+      chosen[i] = draw(POOL_ROWS);
+      memcpy(l.x + i * in, pool + chosen[i] * in, x_bytes);
+    }
+    run_layer(&l, rows);
+    for (int64_t i = 0; i < rows; i++)
+      ck_assert_msg(memcmp(l.y + i * out, all + chosen[i] * out, y_bytes) == 0,
+                    "%s of %s: row %d at place %d of %d has other bytes",
+                    gradient ? "linear_grad" : "linear", cdl_precision_name(precision),
+                    (int)chosen[i], (int)i, (int)rows);
+  }
+  free(all);
+  free(pool);
+  destroy_layer(&l);
+  destroy_layer(&one);
+}
+
+/* Runs the rest in bf16 on any processor. */
+static void emulate_where_needed(void)
+{
+  const cpu_narrow *best = cpu_narrow_bf16(0);
+  if (cpu_narrow_bf16(1) == NULL && best != NULL)
+    setenv("CDL_CPU_BF16", "emulate", 1);
+}
+
+START_TEST(a_row_has_its_bytes_in_any_company)
+{
+  emulate_where_needed();
+  check_companies(CDL_PRECISION_BF16, false);
+  check_companies(CDL_PRECISION_BF16, true);
+  check_companies(CDL_PRECISION_INT8, false);
+}
+END_TEST
+
+/* A product of factors of int8 errs by half a step of each factor: max|x|/254 and max|w|/254. */
+START_TEST(int8_products_are_near_those_of_float32)
+{
+  layer l = make_layer(CDL_PRECISION_INT8, 2, false);
+  enum { ROWS = 65 };
+  run_layer(&l, ROWS);
+  for (int i = 0; i < ROWS; i++)
+    for (int j = 0; j < OUT; j++) {
+      double sum = (double)l.bias[j], x_most = 0, w_most = 0, x_sum = 0, w_sum = 0;
+      for (int k = 0; k < IN; k++) {
+        const double x = (double)l.x[i * IN + k], w = (double)l.w[j * IN + k];
+        sum += x * w;
+        x_most = fmax(x_most, fabs(x));
+        w_most = fmax(w_most, fabs(w));
+        x_sum += fabs(x);
+        w_sum += fabs(w);
+      }
+      const double want = sum * 0.5 * (1 + erf(sum / sqrt(2.0)));
+      const double x_step = x_most / 254, w_step = w_most / 254;
+      const double bound = x_step * w_sum + w_step * x_sum + IN * x_step * w_step + 1e-5;
+      ck_assert_double_le(fabs((double)l.y[i * OUT + j] - want), 1.13 * bound);
+    }
+  destroy_layer(&l);
+}
+END_TEST
+
+/* A row with an infinite or undefined element gives NaN, and its neighbours what they give alone. */
+START_TEST(int8_hides_no_infinity)
+{
+  layer l = make_layer(CDL_PRECISION_INT8, 1, false);
+  run_layer(&l, 3);
+  const float before = l.y[2 * OUT];
+  l.x[IN + 5] = INFINITY;
+  run_layer(&l, 3);
+  ck_assert(isnan(l.y[OUT]) && isnan(l.y[2 * OUT - 1]));
+  ck_assert_float_eq(l.y[2 * OUT], before);
+  destroy_layer(&l);
+}
+END_TEST
+
+/* Both directions follow an update of the weight. */
+START_TEST(a_changed_weight_is_packed_again)
+{
+  emulate_where_needed();
+  layer l = make_layer(CDL_PRECISION_BF16, 2, false);
+  for (int gradient = 0; gradient < 2; gradient++) {
+    l.gradient = gradient == 1;
+    run_layer(&l, 2);
+    ck_assert_float_ne(l.y[0], 0);
+  }
+  memset(l.w, 0, OUT * IN * sizeof *l.w);
+  cdl_weight_update(l.d.queue, l.weight);
+  for (int gradient = 1; gradient >= 0; gradient--) {
+    l.gradient = gradient == 1;
+    memset(l.bias, 0, OUT * sizeof *l.bias);
+    run_layer(&l, 2);
+    ck_assert_float_eq(l.y[0], 0);
+  }
+  destroy_layer(&l);
+}
+END_TEST
+
+/* ---- Refusals ---- */
+
+static void check_refused(cdl_precision precision, cdl_status status, const char *says)
+{
+  cdl_backend *backend;
+  const cdl_backend_options options = {.size = sizeof options, .precision = precision};
+  ck_assert_int_eq(cdl_backend_open("cpu", &options, &backend), status);
+  ck_assert_msg(strstr(cdl_error_message(), says) != NULL, "%s", cdl_error_message());
+}
+
+START_TEST(what_it_lacks_is_named)
+{
+  check_refused(CDL_PRECISION_TF32, CDL_STATUS_UNSUPPORTED, "fp32, bf16 and int8");
+  setenv("CDL_CPU_BF16", "fast", 1);
+  check_refused(CDL_PRECISION_BF16, CDL_STATUS_ARGUMENT, "CDL_CPU_BF16 is 'fast'");
+  unsetenv("CDL_CPU_BF16");
+  if (cpu_narrow_bf16(1) == NULL)
+    check_refused(CDL_PRECISION_BF16, CDL_STATUS_UNSUPPORTED, "no products of bf16");
+}
+END_TEST
+
+START_TEST(int8_does_not_train)
+{
+  layer l = make_layer(CDL_PRECISION_INT8, 1, true);
+  const cdl_tensor x = cdl_tensor_2d(l.x_buffer, CDL_DTYPE_F32, 0, 2, OUT),
+                   y = cdl_tensor_2d(l.y_buffer, CDL_DTYPE_F32, 0, 2, IN);
+  cdl_linear_grad(l.d.queue, CDL_ARGS(linear_grad, .d_x = y, .d_out = x, .weight = l.weight));
+  ck_assert_int_eq(cdl_queue_sync(l.d.queue), CDL_STATUS_UNSUPPORTED);
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), "int8"));
+  destroy_layer(&l);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("narrow");
+  TCase *all = tcase_create("all");
+  tcase_set_timeout(all, 120);
+  tcase_add_test(all, int8_sums_are_exact);
+  tcase_add_test(all, bf16_sums_are_those_of_float32);
+  tcase_add_test(all, emulation_has_the_bytes_of_amx);
+  tcase_add_test(all, a_row_has_its_bytes_in_any_company);
+  tcase_add_test(all, int8_products_are_near_those_of_float32);
+  tcase_add_test(all, int8_hides_no_infinity);
+  tcase_add_test(all, a_changed_weight_is_packed_again);
+  tcase_add_test(all, what_it_lacks_is_named);
+  tcase_add_test(all, int8_does_not_train);
+  suite_add_tcase(suite, all);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_ENV);
+  const int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed == 0 ? 0 : 1;
+}
