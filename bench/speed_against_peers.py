@@ -37,6 +37,8 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pad", choices=("dynamic", "max"), default="dynamic", help="PyTorch's batches")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32",
+                        help="of both; with bf16, which PyTorch has for lora, condlora runs in fp32 too")
     parser.add_argument("--compile", action="store_true", help="torch.compile")
     arguments = parser.parse_args()
     if not arguments.peers_python:
@@ -106,18 +108,22 @@ def shared_options(arguments, method):
             "--no-shuffle", "--threads", str(arguments.threads)]
 
 
-def run_condlora(arguments, method):
+def run_condlora(arguments, method, precision=None):
     with tempfile.TemporaryDirectory() as folder:
         output = pathlib.Path(folder) / "run"
         command = [arguments.condlora, "train", *shared_options(arguments, method), "--dev-fraction", "0",
-                   "--eval-every", "0", "--output", str(output)]
+                   "--eval-every", "0", "--precision", precision or arguments.precision, "--output", str(output)]
         return run(command, arguments, log=output / "train.jsonl")
 
 
 def run_torch(arguments, method):
     command = [arguments.peers_python, "-B", str(HERE / "peers" / "train_torch.py"), *shared_options(arguments, method),
-               "--no-eval", "--pad", arguments.pad]
+               "--no-eval", "--pad", arguments.pad, "--precision", arguments.precision]
     return run(command + (["--compile"] if arguments.compile else []), arguments)
+
+
+def run_condlora_in_fp32(arguments, method):
+    return run_condlora(arguments, method, "fp32")
 
 
 def median_of(results):
@@ -127,9 +133,11 @@ def median_of(results):
 def main():
     arguments = parse_arguments()
     programs = {"condlora": run_condlora, "torch": run_torch}
+    if arguments.precision != "fp32":
+        programs["condlora_fp32"] = run_condlora_in_fp32
     report = {"model": arguments.model, "task": arguments.task, "batch_size": arguments.batch_size,
               "steps": arguments.steps, "rounds": arguments.rounds, "threads": arguments.threads,
-              "torch_pad": arguments.pad, "torch_compile": arguments.compile, "methods": {}}
+              "precision": arguments.precision, "torch_pad": arguments.pad, "torch_compile": arguments.compile, "methods": {}}
     for method in arguments.methods.split(","):
         results = {name: [] for name in programs}
         for _ in range(arguments.rounds):
@@ -144,6 +152,10 @@ def main():
             "first_step_ratio": theirs["first_step_s"] / ours["first_step_s"],
             "peak_ratio": theirs["peak_bytes"] / ours["peak_bytes"],
         }
+        if "condlora_fp32" in results:
+            plain = median_of(results["condlora_fp32"])
+            report["methods"][method]["condlora_fp32"] = plain
+            report["methods"][method]["examples_per_s_ratio_to_fp32"] = ours["examples_per_s"] / plain["examples_per_s"]
     print(json.dumps(report, indent=1))
 
 
