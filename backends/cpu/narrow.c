@@ -274,12 +274,14 @@ static cdl_status make_packs(cpu_device *device, const cpu_weight *weight, bool 
 
 /* Rows and columns of a tile; it is cut by the sizes alone, though no result depends on the cut. */
 enum { TILE_BYTES = 1 << 19, TILE_ROWS = 256, TILE_PANELS = 4 };
-enum { BLOCK = CPU_NARROW_ROWS * CPU_NARROW_COLUMNS };
+enum { STRIP = TILE_PANELS * CPU_NARROW_COLUMNS }; /* columns of a tile */
 
 typedef struct product product;
 
-/* Takes a finished block, [rows, columns] with 32 between rows, for out's place (row, column). */
-typedef void block_finish(const product *p, float *block, int64_t row, int64_t column, int64_t rows,
+/* Takes finished sums, [rows, columns] with STRIP between rows, for out's place (row, column). It
+ * gets whole rows of a tile: narrower blocks would touch few bytes of many pages, and in matrices
+ * with a power of two in their width these fall into the same few sets of the cache. */
+typedef void block_finish(const product *p, float *sums, int64_t row, int64_t column, int64_t rows,
                           int64_t columns);
 
 struct product {
@@ -305,11 +307,11 @@ static void round_rows(const void *context, int64_t tile, void *scratch)
                              p->b->bytes);
 }
 
-static void scale_block(const product *p, float *block, int64_t row, int64_t column, int64_t rows,
-                        int64_t columns)
+static void scale_sums(const product *p, float *sums, int64_t row, int64_t column, int64_t rows,
+                       int64_t columns)
 {
   for (int64_t i = 0; i < rows; i++) {
-    float *out = block + i * CPU_NARROW_COLUMNS;
+    float *out = sums + i * STRIP;
     const float scale = p->scales[row + i];
     for (int64_t j = 0; j < columns; j++) {
       int32_t sum;
@@ -323,21 +325,21 @@ static void product_tile(const void *context, int64_t tile, void *scratch)
 {
   const product *p = context;
   const cpu_narrow *way = p->device->narrow;
+  float *sums = scratch; /* [32, STRIP] */
   const cpu_range rows = cpu_part(p->m, p->row_groups, tile / p->column_groups, CPU_NARROW_ROWS),
                   columns = cpu_part(p->b->columns, p->column_groups, tile % p->column_groups,
                                      CPU_NARROW_COLUMNS);
   if (way->begin != NULL)
     way->begin();
-  for (int64_t j = columns.first; j < columns.first + columns.count; j += CPU_NARROW_COLUMNS) {
-    const char *panel = p->b->panels + j * p->b->bytes;
-    const int64_t width = cpu_min(CPU_NARROW_COLUMNS, p->b->columns - j);
-    for (int64_t i = rows.first; i < rows.first + rows.count; i += CPU_NARROW_ROWS) {
-      const int64_t height = cpu_min(CPU_NARROW_ROWS, p->m - i);
-      way->multiply(scratch, p->rounded + i * p->b->bytes, p->b->bytes, panel, p->b->bytes, height);
-      if (p->column_scales != NULL)
-        scale_block(p, scratch, i, j, height, width);
-      p->finish(p, scratch, i, j, height, width);
-    }
+  for (int64_t i = rows.first; i < rows.first + rows.count; i += CPU_NARROW_ROWS) {
+    const char *a = p->rounded + i * p->b->bytes;
+    const int64_t height = cpu_min(CPU_NARROW_ROWS, p->m - i);
+    for (int64_t j = 0; j < columns.count; j += CPU_NARROW_COLUMNS)
+      way->multiply(sums + j, STRIP * sizeof *sums, a, p->b->bytes,
+                    p->b->panels + (columns.first + j) * p->b->bytes, p->b->bytes, height);
+    if (p->column_scales != NULL)
+      scale_sums(p, sums, i, columns.first, height, columns.count);
+    p->finish(p, sums, i, columns.first, height, columns.count);
   }
   if (way->end != NULL)
     way->end();
@@ -349,13 +351,14 @@ static cdl_status run_product(product *p, const cpu_weight *weight, bool backwar
   const int64_t panels = cpu_divide_up(p->m, CPU_NARROW_ROWS), bytes = p->b->bytes;
   const size_t rounded = (size_t)(panels * CPU_NARROW_ROWS * bytes);
   void *shared;
-  CDL_TRY(cpu_pool_enter(pool, BLOCK * sizeof(float), rounded + cpu_float_bytes(p->m), &shared));
+  CDL_TRY(cpu_pool_enter(pool, CPU_NARROW_ROWS * STRIP * sizeof(float),
+                         rounded + cpu_float_bytes(p->m), &shared));
   p->rounded = shared;
   p->scales = (float *)(void *)(p->rounded + rounded);
   const int64_t tile_rows =
       cpu_min(TILE_ROWS, cpu_max(CPU_NARROW_ROWS, TILE_BYTES / cpu_max(1, bytes)));
   p->row_groups = cpu_divide_up(p->m, tile_rows);
-  p->column_groups = cpu_divide_up(p->b->columns, TILE_PANELS * CPU_NARROW_COLUMNS);
+  p->column_groups = cpu_divide_up(p->b->columns, STRIP);
   const cdl_status status = make_packs(p->device, weight, backward);
   if (status == CDL_STATUS_OK) {
     cpu_pool_for(pool, panels, round_rows, p);
@@ -367,14 +370,14 @@ static cdl_status run_product(product *p, const cpu_weight *weight, bool backwar
 
 /* ---- linear ---- */
 
-static void finish_linear(const product *p, float *block, int64_t row, int64_t column, int64_t rows,
+static void finish_linear(const product *p, float *sums, int64_t row, int64_t column, int64_t rows,
                           int64_t columns)
 {
   const cdl_linear_args *a = p->args;
   const float *bias = cdl_tensor_present(a->bias) ? cpu_floats(a->bias) + column : NULL;
   p->device->kernels->bias_activation(a->activation, cpu_rows_at(a->out, row, column),
-                                      cpu_rows_at(a->pre, row, column),
-                                      (cpu_rows){block, CPU_NARROW_COLUMNS}, bias, rows, columns);
+                                      cpu_rows_at(a->pre, row, column), (cpu_rows){sums, STRIP},
+                                      bias, rows, columns);
 }
 
 cdl_status cpu_narrow_linear(cpu_device *device, const cdl_linear_args *a)
@@ -395,20 +398,20 @@ cdl_status cpu_narrow_linear(cpu_device *device, const cdl_linear_args *a)
 
 /* ---- linear_grad ---- */
 
-static void finish_linear_grad(const product *p, float *block, int64_t row, int64_t column,
+static void finish_linear_grad(const product *p, float *sums, int64_t row, int64_t column,
                                int64_t rows, int64_t columns)
 {
   const cdl_linear_grad_args *a = p->args;
   for (int64_t i = 0; i < rows; i++) {
-    const float *sums = block + i * CPU_NARROW_COLUMNS;
+    const float *row_sums = sums + i * STRIP;
     float *d_x = cpu_rows_at(a->d_x, row + i, column).data;
     if (a->activation != CDL_ACTIVATION_NONE)
-      p->device->kernels->activation_grad(a->activation, d_x, sums,
+      p->device->kernels->activation_grad(a->activation, d_x, row_sums,
                                           cpu_rows_at(a->pre, row + i, column).data, columns);
     else if (a->accumulate)
-      p->device->kernels->add_row(CDL_REDUCE_SUM, d_x, sums, columns);
+      p->device->kernels->add_row(CDL_REDUCE_SUM, d_x, row_sums, columns);
     else
-      memcpy(d_x, sums, (size_t)columns * sizeof *d_x);
+      memcpy(d_x, row_sums, (size_t)columns * sizeof *d_x);
   }
 }
 

@@ -64,7 +64,8 @@ static void run(const cpu_narrow *way, block *x)
   memset(x->c, 0xff, sizeof x->c);
   if (way->begin != NULL)
     way->begin();
-  way->multiply(x->c, x->a, x->bytes, x->b, x->bytes, x->rows);
+  way->multiply(x->c, CPU_NARROW_COLUMNS * CPU_NARROW_UNIT, x->a, x->bytes, x->b, x->bytes,
+                x->rows);
   if (way->end != NULL)
     way->end();
 }

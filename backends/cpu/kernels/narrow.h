@@ -17,10 +17,10 @@ enum {
   CPU_NARROW_UNIT = 4,
 };
 
-/* c [32, 32], of float or int32_t, = a b, for the first `rows` rows of a (1 to 32); `stride` is the
- * distance of a's rows in bytes. The other rows of c are undefined. `a` must have memory for 32 rows. */
-typedef void cpu_narrow_multiply(void *c, const void *a, int64_t stride, const void *b,
-                                 int64_t bytes, int64_t rows);
+/* c [32, 32], of float or int32_t, = a b, for the first `rows` rows of a (1 to 32); the strides are
+ * the distances of rows in bytes. The other rows of c are undefined, and those of a must exist. */
+typedef void cpu_narrow_multiply(void *c, int64_t c_stride, const void *a, int64_t stride,
+                                 const void *b, int64_t bytes, int64_t rows);
 
 /* A way to multiply. */
 typedef struct {

@@ -27,42 +27,42 @@ static void end(void)
 
 /* Tiles 0 to 3 are sums, 4 and 5 rows of a, 6 and 7 columns of b. The intrinsics take the numbers of
  * tiles as constants, hence a macro for the two types. */
-#define MULTIPLY(name, DOT)                                                              \
-  static void name(void *c, const void *a, int64_t stride, const void *b, int64_t bytes, \
-                   int64_t rows)                                                         \
-  {                                                                                      \
-    const char *upper = a, *lower = upper + TILE * stride, *panel = b;                   \
-    char *sums = c;                                                                      \
-    _tile_zero(0);                                                                       \
-    _tile_zero(1);                                                                       \
-    if (rows <= TILE) {                                                                  \
-      for (int64_t at = 0; at < bytes; at += CPU_NARROW_STEP, panel += STEP_BYTES) {     \
-        _tile_loadd(4, upper + at, stride);                                              \
-        _tile_loadd(6, panel, PANEL_STRIDE);                                             \
-        _tile_loadd(7, panel + ROW_BYTES, PANEL_STRIDE);                                 \
-        DOT(0, 4, 6);                                                                    \
-        DOT(1, 4, 7);                                                                    \
-      }                                                                                  \
-      _tile_stored(0, sums, PANEL_STRIDE);                                               \
-      _tile_stored(1, sums + ROW_BYTES, PANEL_STRIDE);                                   \
-      return;                                                                            \
-    }                                                                                    \
-    _tile_zero(2);                                                                       \
-    _tile_zero(3);                                                                       \
-    for (int64_t at = 0; at < bytes; at += CPU_NARROW_STEP, panel += STEP_BYTES) {       \
-      _tile_loadd(4, upper + at, stride);                                                \
-      _tile_loadd(6, panel, PANEL_STRIDE);                                               \
-      _tile_loadd(7, panel + ROW_BYTES, PANEL_STRIDE);                                   \
-      _tile_loadd(5, lower + at, stride);                                                \
-      DOT(0, 4, 6);                                                                      \
-      DOT(1, 4, 7);                                                                      \
-      DOT(2, 5, 6);                                                                      \
-      DOT(3, 5, 7);                                                                      \
-    }                                                                                    \
-    _tile_stored(0, sums, PANEL_STRIDE);                                                 \
-    _tile_stored(1, sums + ROW_BYTES, PANEL_STRIDE);                                     \
-    _tile_stored(2, sums + TILE * PANEL_STRIDE, PANEL_STRIDE);                           \
-    _tile_stored(3, sums + TILE * PANEL_STRIDE + ROW_BYTES, PANEL_STRIDE);               \
+#define MULTIPLY(name, DOT)                                                                 \
+  static void name(void *c, int64_t c_stride, const void *a, int64_t stride, const void *b, \
+                   int64_t bytes, int64_t rows)                                             \
+  {                                                                                         \
+    const char *upper = a, *lower = upper + TILE * stride, *panel = b;                      \
+    char *sums = c;                                                                         \
+    _tile_zero(0);                                                                          \
+    _tile_zero(1);                                                                          \
+    if (rows <= TILE) {                                                                     \
+      for (int64_t at = 0; at < bytes; at += CPU_NARROW_STEP, panel += STEP_BYTES) {        \
+        _tile_loadd(4, upper + at, stride);                                                 \
+        _tile_loadd(6, panel, PANEL_STRIDE);                                                \
+        _tile_loadd(7, panel + ROW_BYTES, PANEL_STRIDE);                                    \
+        DOT(0, 4, 6);                                                                       \
+        DOT(1, 4, 7);                                                                       \
+      }                                                                                     \
+      _tile_stored(0, sums, c_stride);                                                      \
+      _tile_stored(1, sums + ROW_BYTES, c_stride);                                          \
+      return;                                                                               \
+    }                                                                                       \
+    _tile_zero(2);                                                                          \
+    _tile_zero(3);                                                                          \
+    for (int64_t at = 0; at < bytes; at += CPU_NARROW_STEP, panel += STEP_BYTES) {          \
+      _tile_loadd(4, upper + at, stride);                                                   \
+      _tile_loadd(6, panel, PANEL_STRIDE);                                                  \
+      _tile_loadd(7, panel + ROW_BYTES, PANEL_STRIDE);                                      \
+      _tile_loadd(5, lower + at, stride);                                                   \
+      DOT(0, 4, 6);                                                                         \
+      DOT(1, 4, 7);                                                                         \
+      DOT(2, 5, 6);                                                                         \
+      DOT(3, 5, 7);                                                                         \
+    }                                                                                       \
+    _tile_stored(0, sums, c_stride);                                                        \
+    _tile_stored(1, sums + ROW_BYTES, c_stride);                                            \
+    _tile_stored(2, sums + TILE * c_stride, c_stride);                                      \
+    _tile_stored(3, sums + TILE * c_stride + ROW_BYTES, c_stride);                          \
   }
 
 MULTIPLY(multiply_bf16, _tile_dpbf16ps)

@@ -17,8 +17,10 @@ static inline __m256i broadcast(const int8_t *from)
 /* 8 columns at a time. The elements are widened to 16 bits, whose pairs vpmaddwd multiplies and adds
  * without saturation; vpmaddubsw on bytes would saturate. A sum then has two halves for each column,
  * which are added at the end. `rows` is a constant in each call. */
-static inline __attribute__((always_inline)) void
-eight_columns(int32_t *c, const int8_t *a, int64_t stride, const int8_t *b, int64_t bytes, int rows)
+static inline __attribute__((always_inline)) void eight_columns(char *c, int64_t c_stride,
+                                                                const int8_t *a, int64_t stride,
+                                                                const int8_t *b, int64_t bytes,
+                                                                int rows)
 {
   __m256i sum[ROWS][2];
   for (int i = 0; i < rows; i++)
@@ -36,22 +38,22 @@ eight_columns(int32_t *c, const int8_t *a, int64_t stride, const int8_t *b, int6
   }
   for (int i = 0; i < rows; i++) {
     const __m256i mixed = _mm256_hadd_epi32(sum[i][0], sum[i][1]); /* columns 0 1 4 5 2 3 6 7 */
-    _mm256_storeu_si256((__m256i *)(void *)(c + i * CPU_NARROW_COLUMNS),
+    _mm256_storeu_si256((__m256i *)(void *)(c + i * c_stride),
                         _mm256_permute4x64_epi64(mixed, 0xd8));
   }
 }
 
-static void multiply_int8(void *c, const void *a, int64_t stride, const void *b, int64_t bytes,
-                          int64_t rows)
+static void multiply_int8(void *c, int64_t c_stride, const void *a, int64_t stride, const void *b,
+                          int64_t bytes, int64_t rows)
 {
   for (int j = 0; j < CPU_NARROW_COLUMNS; j += COLUMNS) {
-    int32_t *sums = (int32_t *)c + j;
+    char *sums = (char *)c + j * CPU_NARROW_UNIT;
     const int8_t *panel = (const int8_t *)b + j * CPU_NARROW_UNIT, *row = a;
     int64_t i = 0;
     for (; i + ROWS <= rows; i += ROWS)
-      eight_columns(sums + i * CPU_NARROW_COLUMNS, row + i * stride, stride, panel, bytes, ROWS);
+      eight_columns(sums + i * c_stride, c_stride, row + i * stride, stride, panel, bytes, ROWS);
     for (; i < rows; i++)
-      eight_columns(sums + i * CPU_NARROW_COLUMNS, row + i * stride, stride, panel, bytes, 1);
+      eight_columns(sums + i * c_stride, c_stride, row + i * stride, stride, panel, bytes, 1);
   }
 }
 

@@ -4,7 +4,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { ROWS = 8, LANES = 16 };
+enum { ROWS = 8 };
 
 static inline __m512i broadcast(const char *from)
 {
@@ -14,7 +14,8 @@ static inline __m512i broadcast(const char *from)
 }
 
 /* `rows` is a constant in each call, so that the sums stay in registers. */
-static inline __attribute__((always_inline)) void bf16_rows(float *c, const char *a, int64_t stride,
+static inline __attribute__((always_inline)) void bf16_rows(char *c, int64_t c_stride,
+                                                            const char *a, int64_t stride,
                                                             const char *b, int64_t bytes, int rows)
 {
   __m512 sum[ROWS][2];
@@ -31,27 +32,28 @@ static inline __attribute__((always_inline)) void bf16_rows(float *c, const char
     }
   }
   for (int i = 0; i < rows; i++) {
-    _mm512_store_ps(c + i * CPU_NARROW_COLUMNS, sum[i][0]);
-    _mm512_store_ps(c + i * CPU_NARROW_COLUMNS + LANES, sum[i][1]);
+    _mm512_store_ps(c + i * c_stride, sum[i][0]);
+    _mm512_store_ps(c + i * c_stride + sizeof(__m512), sum[i][1]);
   }
 }
 
-static void multiply_bf16(void *c, const void *a, int64_t stride, const void *b, int64_t bytes,
-                          int64_t rows)
+static void multiply_bf16(void *c, int64_t c_stride, const void *a, int64_t stride, const void *b,
+                          int64_t bytes, int64_t rows)
 {
   int64_t i = 0;
   for (; i + ROWS <= rows; i += ROWS)
-    bf16_rows((float *)c + i * CPU_NARROW_COLUMNS, (const char *)a + i * stride, stride, b, bytes,
+    bf16_rows((char *)c + i * c_stride, c_stride, (const char *)a + i * stride, stride, b, bytes,
               ROWS);
   for (; i < rows; i++)
-    bf16_rows((float *)c + i * CPU_NARROW_COLUMNS, (const char *)a + i * stride, stride, b, bytes,
+    bf16_rows((char *)c + i * c_stride, c_stride, (const char *)a + i * stride, stride, b, bytes,
               1);
 }
 
 /* VNNI multiplies unsigned by signed numbers. So 128 is added to the elements of a, and 128 times the
  * sum of b's column is taken off again. The sums are exact, without saturation. */
-static inline __attribute__((always_inline)) void
-int8_rows(int32_t *c, const char *a, int64_t stride, const char *b, int64_t bytes, int rows)
+static inline __attribute__((always_inline)) void int8_rows(char *c, int64_t c_stride,
+                                                            const char *a, int64_t stride,
+                                                            const char *b, int64_t bytes, int rows)
 {
   const __m512i offset = _mm512_set1_epi32((int)0x80808080u);
   __m512i sum[ROWS][2], excess[2];
@@ -70,20 +72,20 @@ int8_rows(int32_t *c, const char *a, int64_t stride, const char *b, int64_t byte
     }
   }
   for (int i = 0; i < rows; i++) {
-    _mm512_store_si512(c + i * CPU_NARROW_COLUMNS, _mm512_sub_epi32(sum[i][0], excess[0]));
-    _mm512_store_si512(c + i * CPU_NARROW_COLUMNS + LANES, _mm512_sub_epi32(sum[i][1], excess[1]));
+    _mm512_store_si512(c + i * c_stride, _mm512_sub_epi32(sum[i][0], excess[0]));
+    _mm512_store_si512(c + i * c_stride + sizeof(__m512i), _mm512_sub_epi32(sum[i][1], excess[1]));
   }
 }
 
-static void multiply_int8(void *c, const void *a, int64_t stride, const void *b, int64_t bytes,
-                          int64_t rows)
+static void multiply_int8(void *c, int64_t c_stride, const void *a, int64_t stride, const void *b,
+                          int64_t bytes, int64_t rows)
 {
   int64_t i = 0;
   for (; i + ROWS <= rows; i += ROWS)
-    int8_rows((int32_t *)c + i * CPU_NARROW_COLUMNS, (const char *)a + i * stride, stride, b, bytes,
+    int8_rows((char *)c + i * c_stride, c_stride, (const char *)a + i * stride, stride, b, bytes,
               ROWS);
   for (; i < rows; i++)
-    int8_rows((int32_t *)c + i * CPU_NARROW_COLUMNS, (const char *)a + i * stride, stride, b, bytes,
+    int8_rows((char *)c + i * c_stride, c_stride, (const char *)a + i * stride, stride, b, bytes,
               1);
 }
 

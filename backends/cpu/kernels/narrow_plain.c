@@ -13,14 +13,14 @@ static float float_of_bits(uint32_t bits)
 /* Sums as AMX does: over 32 elements, those at even places and those at odd places are summed apart,
  * then both sums together are added to the result. A product of two bf16 is exact in float32. Unlike
  * AMX this keeps subnormal numbers. */
-static void emulate_bf16(void *c, const void *a, int64_t stride, const void *b, int64_t bytes,
-                         int64_t rows)
+static void emulate_bf16(void *c, int64_t c_stride, const void *a, int64_t stride, const void *b,
+                         int64_t bytes, int64_t rows)
 {
   enum { PAIRS = CPU_NARROW_STEP / CPU_NARROW_UNIT };
   for (int64_t i = 0; i < rows; i++) {
     const char *row = (const char *)a + i * stride;
     const uint32_t *panel = b;
-    float *sum = (float *)c + i * CPU_NARROW_COLUMNS;
+    float *sum = (float *)(void *)((char *)c + i * c_stride);
     for (int j = 0; j < CPU_NARROW_COLUMNS; j++)
       sum[j] = 0;
     for (int64_t at = 0; at < bytes; at += CPU_NARROW_STEP) {
@@ -42,12 +42,12 @@ static void emulate_bf16(void *c, const void *a, int64_t stride, const void *b, 
 
 const cpu_narrow cpu_narrow_bf16_emulated = {.name = "emulation", .multiply = emulate_bf16};
 
-static void multiply_int8(void *c, const void *a, int64_t stride, const void *b, int64_t bytes,
-                          int64_t rows)
+static void multiply_int8(void *c, int64_t c_stride, const void *a, int64_t stride, const void *b,
+                          int64_t bytes, int64_t rows)
 {
   for (int64_t i = 0; i < rows; i++) {
     const int8_t *row = (const int8_t *)a + i * stride, *panel = b;
-    int32_t *sum = (int32_t *)c + i * CPU_NARROW_COLUMNS;
+    int32_t *sum = (int32_t *)(void *)((char *)c + i * c_stride);
     for (int j = 0; j < CPU_NARROW_COLUMNS; j++)
       sum[j] = 0;
     for (int64_t at = 0; at < bytes; at += CPU_NARROW_UNIT)
