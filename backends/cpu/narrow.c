@@ -1,7 +1,5 @@
 #include "backends/cpu/narrow.h"
 
-#include <float.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,30 +145,6 @@ size_t cpu_narrow_bytes(const cpu_narrow_weight *weight)
 
 /* ---- Rounding ---- */
 
-/* Rounds a row to int8 by its largest element and returns the scale, x ≈ scale · out. A row that is
- * not finite has the scale NaN, so that its results are NaN. */
-static float round_to_int8(int8_t *out, const float *x, int64_t n)
-{
-  float most = 0;
-  bool finite = true;
-  for (int64_t j = 0; j < n; j++) {
-    const float size = fabsf(x[j]);
-    finite &= size <= FLT_MAX;
-    most = size > most ? size : most;
-  }
-  const float scale = most / 127;
-  if (!finite || scale == 0) {
-    for (int64_t j = 0; j < n; j++)
-      out[j] = 0;
-    return finite ? 0.0F : NAN;
-  }
-  for (int64_t j = 0; j < n; j++) {
-    const float steps = nearbyintf(x[j] / scale);
-    out[j] = (int8_t)(steps > 127 ? 127 : steps < -127 ? -127 : steps);
-  }
-  return scale;
-}
-
 /* Rounds a row of n elements and fills it up to `bytes` with zeros. Returns the scale of int8. */
 static float round_row(const cpu_device *device, void *out, const float *x, int64_t n,
                        int64_t bytes)
@@ -178,7 +152,7 @@ static float round_row(const cpu_device *device, void *out, const float *x, int6
   const int64_t used = n * element_bytes(device);
   memset((char *)out + used, 0, (size_t)(bytes - used) % CPU_NARROW_STEP);
   if (device->precision == CDL_PRECISION_INT8)
-    return round_to_int8(out, x, n);
+    return device->kernels->f32_to_int8(out, x, n);
   device->kernels->f32_to_bf16(out, x, n);
   return 1;
 }
@@ -310,15 +284,9 @@ static void round_rows(const void *context, int64_t tile, void *scratch)
 static void scale_sums(const product *p, float *sums, int64_t row, int64_t column, int64_t rows,
                        int64_t columns)
 {
-  for (int64_t i = 0; i < rows; i++) {
-    float *out = sums + i * STRIP;
-    const float scale = p->scales[row + i];
-    for (int64_t j = 0; j < columns; j++) {
-      int32_t sum;
-      memcpy(&sum, &out[j], sizeof sum);
-      out[j] = (float)sum * (scale * p->column_scales[column + j]);
-    }
-  }
+  for (int64_t i = 0; i < rows; i++)
+    p->device->kernels->scale_int32(sums + i * STRIP, p->scales[row + i], p->column_scales + column,
+                                    columns);
 }
 
 static void product_tile(const void *context, int64_t tile, void *scratch)

@@ -110,6 +110,11 @@ typedef struct {
   /* Computes elements [first, first + n) of one example. */
   void (*dropout)(const cpu_mask *mask, float *out, const float *x, uint64_t first, int64_t n);
 
+  /* Rounds x to int8 by its largest element and returns the scale, x ≈ scale · out. If x is not
+   * finite, the scale is NaN. */
+  float (*f32_to_int8)(int8_t *out, const float *x, int64_t n);
+  /* x[j] = (scale · scales[j]) · x[j], where x[j] has the bits of an int32_t. */
+  void (*scale_int32)(float *x, float scale, const float *scales, int64_t n);
   void (*f32_to_bf16)(cdl_bf16 *out, const float *x, int64_t n);
   void (*bf16_to_f32)(float *out, const cdl_bf16 *x, int64_t n);
   void (*f32_to_f64)(double *out, const float *x, int64_t n);

@@ -213,4 +213,35 @@ static void layer_norm_grad_rows(const cpu_layer_norm_grad_rows *a)
   }
 }
 
+/* ---- int8 ---- */
+
+static float f32_to_int8_row(int8_t *out, const float *x, int64_t n)
+{
+  const uint32_t infinity = 0x7f800000u;
+  const float rounder = 0x1.8p23f; /* adding it rounds to an integer, ties to even */
+  uint32_t most = 0;               /* sizes of floats are in the order of their bits */
+  EACH_SUM(max : most)
+  {
+    const uint32_t size = bits_of_float(x[j]) & 0x7fffffffu;
+    most = size > most ? size : most;
+  }
+  const float scale = float_of_bits(most) / 127.0f;
+  if (most >= infinity || scale == 0.0f) {
+    EACH out[j] = 0;
+    return most >= infinity ? NAN : 0.0f;
+  }
+  EACH
+  {
+    const float steps = (x[j] / scale + rounder) - rounder;
+    const int32_t whole = (int32_t)steps;
+    out[j] = (int8_t)(whole > 127 ? 127 : whole < -127 ? -127 : whole);
+  }
+  return scale;
+}
+
+static void scale_int32_row(float *x, float scale, const float *scales, int64_t n)
+{
+  EACH x[j] = (float)(int32_t)bits_of_float(x[j]) * (scale * scales[j]);
+}
+
 #endif
