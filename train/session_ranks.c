@@ -23,7 +23,7 @@ static size_t list_settings(json_t *settings, char **names, char **values)
   {
     if (train_run_record_may_change(key) || count == TRAIN_SETTINGS_MAX)
       continue;
-    values[count] = json_dumps(value, JSON_ENCODE_ANY);
+    values[count] = base_json_line(value);
     if (asprintf(&names[count], "the setting %s", key) < 0)
       names[count] = NULL;
     count++;

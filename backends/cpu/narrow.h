@@ -5,8 +5,8 @@
 #include "backends/cpu/weight.h"
 
 /* Returns the way to multiply in this precision, NULL for fp32. bf16: the processor's best, or
- * emulation if CDL_CPU_BF16 is "emulate". Errors: UNSUPPORTED for a precision that there is none of,
- * or a processor without bf16 products; ARGUMENT for another value of CDL_CPU_BF16. */
+ * emulation if CDL_CPU_BF16 is "emulate". Errors: UNSUPPORTED for a precision that there is none
+ * of, or a processor without bf16 products; ARGUMENT for another value of CDL_CPU_BF16. */
 cdl_status cpu_narrow_find(cdl_precision precision, const cpu_narrow **found);
 
 /* Describes the ways of this processor: "bf16 by AMX or AVX512-BF16, int8 by AMX". */

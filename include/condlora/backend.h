@@ -35,8 +35,8 @@ static inline cdl_backend_options cdl_backend_options_init(void)
   return options;
 }
 
-/* Precisions are named "fp32", "tf32", "bf16" and "int8". Errors: cdl_precision_find returns UNSUPPORTED
- * for any other name. */
+/* Precisions are named "fp32", "tf32", "bf16" and "int8". Errors: cdl_precision_find returns
+ * UNSUPPORTED for any other name. */
 CDL_API const char *cdl_precision_name(cdl_precision precision);
 CDL_API CDL_MUST_USE cdl_status cdl_precision_find(const char *name, cdl_precision *precision);
 

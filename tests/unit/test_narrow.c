@@ -76,7 +76,8 @@ static void draw_sizes(block *x)
   x->rows = 1 + draw(CPU_NARROW_ROWS);
 }
 
-/* Every way gives the exact sums, also of the largest elements alone, where 16 bits would not do. */
+/* Every way gives the exact sums, also of the largest elements alone, where 16 bits would not do.
+ */
 START_TEST(int8_sums_are_exact)
 {
   static block x;
@@ -332,7 +333,8 @@ START_TEST(int8_products_are_near_those_of_float32)
 }
 END_TEST
 
-/* A row with an infinite or undefined element gives NaN, and its neighbours what they give alone. */
+/* A row with an infinite or undefined element gives NaN, and its neighbours what they give alone.
+ */
 START_TEST(int8_hides_no_infinity)
 {
   layer l = make_layer(CDL_PRECISION_INT8, 1, false);

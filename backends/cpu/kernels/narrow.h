@@ -8,8 +8,8 @@
 
 /* The operands are counted in bytes, since both types have the same layout in them:
  * - a row of op(A) is `bytes` long, a multiple of 64, filled up with zeros;
- * - a panel of op(B) holds 32 columns as [bytes / 4][32][4]: each 4 bytes are 2 elements of bf16, or
- *   4 of int8, that follow each other in k. Missing columns are zeros. */
+ * - a panel of op(B) holds 32 columns as [bytes / 4][32][4]: each 4 bytes are 2 elements of bf16,
+ *   or 4 of int8, that follow each other in k. Missing columns are zeros. */
 enum {
   CPU_NARROW_ROWS = 32,
   CPU_NARROW_COLUMNS = 32,
@@ -30,9 +30,10 @@ typedef struct {
   cpu_narrow_multiply *multiply;
 } cpu_narrow;
 
-/* Return the ways of this processor, the best first; NULL past the end. The last one of bf16 emulates
- * AMX in plain C, with its order of sums, and the last one of int8 is plain C: any processor has
- * these. All of int8 give the same sums; those of bf16 differ in the order of additions. */
+/* Return the ways of this processor, the best first; NULL past the end. The last one of bf16
+ * emulates AMX in plain C, with its order of sums, and the last one of int8 is plain C: any
+ * processor has these. All of int8 give the same sums; those of bf16 differ in the order of
+ * additions. */
 const cpu_narrow *cpu_narrow_bf16(int index);
 const cpu_narrow *cpu_narrow_int8(int index);
 

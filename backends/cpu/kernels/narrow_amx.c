@@ -25,8 +25,8 @@ static void end(void)
   _tile_release();
 }
 
-/* Tiles 0 to 3 are sums, 4 and 5 rows of a, 6 and 7 columns of b. The intrinsics take the numbers of
- * tiles as constants, hence a macro for the two types. */
+/* Tiles 0 to 3 are sums, 4 and 5 rows of a, 6 and 7 columns of b. The intrinsics take the numbers
+ * of tiles as constants, hence a macro for the two types. */
 #define MULTIPLY(name, DOT)                                                                 \
   static void name(void *c, int64_t c_stride, const void *a, int64_t stride, const void *b, \
                    int64_t bytes, int64_t rows)                                             \

@@ -14,9 +14,9 @@ static inline __m256i broadcast(const int8_t *from)
   return _mm256_cvtepi8_epi16(_mm_set1_epi32(unit));
 }
 
-/* 8 columns at a time. The elements are widened to 16 bits, whose pairs vpmaddwd multiplies and adds
- * without saturation; vpmaddubsw on bytes would saturate. A sum then has two halves for each column,
- * which are added at the end. `rows` is a constant in each call. */
+/* 8 columns at a time. The elements are widened to 16 bits, whose pairs vpmaddwd multiplies and
+ * adds without saturation; vpmaddubsw on bytes would saturate. A sum then has two halves for each
+ * column, which are added at the end. `rows` is a constant in each call. */
 static inline __attribute__((always_inline)) void eight_columns(char *c, int64_t c_stride,
                                                                 const int8_t *a, int64_t stride,
                                                                 const int8_t *b, int64_t bytes,

@@ -49,8 +49,8 @@ static void multiply_bf16(void *c, int64_t c_stride, const void *a, int64_t stri
               1);
 }
 
-/* VNNI multiplies unsigned by signed numbers. So 128 is added to the elements of a, and 128 times the
- * sum of b's column is taken off again. The sums are exact, without saturation. */
+/* VNNI multiplies unsigned by signed numbers. So 128 is added to the elements of a, and 128 times
+ * the sum of b's column is taken off again. The sums are exact, without saturation. */
 static inline __attribute__((always_inline)) void int8_rows(char *c, int64_t c_stride,
                                                             const char *a, int64_t stride,
                                                             const char *b, int64_t bytes, int rows)

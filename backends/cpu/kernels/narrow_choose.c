@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 /* Whether the processor has AMX with bf16 and int8, and Linux lets this process use it: a process
- * asks once, for all its threads, and is ended by SIGILL where it did not. Linux refuses without the
- * state in its tables, and where a thread's alternate signal stack is too small for it. */
+ * asks once, for all its threads, and is ended by SIGILL where it did not. Linux refuses without
+ * the state in its tables, and where a thread's alternate signal stack is too small for it. */
 static bool has_amx(void)
 {
   enum { REQUEST_STATE = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */

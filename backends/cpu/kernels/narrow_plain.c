@@ -10,9 +10,9 @@ static float float_of_bits(uint32_t bits)
   return value;
 }
 
-/* Sums as AMX does: over 32 elements, those at even places and those at odd places are summed apart,
- * then both sums together are added to the result. A product of two bf16 is exact in float32. Unlike
- * AMX this keeps subnormal numbers. */
+/* Sums as AMX does: over 32 elements, those at even places and those at odd places are summed
+ * apart, then both sums together are added to the result. A product of two bf16 is exact in
+ * float32. Unlike AMX this keeps subnormal numbers. */
 static void emulate_bf16(void *c, int64_t c_stride, const void *a, int64_t stride, const void *b,
                          int64_t bytes, int64_t rows)
 {
