@@ -306,8 +306,10 @@ cdl_status trainer_save(train_trainer *t)
   return train_checkpoint_write(t->files.checkpoint, &t->state, &tensors);
 }
 
-/* A resumed run must agree with the earlier one in these settings. */
-static cdl_status compare_settings(const train_trainer *t, const train_run_state *found)
+/* Returns the name of a setting in which the run differs from its earlier part; NULL: none. A
+ * setting that the checkpoint lacks is younger, and then had its default. */
+static const char *other_setting(const train_trainer *t, const train_run_state *found,
+                                 const json_t *defaults)
 {
   const char *key;
   json_t *value;
@@ -316,11 +318,30 @@ static cdl_status compare_settings(const train_trainer *t, const train_run_state
     if (train_run_record_may_change(key))
       continue;
     const json_t *before = json_object_get(found->settings, key);
+    if (before == NULL)
+      before = json_object_get(defaults, key);
     if (before == NULL || !json_equal(value, before))
-      return cdl_fail(CDL_STATUS_USAGE,
-                      "%s: the run was started with another %s; resume with the same",
-                      t->files.checkpoint, key);
+      return key;
   }
+  return NULL;
+}
+
+/* A resumed run must agree with the earlier one in its settings. */
+static cdl_status compare_settings(const train_trainer *t, const train_run_state *found)
+{
+  train_settings usual;
+  CDL_TRY(train_settings_init(&usual));
+  usual.method = t->settings->method; /* its options have defaults of their own */
+  json_t *defaults = train_settings_json(&usual, true);
+  train_settings_release(&usual);
+  if (defaults == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", t->files.checkpoint);
+  const char *other = other_setting(t, found, defaults);
+  json_decref(defaults);
+  if (other != NULL)
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "%s: the run was started with another %s; resume with the same",
+                    t->files.checkpoint, other);
   if (strcmp(found->kernels, t->state.kernels) != 0)
     cdl_log(CDL_LOG_WARNING,
             "the run was started on %s, this is %s: results may differ in their last digits",

@@ -140,6 +140,21 @@ START_TEST(shards_that_cannot_be_are_refused)
 }
 END_TEST
 
+/* A run of a version that had fewer settings, --shards among those that it lacked. */
+START_TEST(a_run_of_an_earlier_version_goes_on)
+{
+  const char *earlier = text_of("%s/tests/data/runs/before-shards", getenv("CDL_SOURCE")),
+             *out = copied_folder(earlier, "out");
+  ck_assert_int_eq(mkdir(joined(out, "checkpoint"), 0700), 0);
+  ck_assert_int_eq(
+      rename(joined(out, "state.safetensors"), joined(out, "checkpoint/state.safetensors")), 0);
+#define OF_EARLIER OF_EPOCHS("3"), "--rank", "2", "--output", out, "--resume"
+  check_refused(RUN(OF_EARLIER, "--shards", "2"), 2, "another shards");
+  check_done(RUN(OF_EARLIER));
+  ck_assert_uint_eq(count_lines(read_text(joined(out, "train.jsonl"))), 27);
+}
+END_TEST
+
 START_TEST(a_resumed_run_may_use_another_number_of_threads)
 {
   const char *whole = scratch("whole"), *changed = scratch("changed");
@@ -591,6 +606,7 @@ int main(void)
   CASE(suite, kills_at_any_moment_leave_the_same_bytes);
   CASE(suite, batches_of_a_step_may_be_of_any_size);
   CASE(suite, shards_that_cannot_be_are_refused);
+  CASE(suite, a_run_of_an_earlier_version_goes_on);
   CASE(suite, a_resumed_run_may_use_another_number_of_threads);
   CASE_THAT_REPEATS(suite, kills_of_other_methods_leave_the_same_bytes);
   CASE_THAT_REPEATS(suite, kills_leave_the_same_bytes_of_several_labels_and_numbers);
