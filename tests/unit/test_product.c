@@ -139,7 +139,7 @@ static void check_same_bits(const fixture *f, const stored *part, const stored *
 }
 
 /* A product, and any part of it by itself. */
-static void check_draw(fixture *f)
+static void check_draw(fixture *f, bool check)
 {
   static const double alphas[] = {1.0, 1.0, 0.125, -1.7}, betas[] = {0.0, 0.0, 1.0, 0.3};
   const double alpha = alphas[cdl_random_below(&f->random, 4)],
@@ -156,7 +156,8 @@ static void check_draw(fixture *f)
          part_b = copy_part(f, &b, 0, k, column, columns),
          part_c = copy_part(f, &c, row, rows, column, columns);
   multiply(f, &a, &b, &c, alpha, beta);
-  check_values(f, &a, &b, &before, &c, alpha, beta);
+  if (check)
+    check_values(f, &a, &b, &before, &c, alpha, beta);
   multiply(f, &part_a, &part_b, &part_c, alpha, beta);
   check_same_bits(f, &part_c, &c, row, column);
   stored *all[] = {&a, &b, &c, &before, &part_a, &part_b, &part_c};
@@ -171,7 +172,7 @@ START_TEST(an_element_depends_on_its_row_and_column)
     return; /* of another processor */
   fixture f = begin(kernels, _i % 2 == 1);
   for (int i = 0; i < DRAWS; i++)
-    check_draw(&f);
+    check_draw(&f, i % 5 == 0); /* the truth in double is slow */
   free(f.memory);
 }
 END_TEST
