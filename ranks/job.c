@@ -422,12 +422,12 @@ cdl_status ranks_open(ranks_job **opened)
 
 void ranks_close(ranks_job *job, cdl_status status)
 {
-  enum { EXIT_OF_ABORT = 1, SECONDS_FOR_THE_SPEAKER = 2 };
+  enum { EXIT_OF_ABORT = 1, SECONDS_FOR_THE_LINE = 1, SECONDS_FOR_THE_SPEAKER = 3 };
   if (job == NULL)
     return;
   if (status != CDL_STATUS_OK && !job->agreed) {
-    if (job->silent)
-      sleep(SECONDS_FOR_THE_SPEAKER);
+    /* A launcher that aborts a job may drop what it has not yet passed on of a process's output. */
+    sleep(job->silent ? SECONDS_FOR_THE_SPEAKER : SECONDS_FOR_THE_LINE);
     /* mpirun of Open MPI 4.1 may wait for itself forever after MPI_Abort. It also ends all
      * processes if one of them exits without MPI_Finalize. */
     if (job->launcher == RANKS_LAUNCHER_OPEN_MPI)

@@ -2,6 +2,7 @@
  * random companies, and what is refused. */
 #include "backends/cpu/kernels/narrow.h"
 #include "condlora/backend.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -418,9 +419,5 @@ int main(void)
   tcase_add_test(all, what_it_lacks_is_named);
   tcase_add_test(all, int8_does_not_train);
   suite_add_tcase(suite, all);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  const int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed == 0 ? 0 : 1;
+  return run_suite(suite);
 }

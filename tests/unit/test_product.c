@@ -2,6 +2,7 @@
  * its row and its column alone, whatever stands beside them and however the matrices are stored. */
 #include "backends/cpu/kernels/kernels.h"
 #include "condlora/random.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -223,9 +224,5 @@ int main(void)
   tcase_add_loop_test(cases, vector_sets_agree_to_the_bit, 0, 2);
   tcase_add_loop_test(cases, a_sum_over_nothing_is_zero, 0, 2);
   suite_add_tcase(suite, cases);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  const int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  return run_suite(suite);
 }

@@ -57,15 +57,7 @@ static cdl_status run(void *command, console_notices *notices)
   study_examples examples;
   cli_job_share_threads(&m->model.threads);
   CDL_TRY(ranks_agree(cli_job(), cli_job_check_input(m->source.input), "the options"));
-  const cdl_status own =
-      study_examples_open(&m->model, &m->source, STUDY_LABELS_REQUIRED, &model, &examples);
-  const cdl_status opened = ranks_agree(cli_job(), own, "the opening of inputs");
-  if (opened != CDL_STATUS_OK && own == CDL_STATUS_OK) {
-    study_examples_close(&examples);
-    inference_close(&model);
-  }
-  CDL_TRY(opened);
-  model.job = cli_job();
+  CDL_TRY(cli_open_examples(&m->model, &m->source, STUDY_LABELS_REQUIRED, &model, &examples));
   console_notices_release(notices);
   float *logits;
   console_signals_defer();

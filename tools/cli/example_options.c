@@ -1,5 +1,7 @@
 #include "tools/cli/example_options.h"
 
+#include "tools/cli/command.h"
+
 static cdl_status check_folders(const char *command, const inference_settings *settings,
                                 bool needs_adapter, const char *output)
 {
@@ -25,4 +27,19 @@ cdl_status cli_open_adapted(const char *command, const inference_settings *setti
     return cdl_model_open(settings->model, &options, model);
   options.base = settings->model;
   return cdl_model_open(settings->adapter, &options, model);
+}
+
+cdl_status cli_open_examples(const inference_settings *settings, const study_example_source *source,
+                             study_label_need labels, inference_model *model,
+                             study_examples *examples)
+{
+  const cdl_status own = study_examples_open(settings, source, labels, model, examples);
+  const cdl_status opened = ranks_agree(cli_job(), own, "the opening of inputs");
+  if (opened != CDL_STATUS_OK && own == CDL_STATUS_OK) {
+    study_examples_close(examples);
+    inference_close(model);
+  }
+  if (opened == CDL_STATUS_OK)
+    model->job = cli_job();
+  return opened;
 }

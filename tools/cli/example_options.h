@@ -66,4 +66,11 @@
 CDL_MUST_USE cdl_status cli_open_adapted(const char *command, const inference_settings *settings,
                                          bool needs_adapter, const char *output, cdl_model **model);
 
+/* Opens a model and labeled or unlabeled examples, on all ranks of a job or on none: the model then
+ * works in that job. Errors: those of study_examples_open. */
+CDL_MUST_USE cdl_status cli_open_examples(const inference_settings *settings,
+                                          const study_example_source *source,
+                                          study_label_need labels, inference_model *model,
+                                          study_examples *examples);
+
 #endif

@@ -188,15 +188,7 @@ static cdl_status predict_submission(const prediction *p, console_notices *notic
 {
   inference_model model;
   study_examples examples;
-  const cdl_status own =
-      study_examples_open(&p->model, &p->source, STUDY_LABELS_OPTIONAL, &model, &examples);
-  const cdl_status opened = ranks_agree(cli_job(), own, "the opening of inputs");
-  if (opened != CDL_STATUS_OK && own == CDL_STATUS_OK) {
-    study_examples_close(&examples);
-    inference_close(&model);
-  }
-  CDL_TRY(opened);
-  model.job = cli_job();
+  CDL_TRY(cli_open_examples(&p->model, &p->source, STUDY_LABELS_OPTIONAL, &model, &examples));
   console_notices_release(notices);
   float *logits;
   console_signals_defer();
