@@ -74,9 +74,10 @@ static cdl_status plan_evaluation(train_trainer *t)
   const cdl_tokens tokens = cdl_dataset_tokens(dataset);
   t->evaluated = dataset;
   t->evaluated_split = on_valid ? "valid" : "dev";
-  CDL_TRY(inference_evaluation_create(
-      &t->evaluation, &session->model, &tokens, on_valid ? session->split.valid : session->dev_rows,
-      on_valid ? session->split.valid_count : cdl_dataset_count(dataset)));
+  t->evaluated_rows = on_valid ? session->split.valid : session->dev_rows;
+  t->evaluated_count = on_valid ? session->split.valid_count : cdl_dataset_count(dataset);
+  CDL_TRY(inference_evaluation_create(&t->evaluation, &session->model, &tokens, t->evaluated_rows,
+                                      t->evaluated_count));
   t->logits =
       calloc(cdl_dataset_count(dataset) * (size_t)session->model.labels + 1, sizeof *t->logits);
   return t->logits != NULL
@@ -453,8 +454,8 @@ static cdl_status evaluate(train_trainer *t)
                                    t->logits, t->events->stop));
   t->state.evaluated_step = t->state.step;
   train_result result;
-  const uint32_t *rows = t->evaluation.plan.rows;
-  const size_t count = t->evaluation.plan.count;
+  const uint32_t *rows = t->evaluated_rows;
+  const size_t count = t->evaluated_count;
   CDL_TRY(trainer_choose_thresholds(session, t->evaluated, rows, count, t->logits));
   CDL_TRY(train_score(&session->model, t->evaluated, rows, count, t->logits, NULL, &result));
   CDL_TRY(train_add_penalty(session, &result));

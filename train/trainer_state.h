@@ -33,6 +33,8 @@ typedef struct {
   inference_evaluation evaluation; /* for the split that chooses the best checkpoint */
   const cdl_dataset *evaluated;    /* the data set that `evaluation` belongs to */
   const char *evaluated_split;
+  const uint32_t *evaluated_rows; /* [evaluated_count] in their order, in which scores are summed */
+  size_t evaluated_count;
   float *logits; /* [examples of that data set, labels] */
 
   adapter_snapshot now, best;

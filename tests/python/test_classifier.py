@@ -174,7 +174,7 @@ class Failures(unittest.TestCase):
             (condlora.AbsentError, LookupError, lambda: condlora.Classifier("nowhere")),
             (condlora.AbsentError, LookupError, lambda: condlora.Classifier(case.adapter, model="nowhere")),
             (condlora.AbsentError, LookupError, lambda: opened_on(case, backend="cpu:9")),
-            (condlora.UnsupportedError, NotImplementedError, lambda: opened_on(case, backend="cpu", precision="bf16")),
+            (condlora.UnsupportedError, NotImplementedError, lambda: opened_on(case, backend="cpu", precision="tf32")),
             (condlora.UnsupportedError, NotImplementedError, lambda: opened_on(case, precision="fp8")),
         ):
             with self.assertRaises(error) as raised:
