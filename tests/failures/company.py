@@ -54,7 +54,7 @@ def digest(output):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program", type=pathlib.Path)
+    parser.add_argument("program", type=lambda text: pathlib.Path(text).resolve())
     parser.add_argument("source", type=pathlib.Path)
     parser.add_argument("--times", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1)
