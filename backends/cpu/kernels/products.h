@@ -94,20 +94,34 @@ static int64_t transpose_blocks_f64(double *panel, int64_t width, const double *
   return 0;
 }
 
+/* Compilers fuse a vector's multiplication with the addition behind it; of single elements a
+ * sanitizer keeps them from it. */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define FUSED_F32(a, b, c) __builtin_fmaf(a, b, c)
+#define FUSED_F64(a, b, c) __builtin_fma(a, b, c)
+#else
+#define FUSED_F32(a, b, c) ((a) * (b) + (c))
+#define FUSED_F64 FUSED_F32
+#endif
+
 #define REAL float
 #define LANES (VECTOR_BYTES / 4)
 #define NAME(x) x##_f32
+#define FUSED FUSED_F32
 #include "backends/cpu/kernels/product.inc"
 #undef REAL
 #undef LANES
 #undef NAME
+#undef FUSED
 
 #define REAL double
 #define LANES (VECTOR_BYTES / 8)
 #define NAME(x) x##_f64
+#define FUSED FUSED_F64
 #include "backends/cpu/kernels/product.inc"
 #undef REAL
 #undef LANES
 #undef NAME
+#undef FUSED
 
 #endif
