@@ -186,11 +186,9 @@ void train_loss_forward_backward(train_loss *loss, cdl_queue *queue, cdl_tensor 
              &(loss_part){logits, d_logits, labels_of(loss, 0, logits.size[2]), loss->loss});
   for (int i = 0; i < loaded->count; i++) {
     const int64_t first = loaded->sequence[i], count = loaded->sequence[i + 1] - first;
-    const cdl_tensor losses = shards->losses;
-    const loss_part part = {
-        cdl_tensor_rows(logits, first, count), cdl_tensor_rows(d_logits, first, count),
-        labels_of(loss, first, count),
-        cdl_tensor_1d(losses.buffer, CDL_DTYPE_F32, losses.offset + loaded->first + i, 1)};
+    const loss_part part = {cdl_tensor_rows(logits, first, count),
+                            cdl_tensor_rows(d_logits, first, count), labels_of(loss, first, count),
+                            cdl_tensor_rows(shards->losses, loaded->first + i, 1)};
     if (count > 0)
       add_loss(loss, queue, &part);
   }

@@ -69,13 +69,6 @@ static cdl_status meet(train_rank_shards *r, bool stop, const char *what)
   return CDL_STATUS_OK;
 }
 
-/* Row `shard` of the gradients' and the losses' sums. */
-static cdl_tensor row_of(cdl_tensor sums, int shard)
-{
-  return cdl_tensor_1d(sums.buffer, CDL_DTYPE_F32, sums.offset + shard * sums.stride[2],
-                       sums.size[3]);
-}
-
 cdl_status train_rank_shards_sum(train_rank_shards *r, train_shards *shards, cdl_queue *queue,
                                  bool stop, int64_t number)
 {
@@ -86,15 +79,15 @@ cdl_status train_rank_shards_sum(train_rank_shards *r, train_shards *shards, cdl
   snprintf(what, sizeof what, "step %lld", (long long)number);
   ranks_sum_shards(&r->sum, &begin, &end);
   for (int s = begin; s < end; s++) {
-    cdl_queue_download(queue, r->values, row_of(shards->loaded.sums, s), bytes);
-    cdl_queue_download(queue, loss, row_of(shards->losses, s), sizeof *loss);
+    cdl_queue_download(queue, r->values, cdl_tensor_rows(shards->loaded.sums, s, 1), bytes);
+    cdl_queue_download(queue, loss, cdl_tensor_rows(shards->losses, s, 1), sizeof *loss);
     CDL_TRY(cdl_queue_sync(queue));
     CDL_TRY(ranks_sum_add(&r->sum, s, r->values));
   }
   CDL_TRY(meet(r, stop, what));
   CDL_TRY(ranks_sum_finish(&r->sum, r->values, what));
-  cdl_queue_upload(queue, row_of(shards->loaded.sums, 0), r->values, bytes);
-  cdl_queue_upload(queue, row_of(shards->losses, 0), loss, sizeof *loss);
+  cdl_queue_upload(queue, cdl_tensor_rows(shards->loaded.sums, 0, 1), r->values, bytes);
+  cdl_queue_upload(queue, cdl_tensor_rows(shards->losses, 0, 1), loss, sizeof *loss);
   shards->summed = true;
   return cdl_queue_status(queue);
 }

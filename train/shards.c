@@ -121,8 +121,8 @@ static void add_sum(cdl_queue *q, cdl_tensor rows, bool summed, cdl_tensor out)
 {
   if (!summed)
     add_rows(q, rows);
-  const cdl_tensor sum = cdl_tensor_1d(rows.buffer, CDL_DTYPE_F32, rows.offset, rows.size[3]);
-  cdl_axpby(q, CDL_ARGS(axpby, .out = out, .x = sum, .alpha = 1, .beta = 1));
+  cdl_axpby(q,
+            CDL_ARGS(axpby, .out = out, .x = cdl_tensor_rows(rows, 0, 1), .alpha = 1, .beta = 1));
 }
 
 void train_shards_add(const train_shards *shards, cdl_queue *queue, cdl_tensor loss)
