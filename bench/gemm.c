@@ -6,8 +6,8 @@
 
 #include "bench/bench.h"
 
-/* These are measured repeatedly to know the current peak; on an emulated device, which takes long
- * and has none, only the last is. */
+/* These are measured repeatedly to know the current peak. An emulated device and a sanitizer's
+ * build take long and have none: there only the last is measured. */
 static const bench_gemm_shape peaks[] = {
     {"peak", 2048, 3072, 768, 1, false, true, true},
     {"peak", 1024, 1024, 1024, 1, false, true, true},
@@ -24,6 +24,12 @@ typedef struct {
   cdl_queue *queue;
   cdl_copy_args args;
 } copy_case;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const bool sanitized = true;
+#else
+static const bool sanitized = false;
+#endif
 
 static void run_copy(void *context)
 {
@@ -174,7 +180,8 @@ cdl_status bench_find_peak(bench *b, bool again)
       .warm_seconds = first ? 0.1 : 0.01, .seconds = 0.03, .least = 3, .most = 10};
   cdl_status status = CDL_STATUS_OK;
   enum { PEAKS = sizeof peaks / sizeof peaks[0] };
-  const size_t begin = b->emulated ? PEAKS - 1 : 0, end = b->emulated ? PEAKS : PEAKS - 1;
+  const bool slow = b->emulated || sanitized;
+  const size_t begin = slow ? PEAKS - 1 : 0, end = slow ? PEAKS : PEAKS - 1;
   for (size_t i = begin; status == CDL_STATUS_OK && i < end; i++) {
     gemm_case c;
     bench_measurement m = {0};

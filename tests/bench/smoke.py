@@ -3,7 +3,7 @@ shares follow from what stands beside them, errors have their exit status. No ti
 
     smoke.py BENCH-CONDLORA MODEL-FOLDER MAN-PAGE plots|no-plots [few]
 
-`few`: one workload in each format, for a sanitizer's build.
+`few`: one workload in each format and no steps of a trace, for a sanitizer's build.
 """
 
 import csv
@@ -146,12 +146,12 @@ def check_formats():
     check_rows(cold)
 
 
-def check_shapes(folder):
-    """Sizes from a trace as `condlora train --trace` writes it."""
-    def event(name, **sizes):
-        return {"name": name, "ph": "X", "ts": 1, "dur": 1, "args": sizes}
+def event(name, **sizes):
+    return {"name": name, "ph": "X", "ts": 1, "dur": 1, "args": sizes}
 
-    path = folder / "trace.json"
+
+def write_trace(path):
+    """As `condlora train --trace` writes one, of small products."""
     events = [event("linear", m=tokens, n=24, k=8) for tokens in (11, 13, 10)]
     events += [event("linear", m=2, n=24, k=8), event("linear_grad", m=11, n=8, k=24), event("fill", rows=1, columns=5)]
     events += [event("low_rank_grad", m=11, n=8, k=16, rank=2, more=[{"m": 11, "n": 8, "k": 16, "rank": 3}])]
@@ -159,7 +159,17 @@ def check_shapes(folder):
     events += [event("attention", heads=2, width=4, lengths=lengths) for lengths in ([5, 6], [5, 6])]
     events += [event("attention", heads=2, width=4, distances=7, lengths=[4, 9]), event("attention", heads=2, width=4, lengths=[3, 2])]
     path.write_text(json.dumps({"traceEvents": events}))
-    report = json.loads(run("--quick", "--backend", "cpu", "--shapes", str(path), "--format", "json", "gemm", "attention", "elementwise"))
+
+
+def of_trace(path, *more):
+    return run("--quick", "--backend", "cpu", "--seconds", "0.01", "--shapes", str(path), *more)
+
+
+def check_shapes(folder):
+    """Sizes from a trace."""
+    path = folder / "trace.json"
+    write_trace(path)
+    report = json.loads(of_trace(path, "--format", "json", "gemm", "attention", "elementwise"))
     shapes = {(row["name"], row["shape"]) for row in rows_of(report, "gemm")}
     assert shapes == {
         ("linear", "11x24x8 NT"),  # the middle of 2, 10, 11 and 13 tokens, the upper one
@@ -177,10 +187,10 @@ def check_shapes(folder):
     chosen = {row["name"] for row in rows_of(report, "attention")}
     assert chosen == {"middle batch: 2 sequences, 11 tokens", "largest batch: 2 sequences, 13 tokens, bias"}, chosen
     assert "12x8" in {row["shape"] for row in rows_of(report, "elementwise")}  # 2 sequences of 6 tokens, 2 heads of 4
-    steps = json.loads(run("--quick", "--backend", "cpu", "--seconds", "0.01", "--shapes", str(path), "--model", MODEL,
-                           "--format", "json", "train"))
-    title = next(table["title"] for table in steps["tables"] if table["name"] == "train")
-    assert "2 batches of 2 examples, the trace's lengths: 12 tokens each, longest example 9" in title, title
+    if not FEW:
+        steps = json.loads(of_trace(path, "--model", MODEL, "--format", "json", "train"))
+        title = next(table["title"] for table in steps["tables"] if table["name"] == "train")
+        assert "2 batches of 2 examples, the trace's lengths: 12 tokens each, longest example 9" in title, title
     for content in ("", "[]", '{"traceEvents": 1}', '{"traceEvents": []}', '{"traceEvents": [{"name": "fill", "args": {"rows": 1}}]}',
                     json.dumps({"traceEvents": [event("linear", m=1, n=1, k=1)]})):
         path.write_text(content)
@@ -192,12 +202,13 @@ def check_shapes(folder):
 
 def check_plot(folder):
     """Points lie where their numbers say: read back from the picture itself. A circle is a product."""
-    path = folder / "roof.svg"
+    path, trace = folder / "roof.svg", folder / "trace.json"
+    write_trace(trace)
     run("--quick", "--backend", "cpu", "--plot", str(folder / "roof.gif"), "gemm", status=2)
     run("--quick", "--backend", "cpu", "--plot", str(path), "svd", status=1)
     if PLOTS == "no-plots":
         return
-    report = json.loads(small("--format", "json", "--plot", str(path), "gemm", "elementwise", "attention"))
+    report = json.loads(of_trace(trace, "--format", "json", "--plot", str(path), "gemm", "elementwise", "attention"))
     svg = "{http://www.w3.org/2000/svg}"
     root = xml.etree.ElementTree.parse(path).getroot()
     assert root.tag == svg + "svg"
@@ -214,7 +225,7 @@ def check_plot(folder):
     for place, log in zip(places, logs):
         assert abs(places[low] + slope * (log - logs[low]) - place) < 0.01, (place, log)
     for end, mark in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
-        small("--plot", str(folder / ("roof" + end)), "gemm")
+        of_trace(trace, "--plot", str(folder / ("roof" + end)), "gemm")
         assert (folder / ("roof" + end)).read_bytes().startswith(mark)
 
 
