@@ -2,7 +2,7 @@
 
     python bf16_spread.py --model DIR --data GLUE --work DIR --output FILE.json [--backend cuda --precision bf16]
 
-One epoch of MRPC with LoRA on query and value. For each seed both programs get one initial adapter (PEFT's) and one order
+One epoch of a task with LoRA on query and value. For each seed both programs get one initial adapter (PEFT's) and one order
 of the examples, and there is no dropout: what differs is arithmetic. PyTorch also trains each seed in float32.
 
 In PyTorch's bf16 (train_torch.py --precision bf16) the frozen weights and the activations are bf16, adapter and head are
@@ -11,8 +11,8 @@ of the residual branches, hence the norms' inputs, would stay float32, and the a
 
 Three rules, each in the output with its figures:
 
-  means    dev's accuracy, F1 and loss: the difference of both programs' means is within Welch's 95 % interval; in accuracy and
-           F1 one example may differ.
+  means    dev's figures (accuracy, F1 and loss of MRPC, both correlations and loss of STS-B): the difference of both programs'
+           means is within Welch's 95 % interval; in accuracy and F1 one example may differ.
   curve    over the first 100 steps, the mean loss of condlora's seeds is within the least and the greatest of PyTorch's
            seeds, in windows of 10 steps, each end moved outwards by PyTorch's own root mean square distance of bf16 to float32.
   float32  condlora's losses, step by step, are at most twice as far from PyTorch's float32 as PyTorch's bf16 is, in root
@@ -34,8 +34,8 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-TASK = "MRPC"
-FIGURES = ("accuracy", "f1", "loss")
+FIGURES = {"MRPC": ("accuracy", "f1", "loss"), "STS-B": ("pearson", "spearman", "loss")}  # of each task
+BY_EXAMPLE = ("accuracy", "f1")  # these move in steps of about one example
 WINDOW, CURVE_STEPS = 10, 100
 FACTOR, FLOOR = 2.0, 1e-4
 
@@ -44,7 +44,8 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--condlora", default="condlora", help="the program")
     parser.add_argument("--model", required=True, help="Hugging Face folder")
-    parser.add_argument("--data", required=True, type=pathlib.Path, help="folder with MRPC/train.tsv and MRPC/dev.tsv")
+    parser.add_argument("--task", choices=sorted(FIGURES), default="MRPC")
+    parser.add_argument("--data", required=True, type=pathlib.Path, help="folder with TASK/train.tsv and TASK/dev.tsv")
     parser.add_argument("--work", required=True, type=pathlib.Path, help="folder for the runs")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file; default: standard output")
     parser.add_argument("--backend", default="cuda")
@@ -77,23 +78,23 @@ def lines_of(path):
 
 
 def write_data(arguments, seed, folder):
-    """MRPC in the order of a seed, cut to what is trained and measured."""
-    (folder / TASK).mkdir(parents=True, exist_ok=True)
-    header, rows = lines_of(arguments.data / TASK / "train.tsv")
+    """The task in the order of a seed, cut to what is trained and measured."""
+    (folder / arguments.task).mkdir(parents=True, exist_ok=True)
+    header, rows = lines_of(arguments.data / arguments.task / "train.tsv")
     random.Random(seed).shuffle(rows)
     if arguments.steps:
         rows = rows[: arguments.steps * arguments.batch_size]
-    (folder / TASK / "train.tsv").write_bytes(header + b"".join(rows))
-    header, rows = lines_of(arguments.data / TASK / "dev.tsv")
-    (folder / TASK / "dev.tsv").write_bytes(header + b"".join(rows[: arguments.dev_examples]))
+    (folder / arguments.task / "train.tsv").write_bytes(header + b"".join(rows))
+    header, rows = lines_of(arguments.data / arguments.task / "dev.tsv")
+    (folder / arguments.task / "dev.tsv").write_bytes(header + b"".join(rows[: arguments.dev_examples]))
 
 
 def dev_count(arguments):
-    return min(arguments.dev_examples or math.inf, len(lines_of(arguments.data / TASK / "dev.tsv")[1]))
+    return min(arguments.dev_examples or math.inf, len(lines_of(arguments.data / arguments.task / "dev.tsv")[1]))
 
 
 def shared_options(arguments, seed, folder):
-    return ["--model", arguments.model, "--task", TASK, "--data", str(folder), "--epochs", "1", "--batch-size",
+    return ["--model", arguments.model, "--task", arguments.task, "--data", str(folder), "--epochs", "1", "--batch-size",
             str(arguments.batch_size), "--max-length", str(arguments.max_length), "--lr", arguments.lr, "--schedule",
             arguments.schedule, "--warmup-ratio", arguments.warmup_ratio, "--dropout", "0", "--no-shuffle", "--seed", str(seed),
             "--threads", "1"]
@@ -112,7 +113,7 @@ def run_torch(arguments, seed, folder, precision):
     initial = folder / "initial"
     command += ["--init-adapter", initial] if initial.exists() else ["--save-init-adapter", initial]
     lines = [json.loads(line) for line in call(command).splitlines()]
-    return {"losses": [line["loss"] for line in lines if "step" in line], **scores(lines[-1]["result"]["epochs"][0])}
+    return {"losses": [line["loss"] for line in lines if "step" in line], **scores(arguments.task, lines[-1]["result"]["epochs"][0])}
 
 
 def run_condlora(arguments, seed, folder):
@@ -123,16 +124,16 @@ def run_condlora(arguments, seed, folder):
     steps = [json.loads(line) for line in (out / "train.jsonl").read_text().splitlines()]
     record = json.loads((out / "run.json").read_text())
     result = json.loads((out / "metrics.json").read_text())
-    return {"losses": [step["loss"] for step in steps], **scores(result["dev"]), "device": record["kernels"],
+    return {"losses": [step["loss"] for step in steps], **scores(arguments.task, result["dev"]), "device": record["kernels"],
             "examples_per_s": result["timing"]["examples_per_s"]}
 
 
-def scores(measured):
-    return {name: measured[name] for name in FIGURES}
+def scores(task, measured):
+    return {name: measured[name] for name in FIGURES[task]}
 
 
 def settings_of(arguments):
-    names = ["rank", "lr", "schedule", "warmup_ratio", "batch_size", "max_length", "steps", "dev_examples", "backend", "precision"]
+    names = ["task", "rank", "lr", "schedule", "warmup_ratio", "batch_size", "max_length", "steps", "dev_examples", "backend", "precision"]
     return {name: getattr(arguments, name) for name in names}
 
 
@@ -154,7 +155,7 @@ def run(arguments, seed, side):
     result = run_condlora(arguments, seed, folder) if side == "condlora" else run_torch(arguments, seed, folder, side[6:])
     result = {"seed": seed, **result, "seconds": round(time.monotonic() - started, 1), "settings": settings}
     kept.write_text(json.dumps(result))
-    print(f"{side}, seed {seed}: {scores(result)}, {result['seconds']} s", file=sys.stderr, flush=True)
+    print(f"{side}, seed {seed}: {scores(arguments.task, result)}, {result['seconds']} s", file=sys.stderr, flush=True)
     return result
 
 
@@ -175,10 +176,10 @@ def run_all(arguments):
     return results
 
 
-def described(runs):
+def described(task, runs):
     return {
         name: {"mean": statistics.mean(values), "deviation": statistics.stdev(values), "values": values}
-        for name in FIGURES
+        for name in FIGURES[task]
         for values in [[result[name] for result in runs]]
     }
 
@@ -188,12 +189,12 @@ def judge_means(ours, theirs, example):
     from scipy import stats
 
     figures = {}
-    for name in FIGURES:
-        a, b = ours[name], theirs[name]
+    for name, a in ours.items():
+        b = theirs[name]
         parts = [side["deviation"] ** 2 / len(side["values"]) for side in (a, b)]
         error = math.sqrt(sum(parts))
         degrees = sum(parts) ** 2 / sum(part**2 / (len(side["values"]) - 1) for part, side in zip(parts, (a, b))) if error > 0 else 1
-        interval = max(float(stats.t.ppf(0.975, degrees)) * error, 0 if name == "loss" else example)
+        interval = max(float(stats.t.ppf(0.975, degrees)) * error, example if name in BY_EXAMPLE else 0)
         difference = a["mean"] - b["mean"]
         figures[name] = {"difference": difference, "interval": interval, "holds": abs(difference) <= interval}
     return {**figures, "holds": all(figure["holds"] for figure in figures.values())}
@@ -232,7 +233,7 @@ def main():
     arguments = parse_arguments()
     arguments.work.mkdir(parents=True, exist_ok=True)
     sides = run_all(arguments)
-    summary = {side: described(runs) for side, runs in sides.items()}
+    summary = {side: described(arguments.task, runs) for side, runs in sides.items()}
     rules = {
         "means": judge_means(summary["condlora"], summary["torch-bf16"], 1 / dev_count(arguments)),
         "curve": judge_curve(sides),
@@ -244,7 +245,7 @@ def main():
         "note": arguments.note,
         "device": sides["condlora"][0]["device"],
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft")},
-        "task": TASK,
+        "task": arguments.task,
         "settings": settings_of(arguments),
         "rules": rules,
         "summary": summary,
