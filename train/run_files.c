@@ -12,6 +12,7 @@
 #include "condlora/log.h"
 #include "train/run_facts.h"
 #include "train/step_text.h"
+#include "train/trainer.h"
 
 static cdl_status check_empty(const char *folder)
 {
@@ -260,7 +261,10 @@ cdl_status train_run_json_write(const train_run_files *f, const train_session *s
   base_json_set(&object, "condlora", json_string(cdl_version()));
   base_json_set(&object, "settings", train_settings_json(settings, false));
   base_json_set_text(&object, "backend", cdl_backend_name(session->model.backend));
-  base_json_set_text(&object, "kernels", cdl_backend_description(session->model.backend));
+  base_json_set_text(&object, "device", cdl_backend_description(session->model.backend));
+  char *kernels = train_kernel_set(session->model.backend);
+  base_json_set_text(&object, "kernels", kernels);
+  free(kernels);
   base_json_set_text(&object, "metric", cdl_metric_name(session->metric));
   base_json_set(&object, "seeds", seeds_json(settings));
   base_json_set(&object, "dropout", dropout_json(session, settings));

@@ -161,14 +161,14 @@ cdl_status trainer_prepare(train_trainer *t)
   return CDL_STATUS_OK;
 }
 
-char *train_kernel_set(const cdl_backend *backend)
+char *train_kernel_set(cdl_backend *backend)
 {
-  char *kernels = strdup(cdl_backend_description(backend));
-  /* Remove ", 2 threads": the result does not depend on the number of threads. */
-  char *threads = kernels != NULL ? strrchr(kernels, ',') : NULL;
-  if (threads != NULL && strstr(threads, "thread") != NULL)
-    *threads = '\0';
-  return kernels;
+  const char *kernels = cdl_backend_kernels(backend),
+             *decompositions = cdl_backend_decompositions(backend);
+  char *line;
+  if (decompositions == NULL)
+    return strdup(kernels);
+  return asprintf(&line, "%s, decompositions by %s", kernels, decompositions) >= 0 ? line : NULL;
 }
 
 /* Makes the state that a run carries from step to step and saves in its checkpoint. */

@@ -68,9 +68,9 @@ typedef struct {
 encoder_dropout_rates train_run_dropout(const train_session *session,
                                         const train_settings *settings);
 
-/* Returns the backend's description without its threads; the last digits of results depend on it.
- * The caller frees it. NULL if memory is out. */
-char *train_kernel_set(const cdl_backend *backend);
+/* Returns what the last digits of results depend on: the backend's kernels, and the library of its
+ * decompositions if it has run any. The caller frees it. NULL if memory is out. */
+char *train_kernel_set(cdl_backend *backend);
 
 /* Trains according to `settings` with everything that `session` opened. Errors: NUMERIC if a loss
  * is not finite (nothing is saved after the last checkpoint); CANCELLED after `stop`, with the run

@@ -315,6 +315,24 @@ const char *cdl_backend_description(const cdl_backend *backend)
   return description != NULL ? description : "";
 }
 
+const char *cdl_backend_kernels(const cdl_backend *backend)
+{
+  const cdl_backend_table *table = backend->table;
+  return table->kernels != NULL ? table->kernels(backend->device)
+                                : cdl_backend_description(backend);
+}
+
+/* Those of a device without its own run on the host's backend. */
+const char *cdl_backend_decompositions(cdl_backend *backend)
+{
+  const cdl_backend_table *table = backend->table;
+  const char *name = table->decompositions != NULL ? table->decompositions(backend->device) : NULL;
+  pthread_mutex_lock(&backend->host_lock);
+  cdl_backend *host = backend->host;
+  pthread_mutex_unlock(&backend->host_lock);
+  return name == NULL && host != NULL ? cdl_backend_decompositions(host) : name;
+}
+
 uint64_t cdl_backend_compile_ns(const cdl_backend *backend)
 {
   const cdl_backend_table *table = backend->table;

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* ---- The device ---- */
 
@@ -20,41 +19,21 @@ static cdl_status cpu_enumerate(int *count)
   return CDL_STATUS_OK;
 }
 
-/* "OpenBLAS 0.3.21 SkylakeX, vector set avx512, 2 threads"; OpenBLAS's configuration begins with
- * name and version. */
+/* The identity is "vector set avx512", or "vector set avx512, bf16 by AMX". */
 static void describe(cpu_device *device)
 {
-  const char *config = device->libraries.openblas_get_config();
-  int name_and_version = (int)strcspn(config, " ");
-  if (config[name_and_version] != '\0')
-    name_and_version += 1 + (int)strcspn(config + name_and_version + 1, " ");
   const int threads = cpu_pool_threads(device->pool);
+  const cpu_narrow *way = device->narrow;
+  snprintf(device->identity, sizeof device->identity, "vector set %s%s%s%s%s",
+           device->kernels->name, way != NULL ? ", " : "",
+           way != NULL ? cdl_precision_name(device->precision) : "", way != NULL ? " by " : "",
+           way != NULL ? way->name : "");
   char narrow[96];
   cpu_narrow_describe(narrow, sizeof narrow);
-  if (device->narrow != NULL)
-    snprintf(narrow, sizeof narrow, "%s by %s", cdl_precision_name(device->precision),
-             device->narrow->name);
-  snprintf(
-      device->description, sizeof device->description, "%.*s %s, vector set %s, %s%s, %d thread%s",
-      name_and_version, config, device->libraries.openblas_get_corename(), device->kernels->name,
-      device->narrow != NULL ? "products in " : "has ", narrow, threads, threads == 1 ? "" : "s");
-}
-
-/* OpenBLAS maps working memory at a thread's first product, and if the system refuses, it asks
- * again forever. So this checks that the address space is large enough (ulimit -v). */
-static cdl_status check_address_space(int threads)
-{
-  enum { BYTES_A_THREAD = 134221824 }; /* of Debian's 0.3.21 */
-  const size_t bytes = (size_t)threads * BYTES_A_THREAD;
-  void *probe = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (probe == MAP_FAILED)
-    return cdl_fail(
-        CDL_STATUS_MEMORY,
-        "cpu: OpenBLAS wants %zu MiB of address space for %d threads and the system refuses it; "
-        "fewer --threads or a higher limit (ulimit -v) help",
-        bytes >> 20, threads);
-  munmap(probe, bytes);
-  return CDL_STATUS_OK;
+  snprintf(device->description, sizeof device->description,
+           "%s, %s%s%sdecompositions by %.96s at need, %d thread%s", device->identity,
+           way == NULL ? "has " : "", way == NULL ? narrow : "", way == NULL ? ", " : "",
+           cpu_lapack_file(), threads, threads == 1 ? "" : "s");
 }
 
 static cdl_status cpu_open(const char *device_name, const cdl_open_options *options, void **out)
@@ -69,20 +48,11 @@ static cdl_status cpu_open(const char *device_name, const cdl_open_options *opti
   if (device == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "cpu: no memory for the device");
   device->foreign = (cpu_foreign){.lock = PTHREAD_MUTEX_INITIALIZER};
+  device->lapack = cpu_lapack_closed();
   device->kernels = cpu_kernels_choose();
   device->precision = precision;
   device->narrow = narrow;
-  cdl_status status = cpu_libraries_open(&device->libraries);
-  if (status == CDL_STATUS_OK) {
-    status = cpu_pool_create(options != NULL ? options->threads : 0, &device->pool);
-    if (status == CDL_STATUS_OK) {
-      status = check_address_space(cpu_pool_threads(device->pool));
-      if (status != CDL_STATUS_OK)
-        cpu_pool_destroy(device->pool);
-    }
-    if (status != CDL_STATUS_OK)
-      cpu_libraries_close(&device->libraries);
-  }
+  const cdl_status status = cpu_pool_create(options != NULL ? options->threads : 0, &device->pool);
   if (status != CDL_STATUS_OK) {
     free(device);
     return status;
@@ -96,7 +66,7 @@ static void cpu_close(void *opaque)
 {
   cpu_device *device = opaque;
   cpu_pool_destroy(device->pool);
-  cpu_libraries_close(&device->libraries);
+  cpu_lapack_close(&device->lapack);
   cpu_foreign_release(&device->foreign);
   free(device);
 }
@@ -105,6 +75,18 @@ static const char *cpu_description(void *opaque)
 {
   const cpu_device *device = opaque;
   return device->description;
+}
+
+static const char *cpu_kernel_line(void *opaque)
+{
+  const cpu_device *device = opaque;
+  return device->identity;
+}
+
+static const char *cpu_decompositions(void *opaque)
+{
+  cpu_device *device = opaque;
+  return atomic_load(&device->lapack.name);
 }
 
 static cdl_status cpu_memory_info(void *opaque, cdl_device_memory *memory)
@@ -263,6 +245,8 @@ static const cdl_backend_table table = {
     .qr = cpu_qr,
     .eigh = cpu_eigh,
     .auto_priority = 100,
+    .kernels = cpu_kernel_line,
+    .decompositions = cpu_decompositions,
 };
 
 const cdl_backend_table *cpu_plugin(const cdl_host *host)

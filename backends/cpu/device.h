@@ -12,12 +12,13 @@
 
 typedef struct {
   cpu_pool *pool;
-  cpu_libraries libraries;
+  cpu_lapack lapack;
   const cpu_kernels *kernels;
   cdl_precision precision;
   const cpu_narrow *narrow; /* products with frozen weights; NULL in fp32 */
   cpu_foreign foreign;
-  char description[256];
+  char identity[64]; /* what decides the bits of results, but for decompositions */
+  char description[320];
 } cpu_device;
 
 /* A queue has no state: it is its device. */

@@ -91,6 +91,12 @@ static cdl_status allocate(const char *op, int64_t elements, size_t element_byte
                                     op, (long long)elements);
 }
 
+static cdl_status open_lapack(void *queue, const cpu_libraries **libraries)
+{
+  const cdl_status status = cpu_lapack_use(&cpu_device_of(queue)->lapack, libraries);
+  return status == CDL_STATUS_OK ? status : cdl_context(status, "LAPACK");
+}
+
 static cdl_status begin(const char *op, cdl_tensor a)
 {
   CDL_TRY(check_size(op, cpu_max(a.size[2], a.size[3])));
@@ -141,12 +147,14 @@ cdl_status cpu_svd(void *queue, const cdl_svd_args *g)
   const int64_t least = cpu_min(a.size[2], a.size[3]);
   if (least == 0)
     return CDL_STATUS_OK;
+  const cpu_libraries *libraries;
   CDL_TRY(begin("svd", a));
+  CDL_TRY(open_lapack(queue, &libraries));
   const size_t element = cdl_dtype_bytes(a.dtype);
   void *memory;
   CDL_TRY(allocate("svd", cdl_tensor_elements(a) + least, element, &memory));
   const bool vectors = cdl_tensor_present(g->u);
-  const svd_call call = {.libraries = &cpu_device_of(queue)->libraries,
+  const svd_call call = {.libraries = libraries,
                          .f64 = is_f64(a),
                          .rows = (int)a.size[3],
                          .columns = (int)a.size[2],
@@ -181,12 +189,13 @@ static cdl_status singular(const char *op, cdl_tensor a, int pivot)
 
 cdl_status cpu_lu_solve(void *queue, const cdl_lu_solve_args *g)
 {
-  const cpu_libraries *libraries = &cpu_device_of(queue)->libraries;
+  const cpu_libraries *libraries;
   const int64_t n = g->a.size[2], k = g->b.size[3];
   if (n == 0 || k == 0)
     return CDL_STATUS_OK;
   CDL_TRY(begin("lu_solve", g->a));
   CDL_TRY(begin("lu_solve", g->b));
+  CDL_TRY(open_lapack(queue, &libraries));
   const size_t element = cdl_dtype_bytes(g->a.dtype);
   void *memory;
   CDL_TRY(allocate("lu_solve", n * n + n * k + n, element,
@@ -211,11 +220,12 @@ cdl_status cpu_lu_solve(void *queue, const cdl_lu_solve_args *g)
 /* (aᵀ)⁻¹ = (a⁻¹)ᵀ: nothing to transpose. */
 cdl_status cpu_lu_inverse(void *queue, const cdl_lu_inverse_args *g)
 {
-  const cpu_libraries *libraries = &cpu_device_of(queue)->libraries;
+  const cpu_libraries *libraries;
   const int64_t n = g->a.size[2];
   if (n == 0)
     return CDL_STATUS_OK;
   CDL_TRY(begin("lu_inverse", g->a));
+  CDL_TRY(open_lapack(queue, &libraries));
   const size_t element = cdl_dtype_bytes(g->a.dtype);
   void *memory;
   CDL_TRY(allocate("lu_inverse", n * n + n, element, &memory));
@@ -253,11 +263,12 @@ static void take_r(cdl_tensor r, const void *factored, int64_t m)
 
 cdl_status cpu_qr(void *queue, const cdl_qr_args *g)
 {
-  const cpu_libraries *libraries = &cpu_device_of(queue)->libraries;
+  const cpu_libraries *libraries;
   const int64_t m = g->a.size[2], n = g->a.size[3], k = cpu_min(m, n);
   if (k == 0)
     return CDL_STATUS_OK;
   CDL_TRY(begin("qr", g->a));
+  CDL_TRY(open_lapack(queue, &libraries));
   const bool f64 = is_f64(g->a);
   const size_t element = cdl_dtype_bytes(g->a.dtype);
   void *memory;
@@ -296,12 +307,13 @@ static cdl_status check_lower_triangle(cdl_tensor a)
 /* The row-major lower triangle is the column-major upper one; LAPACKE reads no other. */
 cdl_status cpu_eigh(void *queue, const cdl_eigh_args *g)
 {
-  const cpu_libraries *libraries = &cpu_device_of(queue)->libraries;
+  const cpu_libraries *libraries;
   const int64_t n = g->a.size[2];
   if (n == 0)
     return CDL_STATUS_OK;
   CDL_TRY(check_size("eigh", n));
   CDL_TRY(check_lower_triangle(g->a));
+  CDL_TRY(open_lapack(queue, &libraries));
   void *memory;
   CDL_TRY(allocate("eigh", n * n, cdl_dtype_bytes(g->a.dtype), &memory));
   const char job = cdl_tensor_present(g->vectors) ? 'V' : 'N';

@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 
 #include "backends/cpu/coretype.h"
 #include "base/trust.h"
@@ -91,13 +93,30 @@ static void say_other_set(const cpu_libraries *libraries)
             wanted_set(), taken);
 }
 
+/* OpenBLAS maps working memory at a thread's first call, and if the system refuses, it asks again
+ * forever. So this checks that the address space is large enough (ulimit -v). */
+static cdl_status check_address_space(void)
+{
+  enum { BYTES = 134221824 }; /* of Debian's 0.3.21 */
+  void *probe = mmap(NULL, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (probe == MAP_FAILED)
+    return cdl_fail(CDL_STATUS_MEMORY,
+                    "cpu: OpenBLAS wants %d MiB of address space and the system refuses it; a "
+                    "higher limit (ulimit -v) helps",
+                    BYTES >> 20);
+  munmap(probe, BYTES);
+  return CDL_STATUS_OK;
+}
+
 static cdl_status absent(const char *package)
 {
   const char *reason = dlerror();
   if (reason == NULL)
     reason = "a library is missing";
   return package != NULL
-             ? cdl_fail(CDL_STATUS_ABSENT, "cpu: %s (Debian's package %s has it)", reason, package)
+             ? cdl_fail(CDL_STATUS_ABSENT,
+                        "cpu: %s (Debian's package %s has it; %s may name another OpenBLAS)",
+                        reason, package, named_variable)
              : cdl_fail(CDL_STATUS_ABSENT, "cpu: %s: %s", named_variable, reason);
 }
 
@@ -130,13 +149,21 @@ static cdl_status find_functions(cpu_libraries *libraries, const char *named)
   return CDL_STATUS_OK;
 }
 
+static void close_libraries(cpu_libraries *libraries)
+{
+  if (libraries->lapacke != NULL)
+    dlclose(libraries->lapacke);
+  if (libraries->openblas != NULL)
+    dlclose(libraries->openblas);
+  *libraries = (cpu_libraries){.openblas = NULL};
+}
+
 /* Debian's LAPACKE needs some liblapack.so.3 and libblas.so.3, which the system chooses. Those of
  * OpenBLAS are thin and find the library that was opened first under the same name; the reference
  * ones are slower and start no threads. A named library has both parts. */
-cdl_status cpu_libraries_open(cpu_libraries *libraries)
+static cdl_status open_libraries(cpu_libraries *libraries)
 {
   char named[PATH_MAX];
-  *libraries = (cpu_libraries){.openblas = NULL};
   CDL_TRY(check_wanted_set());
   CDL_TRY(named_library(named));
   const bool by_name = named[0] != '\0';
@@ -147,21 +174,58 @@ cdl_status cpu_libraries_open(cpu_libraries *libraries)
   if (libraries->openblas == NULL)
     return absent(by_name ? NULL : openblas_package);
   libraries->lapacke = dlopen(by_name ? named : lapacke_file, RTLD_NOW | RTLD_LOCAL);
-  cdl_status status = libraries->lapacke != NULL ? find_functions(libraries, named)
-                                                 : absent(by_name ? NULL : lapacke_package);
-  if (status != CDL_STATUS_OK) {
-    cpu_libraries_close(libraries);
-    return status;
-  }
+  CDL_TRY(libraries->lapacke != NULL ? find_functions(libraries, named)
+                                     : absent(by_name ? NULL : lapacke_package));
+  CDL_TRY(check_address_space());
   libraries->openblas_set_num_threads(1);
   say_other_set(libraries);
   return CDL_STATUS_OK;
 }
 
-void cpu_libraries_close(cpu_libraries *libraries)
+/* ---- The libraries of a device ---- */
+
+cpu_lapack cpu_lapack_closed(void)
 {
-  if (libraries->lapacke != NULL)
-    dlclose(libraries->lapacke);
-  if (libraries->openblas != NULL)
-    dlclose(libraries->openblas);
+  return (cpu_lapack){.lock = PTHREAD_MUTEX_INITIALIZER};
+}
+
+/* OpenBLAS's configuration begins with name and version. */
+static void note_name(cpu_lapack *lapack)
+{
+  const char *config = lapack->libraries.openblas_get_config();
+  int name_and_version = (int)strcspn(config, " ");
+  if (config[name_and_version] != '\0')
+    name_and_version += 1 + (int)strcspn(config + name_and_version + 1, " ");
+  snprintf(lapack->text, sizeof lapack->text, "%.*s %s", name_and_version, config,
+           lapack->libraries.openblas_get_corename());
+  atomic_store(&lapack->name, lapack->text);
+  cdl_log(CDL_LOG_DEBUG, "cpu: decompositions by %s of %s", lapack->text, cpu_lapack_file());
+}
+
+cdl_status cpu_lapack_use(cpu_lapack *lapack, const cpu_libraries **libraries)
+{
+  cdl_status status = CDL_STATUS_OK;
+  pthread_mutex_lock(&lapack->lock);
+  if (atomic_load(&lapack->name) == NULL) {
+    status = open_libraries(&lapack->libraries);
+    if (status == CDL_STATUS_OK)
+      note_name(lapack);
+    else
+      close_libraries(&lapack->libraries);
+  }
+  pthread_mutex_unlock(&lapack->lock);
+  *libraries = &lapack->libraries;
+  return status;
+}
+
+void cpu_lapack_close(cpu_lapack *lapack)
+{
+  close_libraries(&lapack->libraries);
+  pthread_mutex_destroy(&lapack->lock);
+}
+
+const char *cpu_lapack_file(void)
+{
+  const char *named = secure_getenv(named_variable);
+  return named != NULL && named[0] != '\0' ? named : openblas_file;
 }

@@ -69,6 +69,12 @@ CDL_API cdl_status cdl_backend_close(cdl_backend *backend);
 CDL_API const char *cdl_backend_name(const cdl_backend *backend); /* "cpu" */
 /* Returns one line with device, library, kernel set and threads. */
 CDL_API const char *cdl_backend_description(const cdl_backend *backend);
+/* Returns one line with what decides the bits of results: device, libraries, kernel set, precision;
+ * never the number of threads. Decompositions may come from another library, which is opened by the
+ * first of them: cdl_backend_decompositions returns its name, version and kernel set, and NULL
+ * before or where there is none apart. */
+CDL_API const char *cdl_backend_kernels(const cdl_backend *backend);
+CDL_API const char *cdl_backend_decompositions(cdl_backend *backend);
 
 /* Lists every known backend: usable ones with device and description; unusable or shadowed plug-ins
  * with the reason. Calls `each` once per backend; strings are borrowed during that call. Opens

@@ -5,7 +5,7 @@
  * Minor versions: 1.1 added precisions and compile_nanoseconds, 1.2 auto_priority, 1.3 attention's
  * bias, 1.4 BF16 activations, attention_grad's `out` and low_rank's further terms, 1.5
  * memory_address, binary_cross_entropy, map_weights and its gradient, add_layer_norm's dropout and
- * gradient.
+ * gradient, kernels and decompositions.
  *
  * The core checks every argument before it calls the table. It also counts and logs paths, keeps
  * each queue's first error, and calls nothing on a failed queue. So the functions of a table only
@@ -163,6 +163,12 @@ typedef struct cdl_backend_table {
 
   /* Since 1.5, optional: gives the address of a buffer's memory (cdl_buffer_address). */
   cdl_status (*memory_address)(void *device, void *handle, cdl_memory_address *address);
+
+  /* Since 1.5, optional: two lines that live as long as the device. `kernels` is for
+   * cdl_backend_kernels; without it, the description serves. `decompositions` names the library of
+   * the HOST ops that the device has run, NULL for none and where `kernels` names it already. */
+  const char *(*kernels)(void *device);
+  const char *(*decompositions)(void *device);
 } cdl_backend_table;
 
 /* The type of cdl_plugin, the only symbol of a plug-in. The core compares the versions and names

@@ -237,18 +237,14 @@ static void identify(const frozen_cache *c, const model_encoder *e, const cdl_ba
                      uint64_t weights, const level *l, char *text, size_t bytes)
 {
   const model_config *m = encoder_config(e);
-  /* The number of threads, at the end of a description, changes nothing. */
-  const char *description = cdl_backend_description(backend), *end = strrchr(description, ',');
-  const size_t length = end != NULL && strstr(end, "thread") != NULL ? (size_t)(end - description)
-                                                                     : strlen(description);
   snprintf(text, bytes,
            "states before block %d of %" PRId64 ", %s rows, %s passes in %s; weights %016" PRIx64
            ", %s, hidden %" PRId64 ", heads %" PRId64 ", intermediate %" PRId64
-           ", activation %d, epsilon %a, pad %" PRId64 "; %.*s",
+           ", activation %d, epsilon %a, pad %" PRId64 "; %s",
            l->block, m->layers, cdl_dtype_name(kept_type(c, l->dtype)), cdl_dtype_name(l->dtype),
            cdl_precision_name(c->settings.precision), weights, model_family_name(m->family),
            m->hidden_size, m->heads, m->intermediate_size, (int)m->activation,
-           m->layer_norm_epsilon, m->pad_id, (int)length, description);
+           m->layer_norm_epsilon, m->pad_id, cdl_backend_kernels(backend));
 }
 
 static cdl_status open_level(frozen_cache *c, model_encoder *e, cdl_queue *queue, level *l)

@@ -710,7 +710,8 @@ START_TEST(backends_says_what_is_here_and_why_not)
   outcome o = RUN("backends");
   check_done(o);
   ck_assert_ptr_nonnull(strstr(o.out, "\ncpu "));
-  ck_assert_ptr_nonnull(strstr(o.out, "OpenBLAS"));
+  ck_assert_ptr_nonnull(strstr(o.out, "vector set "));
+  ck_assert_ptr_nonnull(strstr(o.out, "decompositions by "));
   ck_assert_ptr_null(strstr(o.out, "not taken"));
   ck_assert_ptr_null(strstr(o.out, "searched"));
   o = RUN("backends", "--why", "--json");
@@ -727,6 +728,16 @@ START_TEST(backends_says_what_is_here_and_why_not)
   }
   ck_assert_uint_ge(usable, 1);
   ck_assert_uint_ge(json_array_size(json_object_get(facts, "searched")), 2);
+  const char *library =
+      json_string_value(json_object_get(json_object_get(facts, "decompositions"), "library"));
+  ck_assert_ptr_nonnull(library);
+  ck_assert_ptr_nonnull(strstr(library, "OpenBLAS "));
+  setenv("CDL_OPENBLAS", "/nowhere", 1);
+  o = RUN("backends", "--why");
+  check_done(o);
+  ck_assert_ptr_nonnull(strstr(o.out, "\nLAPACK      not here: "));
+  ck_assert_ptr_nonnull(strstr(o.out, "/nowhere is not loaded"));
+  unsetenv("CDL_OPENBLAS");
 }
 END_TEST
 

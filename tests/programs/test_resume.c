@@ -169,6 +169,36 @@ START_TEST(a_resumed_run_may_use_another_number_of_threads)
 }
 END_TEST
 
+/* Only decompositions come from OpenBLAS, and only some methods begin with one. */
+START_TEST(another_library_is_said_where_it_may_change_bytes)
+{
+#if defined(__x86_64__)
+  const char *plain = scratch("plain"), *singular = scratch("singular");
+#define OF_STEPS(steps) LONG_RUN, "--max-steps", steps, "--resume", "--output"
+  check_done(RUN(OF_STEPS("3"), plain));
+  outcome o = RUN(OF_STEPS("3"), singular, "--method", "lora", "--init", "pissa");
+  check_done(o);
+  const json_t *run = parsed(read_text(joined(singular, "run.json")));
+  const char *kernels = json_string_value(json_object_get(run, "kernels"));
+  ck_assert_msg(strstr(kernels, ", decompositions by OpenBLAS 0.") != NULL, "%s", kernels);
+  o = RUN(OF_STEPS("4"), singular, "--method", "lora", "--init", "pissa");
+  check_done(o);
+  ck_assert_msg(strstr(o.err, "the run was started on") == NULL, "%s", o.err);
+
+  setenv("OPENBLAS_CORETYPE", "Nehalem", 1);
+  o = RUN(OF_STEPS("4"), plain);
+  check_done(o);
+  ck_assert_msg(strstr(o.err, "the run was started on") == NULL, "%s", o.err);
+  o = RUN(OF_STEPS("5"), singular, "--method", "lora", "--init", "pissa");
+  check_done(o);
+  ck_assert_msg(strstr(o.err, "the run was started on") != NULL &&
+                    strstr(o.err, "Nehalem: results may differ") != NULL,
+                "%s", o.err);
+  unsetenv("OPENBLAS_CORETYPE");
+#endif
+}
+END_TEST
+
 START_TEST(kills_of_other_methods_leave_the_same_bytes)
 {
   static const struct {
@@ -608,6 +638,7 @@ int main(void)
   CASE(suite, shards_that_cannot_be_are_refused);
   CASE(suite, a_run_of_an_earlier_version_goes_on);
   CASE(suite, a_resumed_run_may_use_another_number_of_threads);
+  CASE(suite, another_library_is_said_where_it_may_change_bytes);
   CASE_THAT_REPEATS(suite, kills_of_other_methods_leave_the_same_bytes);
   CASE_THAT_REPEATS(suite, kills_leave_the_same_bytes_of_several_labels_and_numbers);
   CASE(suite, signals_save_and_say_how_to_go_on);

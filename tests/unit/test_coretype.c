@@ -1,11 +1,13 @@
-/* OpenBLAS's kernels are chosen by CPUID. OPENBLAS_CORETYPE against what the kernel says of this
- * processor: a set whose instructions it lacks is an error that names them, any other one opens and
- * computes. */
+/* OpenBLAS is opened by the first decomposition, with kernels chosen by CPUID; nothing else needs
+ * it. OPENBLAS_CORETYPE against what the kernel says of this processor: a set whose instructions it
+ * lacks is an error that names them, any other one opens and computes. */
 #include <check.h>
 #include <dirent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,30 +37,64 @@ static bool has_flags(const char *flags)
   return found;
 }
 
-static float product(void)
-{
+enum { N = 64 };
+
+typedef struct {
   cdl_backend *backend;
   cdl_queue *queue;
-  cdl_buffer *buffer;
-  enum { N = 64 };
-  static float values[3 * N * N];
-  for (int i = 0; i < 2 * N * N; i++)
-    values[i] = 1;
-  if (cdl_backend_open("cpu", NULL, &backend) != CDL_STATUS_OK ||
-      cdl_queue_create(backend, &queue) != CDL_STATUS_OK ||
-      cdl_buffer_create(backend, sizeof values, &buffer) != CDL_STATUS_OK)
-    return -1;
-  cdl_queue_upload(queue, cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 3 * N * N), values,
-                   sizeof values);
-  cdl_gemm(queue, CDL_ARGS(gemm, .out = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 2 * N * N, N, N),
-                           .a = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, N, N),
-                           .b = cdl_tensor_2d(buffer, CDL_DTYPE_F32, N * N, N, N), .alpha = 1));
-  cdl_queue_download(queue, values, cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 3 * N * N),
-                     sizeof values);
-  const bool done = cdl_queue_sync(queue) == CDL_STATUS_OK;
-  cdl_buffer_destroy(buffer);
-  cdl_queue_destroy(queue);
-  return cdl_backend_close(backend) == CDL_STATUS_OK && done ? values[3 * N * N - 1] : -1;
+  cdl_buffer *buffer; /* of 3 matrices [N, N]: two of ones, and a result */
+} machine;
+
+static cdl_tensor matrix(const machine *m, int index)
+{
+  return cdl_tensor_2d(m->buffer, CDL_DTYPE_F32, index * N * N, N, N);
+}
+
+static machine open_machine(void)
+{
+  machine m;
+  ck_assert_int_eq(cdl_backend_open("cpu", NULL, &m.backend), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_queue_create(m.backend, &m.queue), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_create(m.backend, 3 * N * N * sizeof(float), &m.buffer),
+                   CDL_STATUS_OK);
+  cdl_fill(m.queue, CDL_ARGS(fill, .out = matrix(&m, 0), .value = 1));
+  cdl_fill(m.queue, CDL_ARGS(fill, .out = matrix(&m, 1), .value = 1));
+  return m;
+}
+
+static void close_machine(const machine *m)
+{
+  cdl_buffer_destroy(m->buffer);
+  cdl_queue_destroy(m->queue);
+  ck_assert_int_eq(cdl_backend_close(m->backend), CDL_STATUS_OK);
+}
+
+/* The last element of the product of ones, N. */
+static float product(const machine *m)
+{
+  float last = -1;
+  cdl_gemm(m->queue,
+           CDL_ARGS(gemm, .out = matrix(m, 2), .a = matrix(m, 0), .b = matrix(m, 1), .alpha = 1));
+  cdl_queue_download(m->queue, &last, cdl_tensor_1d(m->buffer, CDL_DTYPE_F32, 3 * N * N - 1, 1),
+                     sizeof last);
+  ck_assert_int_eq(cdl_queue_sync(m->queue), CDL_STATUS_OK);
+  return last;
+}
+
+/* Finds the largest singular value of a matrix of ones, which is N. */
+static cdl_status decompose(const machine *m, float *largest)
+{
+  const cdl_tensor sigma = cdl_tensor_1d(m->buffer, CDL_DTYPE_F32, (int64_t)2 * N * N, N);
+  *largest = -1;
+  cdl_svd(m->queue, CDL_ARGS(svd, .a = matrix(m, 0), .sigma = sigma));
+  cdl_queue_download(m->queue, largest, cdl_tensor_1d(m->buffer, CDL_DTYPE_F32, 2 * N * N, 1),
+                     sizeof *largest);
+  return cdl_queue_sync(m->queue);
+}
+
+static bool is_near(float value, float expected)
+{
+  return value > 0.9999F * expected && value < 1.0001F * expected;
 }
 
 enum { OPENS = 0, REFUSED = 1, OTHER = 2 };
@@ -70,9 +106,10 @@ static int try_set(const char *name, const char *lacking)
   ck_assert_int_ge(child, 0);
   if (child == 0) {
     setenv("OPENBLAS_CORETYPE", name, 1);
-    const float sum = product();
-    if (sum == 64)
-      _exit(OPENS);
+    const machine m = open_machine();
+    float largest;
+    if (decompose(&m, &largest) == CDL_STATUS_OK)
+      _exit(is_near(largest, N) ? OPENS : OTHER);
     const char *message = cdl_error_message();
     _exit(strstr(message, name) != NULL && strstr(message, lacking) != NULL &&
                   strstr(message, "which this processor does not have") != NULL
@@ -112,24 +149,120 @@ START_TEST(a_set_of_another_processor_is_refused)
 }
 END_TEST
 
-/* Expects that the CPU backend is absent with CDL_OPENBLAS as given, and that the message has these
- * words. */
+/* Expects that a decomposition is refused with CDL_OPENBLAS as given, that the message has these
+ * words, and that products do not ask for the library. */
 static void expect_refused(const char *library, const char *words)
 {
-  cdl_backend *backend;
+  float largest;
   setenv("CDL_OPENBLAS", library, 1);
-  ck_assert_int_eq(cdl_backend_open("cpu", NULL, &backend), CDL_STATUS_ABSENT);
+  const machine m = open_machine();
+  ck_assert_float_eq(product(&m), N);
+  ck_assert_int_eq(decompose(&m, &largest), CDL_STATUS_ABSENT);
   ck_assert_msg(strstr(cdl_error_message(), words) != NULL, "'%s' is not in: %s", words,
                 cdl_error_message());
+  ck_assert_ptr_null(cdl_backend_decompositions(m.backend));
+  close_machine(&m);
 }
 
 START_TEST(a_named_library_is_taken_or_refused)
 {
   expect_refused("libopenblas.so.0", "CDL_OPENBLAS: 'libopenblas.so.0' is not an absolute path");
   expect_refused("/nowhere/libopenblas.so", "CDL_OPENBLAS: /nowhere/libopenblas.so is not loaded");
-  expect_refused("/proc/self/exe", "CDL_OPENBLAS: ");
+  expect_refused("/proc/self/exe", "LAPACK: cpu: CDL_OPENBLAS: ");
   setenv("CDL_OPENBLAS", "", 1);
-  ck_assert(product() == 64);
+  const machine m = open_machine();
+  float largest;
+  ck_assert_int_eq(decompose(&m, &largest), CDL_STATUS_OK);
+  ck_assert(is_near(largest, N));
+  close_machine(&m);
+}
+END_TEST
+
+/* Whether a file whose name has these letters is mapped into the process. */
+static bool is_loaded(const char *letters)
+{
+  char line[4096];
+  bool found = false;
+  FILE *maps = fopen("/proc/self/maps", "r");
+  ck_assert_ptr_nonnull(maps);
+  while (fgets(line, sizeof line, maps) != NULL)
+    found = found || strstr(line, letters) != NULL;
+  fclose(maps);
+  return found;
+}
+
+START_TEST(the_first_decomposition_opens_the_library)
+{
+  float largest;
+  const machine m = open_machine();
+  char before[128];
+  ck_assert_float_eq(product(&m), N);
+  ck_assert(!is_loaded("openblas") && !is_loaded("lapack"));
+  ck_assert_ptr_null(cdl_backend_decompositions(m.backend));
+  snprintf(before, sizeof before, "%s", cdl_backend_kernels(m.backend));
+  ck_assert_msg(strncmp(before, "vector set ", 11) == 0, "%s", before);
+  ck_assert_int_eq(decompose(&m, &largest), CDL_STATUS_OK);
+  ck_assert(is_loaded("openblas"));
+  ck_assert_msg(strncmp(cdl_backend_decompositions(m.backend), "OpenBLAS 0.", 11) == 0, "%s",
+                cdl_backend_decompositions(m.backend));
+  ck_assert_str_eq(cdl_backend_kernels(m.backend), before);
+  close_machine(&m);
+}
+END_TEST
+
+/* OpenBLAS would ask for its memory again and again. */
+START_TEST(a_library_without_address_space_is_refused)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  puts("skipped: a_library_without_address_space_is_refused: sanitizers reserve address space");
+#else
+  enum { ROOM = 100 << 20 }; /* the library's files fit */
+  unsigned long pages = 0;
+  float largest;
+  const machine m = open_machine();
+  FILE *sizes = fopen("/proc/self/statm", "r");
+  ck_assert_ptr_nonnull(sizes);
+  ck_assert_int_eq(fscanf(sizes, "%lu", &pages), 1);
+  fclose(sizes);
+  const rlim_t bytes = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + ROOM;
+  ck_assert_int_eq(setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes}), 0);
+  ck_assert_float_eq(product(&m), N);
+  ck_assert_int_eq(decompose(&m, &largest), CDL_STATUS_MEMORY);
+  ck_assert_msg(strstr(cdl_error_message(), "ulimit -v") != NULL, "%s", cdl_error_message());
+  close_machine(&m);
+#endif
+}
+END_TEST
+
+enum { CALLERS = 4 };
+
+static void *decompose_on_thread(void *user)
+{
+  machine m = {.backend = user};
+  float largest = -1;
+  if (cdl_queue_create(m.backend, &m.queue) != CDL_STATUS_OK ||
+      cdl_buffer_create(m.backend, 3 * N * N * sizeof(float), &m.buffer) != CDL_STATUS_OK)
+    return user;
+  cdl_fill(m.queue, CDL_ARGS(fill, .out = matrix(&m, 0), .value = 1));
+  const bool done = decompose(&m, &largest) == CDL_STATUS_OK && is_near(largest, N);
+  cdl_buffer_destroy(m.buffer);
+  cdl_queue_destroy(m.queue);
+  return done ? NULL : user;
+}
+
+START_TEST(first_decompositions_may_come_together)
+{
+  pthread_t callers[CALLERS];
+  cdl_backend *backend;
+  ck_assert_int_eq(cdl_backend_open("cpu", NULL, &backend), CDL_STATUS_OK);
+  for (int i = 0; i < CALLERS; i++)
+    ck_assert_int_eq(pthread_create(&callers[i], NULL, decompose_on_thread, backend), 0);
+  for (int i = 0; i < CALLERS; i++) {
+    void *failed;
+    ck_assert_int_eq(pthread_join(callers[i], &failed), 0);
+    ck_assert_ptr_null(failed);
+  }
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
 }
 END_TEST
 
@@ -142,13 +275,14 @@ static void remember_line(void *user, cdl_log_level level, const char *line)
 START_TEST(a_set_that_openblas_lacks_is_said)
 {
   char line[256] = "";
-  cdl_backend *backend;
+  float largest;
   setenv("OPENBLAS_CORETYPE", "Abacus", 1);
+  const machine m = open_machine();
   cdl_log_to(remember_line, line);
-  ck_assert_int_eq(cdl_backend_open("cpu", NULL, &backend), CDL_STATUS_OK);
+  ck_assert_int_eq(decompose(&m, &largest), CDL_STATUS_OK);
   cdl_log_to(NULL, NULL);
   ck_assert_msg(strstr(line, "OPENBLAS_CORETYPE is Abacus") != NULL, "'%s'", line);
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
+  close_machine(&m);
 }
 END_TEST
 
@@ -183,6 +317,7 @@ static void describe_again(const char *core_type, char *line, size_t bytes)
     unsetenv("OPENBLAS_L2_SIZE");
     unsetenv("OPENBLAS_NUM_THREADS");
     unsetenv("OPENBLAS_CORETYPE");
+    unsetenv("CDL_OPENBLAS");
     if (core_type != NULL)
       setenv("OPENBLAS_CORETYPE", core_type, 1);
     dup2(ends[1], STDOUT_FILENO);
@@ -214,7 +349,7 @@ static int count_threads(void)
   return count;
 }
 
-/* "DESCRIPTION; THREADS threads in the process; environment kept (or changed)" */
+/* "DESCRIPTION; DECOMPOSITIONS; THREADS threads in the process; environment kept (or changed)" */
 static int describe(void)
 {
   const char *before = getenv("OPENBLAS_CORETYPE");
@@ -223,34 +358,51 @@ static int describe(void)
                        &(cdl_backend_options){.size = sizeof(cdl_backend_options), .threads = 3},
                        &backend) != CDL_STATUS_OK)
     return 1;
+  machine m = {.backend = backend};
+  float largest;
+  if (cdl_queue_create(backend, &m.queue) != CDL_STATUS_OK ||
+      cdl_buffer_create(backend, 3 * N * N * sizeof(float), &m.buffer) != CDL_STATUS_OK)
+    return 1;
+  cdl_fill(m.queue, CDL_ARGS(fill, .out = matrix(&m, 0), .value = 1));
+  if (decompose(&m, &largest) != CDL_STATUS_OK)
+    return 1;
+  cdl_buffer_destroy(m.buffer);
+  cdl_queue_destroy(m.queue);
   const char *after = getenv("OPENBLAS_CORETYPE");
   const bool kept = getenv("OPENBLAS_NUM_THREADS") == NULL &&
                     (before == NULL ? after == NULL : after != NULL && strcmp(before, after) == 0);
-  printf("%s; %d threads in the process; environment %s\n", cdl_backend_description(backend),
-         count_threads(), kept ? "kept" : "changed");
+  printf("%s; %s; %d threads in the process; environment %s\n", cdl_backend_description(backend),
+         cdl_backend_decompositions(backend), count_threads(), kept ? "kept" : "changed");
   return cdl_backend_close(backend) == CDL_STATUS_OK ? 0 : 1;
 }
 
-static const char *expected_core(void)
+typedef struct {
+  const char *vectors, *core;
+} expected_sets;
+
+static expected_sets expect_sets(void)
 {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512cd"))
-    return " SkylakeX, vector set avx512, ";
+    return (expected_sets){"vector set avx512, ", " SkylakeX; "};
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return " Haswell, vector set avx2, ";
+    return (expected_sets){"vector set avx2, ", " Haswell; "};
 #endif
-  return "vector set generic, ";
+  return (expected_sets){"vector set generic, ", "; "};
 }
 
 START_TEST(openblas_is_given_the_kernels_this_cpu_has)
 {
   char line[512];
+  const expected_sets expected = expect_sets();
   describe_again(NULL, line, sizeof line);
-  ck_assert_msg(strncmp(line, "OpenBLAS 0.", 11) == 0, "%s", line);
-  ck_assert_msg(strstr(line, expected_core()) != NULL, "%s", line);
-  ck_assert_msg(strstr(line, ", 3 threads; ") != NULL, "%s", line);
+  ck_assert_msg(strncmp(line, expected.vectors, strlen(expected.vectors)) == 0, "%s", line);
+  ck_assert_msg(strstr(line, ", decompositions by libopenblas.so.0 at need, 3 threads; ") != NULL,
+                "%s", line);
+  ck_assert_msg(strstr(line, "; OpenBLAS 0.") != NULL, "%s", line);
+  ck_assert_msg(strstr(line, expected.core) != NULL, "%s", line);
   ck_assert_msg(strstr(line, "; environment kept") != NULL, "%s", line);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   ck_assert_msg(strstr(line, "; 3 threads in the process;") != NULL, "%s", line);
@@ -263,7 +415,7 @@ START_TEST(the_users_choice_of_kernels_stands)
 #if defined(__x86_64__)
   char line[512];
   describe_again("Nehalem", line, sizeof line);
-  ck_assert_msg(strstr(line, " Nehalem, ") != NULL, "%s", line);
+  ck_assert_msg(strstr(line, " Nehalem; ") != NULL, "%s", line);
   ck_assert_msg(strstr(line, "; environment kept") != NULL, "%s", line);
 #endif
 }
@@ -278,6 +430,9 @@ int main(int count, char **arguments)
   tcase_set_timeout(tests, 300);
   tcase_add_test(tests, a_set_of_another_processor_is_refused);
   tcase_add_test(tests, a_named_library_is_taken_or_refused);
+  tcase_add_test(tests, the_first_decomposition_opens_the_library);
+  tcase_add_test(tests, a_library_without_address_space_is_refused);
+  tcase_add_test(tests, first_decompositions_may_come_together);
   tcase_add_test(tests, a_set_that_openblas_lacks_is_said);
   tcase_add_test(tests, more_threads_than_are_used_are_said);
   tcase_add_test(tests, openblas_is_given_the_kernels_this_cpu_has);

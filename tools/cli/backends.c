@@ -1,5 +1,6 @@
 /* condlora backends */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -8,13 +9,14 @@
 #include "base/quota.h"
 #include "base/visible.h"
 #include "condlora/backend.h"
+#include "condlora/log.h"
 #include "tools/cli/command.h"
 #include "tools/cli/options.h"
 #include "tools/console/output.h"
 
 typedef struct {
   bool why, as_json;
-  json_t *list, *folders, *log;
+  json_t *list, *folders, *log, *decompositions; /* the last one is NULL without --why */
   size_t usable;
 } listing;
 
@@ -129,6 +131,52 @@ static void print_log(const listing *l)
       printf("%-12s%s\n", "log", base_visible(json_string_value(line)).text);
 }
 
+/* Runs the smallest decomposition, which opens the library. Gives its name, NULL with *reason if it
+ * is not to be had; the caller frees both. */
+static void try_decompositions(char **name, char **reason)
+{
+  cdl_backend *backend = NULL;
+  cdl_queue *queue = NULL;
+  cdl_buffer *buffer = NULL;
+  *name = *reason = NULL;
+  cdl_status status = cdl_backend_open("cpu", NULL, &backend);
+  if (status == CDL_STATUS_OK)
+    status = cdl_queue_create(backend, &queue);
+  if (status == CDL_STATUS_OK)
+    status = cdl_buffer_create(backend, 2 * sizeof(float), &buffer);
+  if (status == CDL_STATUS_OK) {
+    const float one = 1;
+    const cdl_tensor a = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, 1, 1);
+    cdl_queue_upload(queue, a, &one, sizeof one);
+    cdl_eigh(queue, CDL_ARGS(eigh, .a = a, .values = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 1, 1)));
+    status = cdl_queue_sync(queue);
+  }
+  const char *found = status == CDL_STATUS_OK ? cdl_backend_decompositions(backend) : NULL;
+  if (found != NULL)
+    *name = strdup(found);
+  else
+    *reason = strdup(cdl_error_message());
+  cdl_buffer_destroy(buffer);
+  cdl_queue_destroy(queue);
+  if (cdl_backend_close(backend) != CDL_STATUS_OK)
+    cdl_log(CDL_LOG_WARNING, "%s", cdl_error_message());
+}
+
+static void list_decompositions(listing *l)
+{
+  char *name, *reason;
+  try_decompositions(&name, &reason);
+  if (l->as_json) {
+    l->decompositions = json_object();
+    base_json_set_text(&l->decompositions, "library", name);
+    base_json_set_text(&l->decompositions, "reason", reason);
+  } else
+    printf("\n%-12s%s%s\n", "LAPACK",
+           name != NULL ? "" : "not here: ", base_visible(name != NULL ? name : reason).text);
+  free(name);
+  free(reason);
+}
+
 static cdl_status run(void *command, console_notices *notices)
 {
   listing *l = command;
@@ -144,6 +192,7 @@ static cdl_status run(void *command, console_notices *notices)
   }
   cdl_status status = cdl_backend_list(on_backend, l);
   if (status == CDL_STATUS_OK && l->why) {
+    list_decompositions(l);
     if (!l->as_json)
       printf("\n");
     status = cdl_backend_folders(on_folder, l);
@@ -154,22 +203,25 @@ static cdl_status run(void *command, console_notices *notices)
     json_decref(l->list);
     json_decref(l->folders);
     json_decref(l->log);
+    json_decref(l->decompositions);
     return status;
   }
   return console_stdout_json(
-      json_pack("{ss ss s{ss sI sI} sf sf so so so}", "condlora", cdl_version(), "system", m.system,
-                "processor", "name", m.processor, "cores", (json_int_t)m.cores, "usable_cores",
-                (json_int_t)m.usable_cores, "memory_gb", m.memory_gb, "usable_memory_gb",
-                m.usable_memory_gb, "backends", l->list, "searched", l->folders, "log", l->log));
+      json_pack("{ss ss s{ss sI sI} sf sf so so so so*}", "condlora", cdl_version(), "system",
+                m.system, "processor", "name", m.processor, "cores", (json_int_t)m.cores,
+                "usable_cores", (json_int_t)m.usable_cores, "memory_gb", m.memory_gb,
+                "usable_memory_gb", m.usable_memory_gb, "backends", l->list, "searched", l->folders,
+                "log", l->log, "decompositions", l->decompositions));
 }
 
 cdl_status cli_backends(int count, char **arguments)
 {
   listing l = {0};
-  const base_option options[] = {BASE_OPTION(FLAG, "why", &l.why, NULL,
-                                             "also list absent backends, each with its reason, the "
-                                             "searched folders, and what was opened"),
-                                 BASE_OPTION(FLAG, "json", &l.as_json, NULL, "print JSON")};
+  const base_option options[] = {
+      BASE_OPTION(FLAG, "why", &l.why, NULL,
+                  "also list absent backends, each with its reason, the "
+                  "searched folders, what was opened, and the library of decompositions"),
+      BASE_OPTION(FLAG, "json", &l.as_json, NULL, "print JSON")};
   const base_command_line line = {
       .usage = "condlora backends [--why] [--json]",
       .summary = "Lists the backends that this machine can use, with what a bug report needs.",

@@ -188,7 +188,7 @@ static void on_evaluated(void *user, const train_evaluation_report *report)
     run->to->evaluated(run->to->user, report);
 }
 
-static cdl_status keep_maker(report_record *record, const cdl_backend *backend)
+static cdl_status keep_maker(report_record *record, cdl_backend *backend)
 {
   record->version = strdup(cdl_version());
   record->kernels = train_kernel_set(backend);
