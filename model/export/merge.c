@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bf16.h"
 #include "base/path.h"
 #include "condlora/safetensors.h"
 #include "model/files/checkpoint.h"
@@ -15,15 +16,6 @@ static uint32_t bits_of(float value)
   uint32_t bits;
   memcpy(&bits, &value, sizeof bits);
   return bits;
-}
-
-/* `value` has finite bits, or is infinite; a NaN stays one. */
-static uint16_t to_bfloat16(float value)
-{
-  const uint32_t bits = bits_of(value);
-  if (value != value)
-    return (uint16_t)(bits >> 16 | 0x40);
-  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 static uint32_t shift_to_even(uint32_t value, uint32_t shift)
@@ -89,7 +81,7 @@ static void narrow(cdl_stored_tensor *t, cdl_stored_type type, uint16_t *values)
   for (size_t i = 0; i < t->bytes / sizeof(float); i++) {
     float value;
     memcpy(&value, source + i * sizeof value, sizeof value);
-    values[i] = type == CDL_STORED_F16 ? to_half(value) : to_bfloat16(value);
+    values[i] = type == CDL_STORED_F16 ? to_half(value) : base_bf16_round(value);
   }
   t->type = type;
   t->data = values;

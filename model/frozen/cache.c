@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/bf16.h"
 #include "base/cache_path.h"
 #include "base/hash.h"
 #include "base/path.h"
@@ -292,25 +293,6 @@ static cdl_status find_level(frozen_cache *c, model_encoder *e, cdl_queue *queue
   return CDL_STATUS_OK;
 }
 
-/* ---- Rounding to BF16 ---- */
-
-static cdl_bf16 round_to_bf16(float x)
-{
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  if ((bits & UINT32_C(0x7FFFFFFF)) > UINT32_C(0x7F800000)) /* NaN stays one */
-    return (cdl_bf16){(uint16_t)(bits >> 16 | 64)};
-  return (cdl_bf16){(uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16)};
-}
-
-static float widen(cdl_bf16 x)
-{
-  const uint32_t bits = (uint32_t)x.bits << 16;
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
 static bool is_rounded(const frozen_cache *c, const level *l)
 {
   return c->settings.narrow && l->dtype == CDL_DTYPE_F32;
@@ -401,7 +383,7 @@ static bool get(const taking *t, const frozen_example *x, void *states)
   if (kept == NULL || !frozen_store_get(t->at->store, x, kept))
     return false;
   for (size_t i = 0; i < count; i++)
-    wide[i] = widen(kept[i]);
+    wide[i] = base_bf16_widen(kept[i].bits);
   return true;
 }
 
@@ -419,8 +401,8 @@ static cdl_status put(const taking *t, const frozen_example *x, void *states)
   if (kept == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the states of %u tokens", x->tokens);
   for (size_t i = 0; i < count; i++) {
-    kept[i] = round_to_bf16(wide[i]);
-    wide[i] = widen(kept[i]);
+    kept[i].bits = base_bf16_round(wide[i]);
+    wide[i] = base_bf16_widen(kept[i].bits);
   }
   frozen_store_put(t->at->store, x, kept);
   return CDL_STATUS_OK;

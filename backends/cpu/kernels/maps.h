@@ -4,6 +4,7 @@
 
 #include "backends/cpu/kernels/activations.h"
 #include "backends/cpu/kernels/kernels.h"
+#include "base/bf16.h"
 
 /* Elements do not depend on each other. In place is allowed, so `restrict` is not. */
 #define EACH _Pragma("omp simd") for (int64_t j = 0; j < n; j++)
@@ -165,18 +166,12 @@ static void bias_activation_rows(cdl_activation activation, cpu_rows out, cpu_ro
 
 static void f32_to_bf16_map(cdl_bf16 *out, const float *x, int64_t n)
 {
-  EACH
-  {
-    const uint32_t bits = bits_of_float(x[j]);
-    const uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;
-    const uint32_t quiet = bits >> 16 | 0x40u;
-    out[j].bits = (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
-  }
+  EACH out[j].bits = base_bf16_round(x[j]);
 }
 
 static void bf16_to_f32_map(float *out, const cdl_bf16 *x, int64_t n)
 {
-  EACH out[j] = float_of_bits((uint32_t)x[j].bits << 16);
+  EACH out[j] = base_bf16_widen(x[j].bits);
 }
 
 static void f32_to_f64_map(double *out, const float *x, int64_t n)
