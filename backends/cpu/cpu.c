@@ -28,12 +28,13 @@ static void describe(cpu_device *device)
            device->kernels->name, way != NULL ? ", " : "",
            way != NULL ? cdl_precision_name(device->precision) : "", way != NULL ? " by " : "",
            way != NULL ? way->name : "");
+  const char *file = cpu_lapack_file(), *name = strrchr(file, '/');
   char narrow[96];
   cpu_narrow_describe(narrow, sizeof narrow);
   snprintf(device->description, sizeof device->description,
-           "%s, %s%s%sdecompositions by %.96s at need, %d thread%s", device->identity,
+           "%s, %s%s%sdecompositions by %.64s at need, %d thread%s", device->identity,
            way == NULL ? "has " : "", way == NULL ? narrow : "", way == NULL ? ", " : "",
-           cpu_lapack_file(), threads, threads == 1 ? "" : "s");
+           name != NULL ? name + 1 : file, threads, threads == 1 ? "" : "s");
 }
 
 static cdl_status cpu_open(const char *device_name, const cdl_open_options *options, void **out)
