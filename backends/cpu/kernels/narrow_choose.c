@@ -19,6 +19,15 @@ static bool has_amx(void)
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & needed) == needed &&
          syscall(SYS_arch_prctl, REQUEST_STATE, TILE_DATA) == 0;
 }
+
+/* Compilers do not know the name "avxvnni" before GCC 13. */
+static bool has_avx_vnni(void)
+{
+  enum { AVX_VNNI = 1 << 4 };
+  unsigned a, b, c, d;
+  return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
+         (a & AVX_VNNI) != 0;
+}
 #endif
 
 const cpu_narrow *cpu_narrow_bf16(int index)
@@ -38,7 +47,7 @@ const cpu_narrow *cpu_narrow_bf16(int index)
 
 const cpu_narrow *cpu_narrow_int8(int index)
 {
-  enum { MOST = 4 };
+  enum { MOST = 5 };
   const cpu_narrow *here[MOST] = {NULL};
   int count = 0;
 #if defined(HAVE_NARROW_X86)
@@ -46,6 +55,8 @@ const cpu_narrow *cpu_narrow_int8(int index)
     here[count++] = &cpu_narrow_int8_amx;
   if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw"))
     here[count++] = &cpu_narrow_int8_avx512;
+  if (has_avx_vnni())
+    here[count++] = &cpu_narrow_int8_avxvnni;
   if (__builtin_cpu_supports("avx2"))
     here[count++] = &cpu_narrow_int8_avx2;
 #endif

@@ -5,7 +5,7 @@
 #include "backends/cpu/kernels/narrow.h"
 
 extern const cpu_narrow cpu_narrow_bf16_amx, cpu_narrow_bf16_avx512, cpu_narrow_bf16_emulated;
-extern const cpu_narrow cpu_narrow_int8_amx, cpu_narrow_int8_avx512, cpu_narrow_int8_avx2,
-    cpu_narrow_int8_plain;
+extern const cpu_narrow cpu_narrow_int8_amx, cpu_narrow_int8_avx512, cpu_narrow_int8_avxvnni,
+    cpu_narrow_int8_avx2, cpu_narrow_int8_plain;
 
 #endif
