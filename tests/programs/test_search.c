@@ -369,6 +369,53 @@ START_TEST(a_trial_that_was_to_be_pruned_is_not_gone_on_with)
 }
 END_TEST
 
+/* ---- Other searches on the study ---- */
+
+START_TEST(a_search_waits_for_the_last_trials_of_others)
+{
+  fake("asks", "{\"wait\":0.1,\"others\":2}\n{\"wait\":0.1,\"others\":1}\n" TWO);
+  fake("list", LIST);
+  const outcome o = RUN(SEARCH, LR, "--epochs", "2");
+  check_done(o);
+  ck_assert_ptr_nonnull(strstr(o.err, "waiting for 2 trials of other searches"));
+  ck_assert_ptr_null(strstr(o.err, "waiting for 1"));
+  ck_assert_uint_eq(times_logged("\"do\":\"ask\""), 4);
+  check_logged("\"number\":1,\"state\":\"complete\"");
+
+  fake("asked", "0\n");
+  fake("log", "");
+  check_done(RUN("search", DATA, "--output", scratch("leaves"), LR, "--no-wait"));
+  ck_assert_uint_eq(times_logged("\"do\":\"ask\""), 1);
+
+  /* A signal or the end of the time ends the waiting. */
+  fake("asks", "{\"wait\":600,\"others\":2}\n");
+  fake("asked", "0\n");
+  fake("log", "");
+  const pid_t program =
+      program_start((const char *const[]){"search", DATA, "--output", scratch("stops"), LR, NULL});
+  wait_for_lines(joined(scratch("fake"), "log"), 2);
+  kill(program, SIGTERM);
+  const outcome stopped = program_wait(program);
+  ck_assert_int_eq(stopped.exit, 128 + SIGTERM);
+  ck_assert_ptr_nonnull(strstr(stopped.err, "stopped between trials"));
+  fake("asks", "{\"wait\":0.1,\"others\":2}\n{\"wait\":600,\"others\":2}\n");
+  fake("asked", "0\n");
+  check_done(RUN("search", DATA, "--output", scratch("late"), LR, "--timeout", "0.05"));
+}
+END_TEST
+
+START_TEST(a_trial_that_another_search_has_taken_up_is_lost)
+{
+  fake("asks", ONE);
+  fake("list", LIST);
+  fake("say", "tell");
+  fake("say-reply", "{\"lost\":true}\n");
+  const outcome o = RUN(SEARCH, LR, "--epochs", "2");
+  check_done(o);
+  ck_assert_ptr_nonnull(strstr(o.err, "trial 0: lost (lr 0.02): this search was silent"));
+}
+END_TEST
+
 /* ---- What goes wrong ---- */
 
 static void check_fails(outcome o, const char *text)
@@ -538,6 +585,8 @@ int main(void)
   CASE_THAT_REPEATS(suite, an_interrupted_search_ends_in_the_same_trials);
   CASE(suite, a_signal_while_the_bridge_thinks_is_no_failure);
   CASE(suite, a_trial_that_was_to_be_pruned_is_not_gone_on_with);
+  CASE(suite, a_search_waits_for_the_last_trials_of_others);
+  CASE(suite, a_trial_that_another_search_has_taken_up_is_lost);
   CASE(suite, a_bridge_that_dies_or_babbles_is_one_line);
   CASE(suite, without_python_one_line_says_what_to_install);
   CASE(suite, bad_spaces_are_wrong_usage);

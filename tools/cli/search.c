@@ -169,12 +169,19 @@ cdl_status cli_search(int count, char **arguments)
       BASE_OPTION(FLOAT, "timeout", &s.search.timeout, "SECONDS", "begin no trial after this time"),
       BASE_OPTION(INT, "parallel", &s.search.parallel, "K",
                   "number of trials that train together on one base [1]"),
+      BASE_OPTION(FLAG, "no_wait", &s.search.no_wait, NULL,
+                  "end when no trial is left to begin, though other searches still train"),
       BASE_SECTION("The study"),
       BASE_OPTION(STRING, "storage", &s.search.storage, "URL",
-                  "Optuna's storage: sqlite:///FILE or a server, which several machines can share; "
-                  "default: study.db in the output folder"),
+                  "Optuna's storage: sqlite:///FILE for searches on one machine; a server, or the "
+                  "path of a journal, for several; default: study.db in the output folder"),
       BASE_OPTION(STRING, "study", &s.search.study, "NAME",
                   "name of the study in the storage [condlora]"),
+      BASE_OPTION(
+          INT, "grace_period", &s.search.grace_period, "SECONDS",
+          "a search that is silent for so long is taken for dead, and its trial is repeated "
+          "by another; set when the study is made [300]",
+          .low = 10, .high = 86400),
       BASE_OPTION(FLAG, "keep_checkpoints", &s.search.keep_checkpoints, NULL,
                   "keep each trial's checkpoint, and the models of --method full"),
       BASE_SECTION("Settings from a file"),

@@ -32,14 +32,19 @@ static const char *python(void)
 
 /* ---- Starting ---- */
 
-/* The child gets its own process group, so that Ctrl-C on the terminal reaches this program
- * only. */
+/* The child gets its own process group, so that Ctrl-C on the terminal reaches this program only.
+ * A cluster signals every process of a job: the signals that ask this program to stop are blocked
+ * in the child, which ends when its input ends. */
 static cdl_status spawn(study_optuna_client *c, const char *script, int input, int output)
 {
   char *const arguments[] = {(char *)(uintptr_t)python(), (char *)(uintptr_t)script, NULL};
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
-  sigset_t restored;
+  static const int asking[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+  sigset_t restored, blocked;
+  sigemptyset(&blocked);
+  for (size_t i = 0; i < sizeof asking / sizeof asking[0]; i++)
+    sigaddset(&blocked, asking[i]);
   sigemptyset(&restored);
   sigaddset(&restored, SIGPIPE);
   sigaddset(&restored, SIGXFSZ);
@@ -53,7 +58,9 @@ static cdl_status spawn(study_optuna_client *c, const char *script, int input, i
                posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) |
                posix_spawn_file_actions_adddup2(&actions, fileno(c->words), STDERR_FILENO) |
                posix_spawnattr_setsigdefault(&attributes, &restored) |
-               posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
+               posix_spawnattr_setsigmask(&attributes, &blocked) |
+               posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
+                                                         POSIX_SPAWN_SETSIGMASK);
   if (failed == 0)
     failed = posix_spawnp(&c->process, arguments[0], &actions, &attributes, arguments, environ);
   posix_spawnattr_destroy(&attributes);

@@ -83,11 +83,13 @@ cdl_status study_optuna_open(study_search *s, json_t **resumed)
   *resumed = NULL;
   CDL_TRY(study_optuna_client_call(
       s->client,
-      json_pack("{ss si ss ss ss ss ss sI sI ss so so}", "do", "open", "version", PROTOCOL_VERSION,
-                "direction", cdl_metric_is_minimized(s->session.metric) ? "minimize" : "maximize",
-                "storage", s->storage, "study", s->study, "sampler", s->sampler, "pruner",
-                s->pruner, "seed", (json_int_t)s->settings.seed, "trials", (json_int_t)s->trials,
-                "owner", s->owner, "space", study_search_space_json(&s->space), "facts", facts(s)),
+      json_pack("{ss si ss ss ss ss ss sI sI so ss so so}", "do", "open", "version",
+                PROTOCOL_VERSION, "direction",
+                cdl_metric_is_minimized(s->session.metric) ? "minimize" : "maximize", "storage",
+                s->storage, "study", s->study, "sampler", s->sampler, "pruner", s->pruner, "seed",
+                (json_int_t)s->settings.seed, "trials", (json_int_t)s->trials, "grace",
+                s->grace_period > 0 ? json_integer(s->grace_period) : json_null(), "owner",
+                s->owner, "space", study_search_space_json(&s->space), "facts", facts(s)),
       &reply));
   const json_t *version = json_object_get(reply, "version");
   json_t *list = json_object_get(reply, "resumed");
@@ -103,14 +105,17 @@ cdl_status study_optuna_open(study_search *s, json_t **resumed)
   return status;
 }
 
-cdl_status study_optuna_ask(study_search *s, study_search_trial *trial, bool *done)
+cdl_status study_optuna_ask(study_search *s, study_search_trial *trial, study_optuna_wait *wait)
 {
   json_t *reply;
-  *done = false;
   *trial = (study_search_trial){0};
   CDL_TRY(study_optuna_client_call(s->client, json_pack("{ss}", "do", "ask"), &reply));
-  *done = json_is_true(json_object_get(reply, "done"));
-  const cdl_status status = *done ? CDL_STATUS_OK : read_trial("ask", reply, trial);
+  *wait = (study_optuna_wait){.done = json_is_true(json_object_get(reply, "done")),
+                              .seconds = json_number_value(json_object_get(reply, "wait")),
+                              .others = json_integer_value(json_object_get(reply, "others"))};
+  cdl_status status = CDL_STATUS_OK;
+  if (!wait->done && !(wait->seconds > 0))
+    status = read_trial("ask", reply, trial);
   json_decref(reply);
   return status;
 }
@@ -132,14 +137,16 @@ cdl_status study_optuna_report(study_search *s, int64_t number, int64_t step, do
 }
 
 cdl_status study_optuna_tell(study_search *s, int64_t number, const char *state, double value,
-                             const char *note)
+                             const char *note, bool *lost)
 {
   json_t *reply;
+  *lost = false;
   json_t *request = json_pack("{ss sI ss ss?}", "do", "tell", "number", (json_int_t)number, "state",
                               state, "note", note);
   if (request != NULL && strcmp(state, "complete") == 0)
     base_json_set(&request, "value", json_real(value));
   CDL_TRY(study_optuna_client_call(s->client, request, &reply));
+  *lost = json_is_true(json_object_get(reply, "lost"));
   json_decref(reply);
   return CDL_STATUS_OK;
 }

@@ -22,17 +22,25 @@ void study_search_trial_release(study_search_trial *trial);
 CDL_MUST_USE cdl_status study_optuna_open(study_search *search, json_t **resumed);
 /* Reads an entry of `resumed`. */
 CDL_MUST_USE cdl_status study_optuna_resumed(const json_t *entry, study_search_trial *trial);
-/* Asks for the next trial. `*done` is true if the study has all trials that were wanted. */
+/* What the study says where it gives out no trial. */
+typedef struct {
+  bool done;      /* it has all trials that were wanted */
+  double seconds; /* other searches train the last ones: when to ask again; 0: a trial was given */
+  int64_t others; /* how many these are */
+} study_optuna_wait;
+
+/* Asks for the next trial, which is set if `*wait` is all 0. */
 CDL_MUST_USE cdl_status study_optuna_ask(study_search *search, study_search_trial *trial,
-                                         bool *done);
+                                         study_optuna_wait *wait);
 /* Reports the value of evaluation `step`, counted from 1. `*prune` says whether to prune the
  * trial. */
 CDL_MUST_USE cdl_status study_optuna_report(study_search *search, int64_t number, int64_t step,
                                             double value, bool *prune);
 /* Reports the end of a trial. `state` is "complete" with its value, "pruned" or "fail"; `note`,
- * which may be NULL, gives the reason. */
+ * which may be NULL, gives the reason. `*lost`: another search has taken this one for dead and
+ * repeats the trial, so nothing is noted. */
 CDL_MUST_USE cdl_status study_optuna_tell(study_search *search, int64_t number, const char *state,
-                                          double value, const char *note);
+                                          double value, const char *note, bool *lost);
 /* Gets all trials of the study, an array that the caller releases: {"number", "state", "value",
  * "last", "parameters", "note", "mine"}. */
 CDL_MUST_USE cdl_status study_optuna_list(study_search *search, json_t **trials);

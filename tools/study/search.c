@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "base/lock.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "condlora/log.h"
 #include "tools/study/optuna_study.h"
 #include "tools/study/search_files.h"
 #include "tools/study/search_trial.h"
@@ -115,36 +117,97 @@ static cdl_status look_into_folder(study_search *s)
 
 /* ---- Searching ---- */
 
-/* Runs the interrupted trials, then new ones, `parallel` at a time. */
+/* Where a search stands between trials; the same on all ranks of a job. */
+typedef struct {
+  study_search *search;
+  const json_t *resumed; /* interrupted trials */
+  size_t taken_up;       /* of them */
+  double began;          /* seconds */
+  bool interrupted, late;
+  study_optuna_wait wait;
+  bool has_said; /* that it waits */
+} course;
+
+/* Looks at the clock and for signals: the first rank's clock, and any rank's signal. */
+static cdl_status look_up(course *c)
+{
+  const study_search *s = c->search;
+  ranks_job *job = s->session.model.job;
+  typedef struct {
+    bool interrupted, late;
+  } moment;
+  const moment mine = {.interrupted = *s->events.interrupted != 0,
+                       .late = s->timeout > 0 && base_process_seconds() - c->began >= s->timeout};
+  moment *all = calloc((size_t)ranks_size(job), sizeof *all);
+  if (all == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d ranks", ranks_size(job));
+  const cdl_status status = ranks_gather(job, &mine, sizeof mine, all, "the next trial");
+  c->late = all[0].late;
+  for (int i = 0; i < ranks_size(job); i++)
+    c->interrupted = c->interrupted || all[i].interrupted;
+  free(all);
+  return status;
+}
+
+/* Takes interrupted trials, then new ones, up to `parallel`. */
+static cdl_status take_trials(course *c, study_search_trial *wave, size_t *count)
+{
+  c->wait = (study_optuna_wait){0};
+  while (*count < (size_t)c->search->parallel) {
+    CDL_TRY(look_up(c));
+    if (c->interrupted)
+      return CDL_STATUS_OK;
+    if (c->taken_up < json_array_size(c->resumed))
+      CDL_TRY(study_optuna_resumed(json_array_get(c->resumed, c->taken_up++), &wave[*count]));
+    else if (c->late)
+      c->wait.done = true;
+    else
+      CDL_TRY(study_optuna_ask(c->search, &wave[*count], &c->wait));
+    if (c->wait.done || c->wait.seconds > 0)
+      return CDL_STATUS_OK;
+    ++*count;
+  }
+  return CDL_STATUS_OK;
+}
+
+/* Waits until the study is to be asked again, or a signal comes. */
+static void wait_for_others(course *c)
+{
+  const struct timespec nap = {.tv_nsec = 50000000};
+  if (!c->has_said)
+    cdl_log(CDL_LOG_NOTICE,
+            "waiting for %lld trials of other searches, in case one of them dies; --no-wait ends "
+            "here",
+            (long long)c->wait.others);
+  c->has_said = true;
+  double until = base_process_seconds() + c->wait.seconds;
+  if (c->search->timeout > 0)
+    until = fmin(until, c->began + c->search->timeout);
+  while (*c->search->events.interrupted == 0 && base_process_seconds() < until)
+    nanosleep(&nap, NULL);
+}
+
 static cdl_status run_trials(study_search *s, const json_t *resumed)
 {
-  const double began = base_process_seconds();
-  size_t taken_up = 0;
+  course c = {.search = s, .resumed = resumed, .began = base_process_seconds()};
   for (;;) {
     study_search_trial wave[STUDY_SEARCH_PARALLEL_MAX] = {0};
     size_t count = 0;
-    bool done = false;
-    cdl_status status = CDL_STATUS_OK;
-    while (status == CDL_STATUS_OK && !done && count < (size_t)s->parallel &&
-           *s->events.interrupted == 0) {
-      if (taken_up < json_array_size(resumed))
-        status = study_optuna_resumed(json_array_get(resumed, taken_up++), &wave[count]);
-      else if (s->timeout > 0 && base_process_seconds() - began >= s->timeout)
-        done = true;
-      else
-        status = study_optuna_ask(s, &wave[count], &done);
-      count += status == CDL_STATUS_OK && !done;
-    }
+    cdl_status status = take_trials(&c, wave, &count);
     if (status == CDL_STATUS_OK && count > 0)
       status = study_search_trials_run(s, wave, count);
     for (size_t i = 0; i < count; i++)
       study_search_trial_release(&wave[i]);
-    if (status == CDL_STATUS_OK && *s->events.interrupted != 0)
+    if (status == CDL_STATUS_OK)
+      status = look_up(&c);
+    if (status == CDL_STATUS_OK && c.interrupted)
       return cdl_fail(CDL_STATUS_CANCELLED,
                       "stopped between trials; --resume with --output %s continues it",
                       s->settings.output);
-    if (status != CDL_STATUS_OK || done)
+    if (status != CDL_STATUS_OK || c.wait.done || (c.wait.seconds > 0 && s->no_wait))
       return status;
+    if (c.wait.seconds > 0 && count == 0)
+      wait_for_others(&c);
   }
 }
 

@@ -12,9 +12,9 @@ enum { STUDY_SEARCH_PARALLEL_MAX = TRAIN_JOINT_RUNS_MAX };
 typedef struct {
   int64_t number;
   const json_t *parameters; /* values of the searched settings, by name */
-  const char *state;        /* "complete", "pruned", "fail" */
+  const char *state;        /* "complete", "pruned", "fail", "lost" */
   double value;             /* of a complete trial */
-  const char *note;         /* why it failed or was pruned; may be NULL */
+  const char *note;         /* why it failed, was pruned or lost; may be NULL */
 } study_trial_end;
 
 /* The callbacks of a search. */
@@ -38,7 +38,9 @@ typedef struct {
   const char *study, *storage, *sampler, *pruner; /* storage NULL: OUT/study.db */
   int objective; /* train_keep: the evaluation that gives a trial's value */
   int64_t trials, parallel;
-  double timeout; /* seconds; 0: none */
+  double timeout;       /* seconds; 0: none */
+  int64_t grace_period; /* seconds; 0: the study's, or the usual one of a new study */
+  bool no_wait;         /* end while other searches still train the last trials */
   bool keep_checkpoints;
   study_search_space space;
   study_search_events events;

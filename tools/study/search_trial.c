@@ -164,7 +164,12 @@ void study_search_trials_tidy(const study_search *s, const json_t *trials)
 static cdl_status tell(const running_trial *r, const char *state, double value, const char *note)
 {
   study_search *s = r->search;
-  CDL_TRY(study_optuna_tell(s, r->trial->number, state, value, note));
+  bool lost;
+  CDL_TRY(study_optuna_tell(s, r->trial->number, state, value, note, &lost));
+  if (lost) {
+    state = "lost";
+    note = "this search was silent for the grace period, so another one repeats the trial";
+  }
   tidy(s, r->trial->number);
   if (s->events.ended != NULL)
     s->events.ended(s->events.user, &(study_trial_end){.number = r->trial->number,

@@ -1,0 +1,205 @@
+"""Several `condlora search` on one study: what becomes of the trial of one that dies, stops, or falls silent.
+
+    python search_workers.py PATH/TO/condlora [WHAT ...]
+
+Each test runs with a study in SQLite, in a journal, and in the database that CDL_TEST_POSTGRESQL names (a URL), if it is set.
+Exit status 0 when all is as it must be; each thing that is not is a line.
+"""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+
+import optuna
+
+PROGRAM = pathlib.Path(sys.argv[1]).resolve()
+CASE = pathlib.Path(__file__).resolve().parent.parent / "data" / "cases" / "bert-condlora-paper"
+ENVIRONMENT = {**os.environ, "CDL_PYTHON": sys.executable}
+GRACE, SECONDS = 10, 300
+failures = []
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.simplefilter("ignore")
+
+
+def check(holds, text):
+    if not holds:
+        failures.append(text)
+        print(text, flush=True)
+
+
+def storages(folder, name):
+    yield f"sqlite:///{folder}/{name}.db"
+    yield f"{folder}/{name}.journal"
+    if os.environ.get("CDL_TEST_POSTGRESQL"):
+        yield os.environ["CDL_TEST_POSTGRESQL"]
+
+
+def study_of(storage, name):
+    if "://" not in storage:
+        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(storage))
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def bridge_of(process):
+    return int(pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()[0])
+
+
+def folders_in(output):
+    return sorted(output.glob("trials/*"), key=lambda folder: int(folder.name))
+
+
+def steps_in(output):
+    """How far the last trial in a folder of a search is."""
+    logs = [folder / "train.jsonl" for folder in folders_in(output)]
+    return logs[-1].read_bytes().count(b"\n") if logs and logs[-1].exists() else 0
+
+
+class Worker:
+    """A search in a folder of its own."""
+
+    def __init__(self, storage, study, output, *options, steps=300, grace=("--grace-period", GRACE)):
+        self.output, self.study = output, study
+        self.process = subprocess.Popen(
+            [str(word) for word in (
+                PROGRAM, "search", "--model", CASE / "model", "--train", CASE / "train.tsv", "--text-columns", "sentence1",
+                "--label-column", "label", "--threads", 1, "--batch-size", 4, "--max-steps", steps, "--eval-every", 100,
+                "--checkpoint-every", 20, "--space", "lr=log:1e-3:1e-1", "--space", "rank=choice:2,4", "--pruner", "none",
+                "--storage", storage, "--study", study, "--output", output, *grace, *options)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+
+    def bridge(self):
+        return bridge_of(self.process.pid)
+
+    def folders(self):
+        return folders_in(self.output)
+
+    def wait_in_trial(self, steps=60):
+        until = time.monotonic() + SECONDS
+        while steps_in(self.output) < steps and self.process.poll() is None and time.monotonic() < until:
+            time.sleep(0.005)
+        check(self.process.poll() is None, f"{self.study}: a worker ended before its signal")
+
+    def end(self, status=0):
+        out, errors = self.process.communicate(timeout=SECONDS)
+        check(self.process.returncode == status, f"{self.study}: exit status {self.process.returncode}, not {status}: {errors}")
+        return out, errors
+
+
+def check_study(storage, name, outputs, wanted, repeated):
+    """The study has as many trials as wanted, each trained in one folder to the value that the study has; `repeated` of those that
+    it began were given up, and their parameters were trained by another."""
+    trials = study_of(storage, name).get_trials()
+    history = optuna.storages.RetryFailedTrialCallback.retry_history
+    again = {history(trial)[-1]: trial for trial in trials if history(trial)}
+    whole = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    surplus = [trial for trial in trials if "condlora_surplus" in trial.user_attrs]
+    check(len(whole) == wanted, f"{name}: {len(whole)} trials are complete, not {wanted}")
+    check(len(again) == repeated, f"{name}: {len(again)} trials were repeated, not {repeated}")
+    check(len(trials) == wanted + repeated + len(surplus), f"{name}: {[(t.number, t.state.name) for t in trials]}")
+    for number, trial in again.items():
+        check(trials[number].state.name == "FAIL" and trials[number].params == trial.params and trial.state.name == "COMPLETE",
+              f"{name}: trial {number} has {trials[number].params}, its repetition {trial.params}, {trial.state.name}")
+    finished = [folder for output in outputs for folder in folders_in(output) if (folder / "metrics.json").exists()]
+    numbers = sorted(int(folder.name) for folder in finished if int(folder.name) not in again)
+    check(numbers == [trial.number for trial in whole], f"{name}: folders of {numbers}, trials {[t.number for t in whole]}")
+    for folder in finished:
+        if int(folder.name) not in again:
+            values = [entry["accuracy"] for entry in json.loads((folder / "metrics.json").read_text())["evaluations"]]
+            check(trials[int(folder.name)].value == max(values), f"{name}: {folder}: {values}, {trials[int(folder.name)].value}")
+
+
+def test_deaths(folder):
+    """A worker that is killed, with or without its bridge, leaves its trial to the others."""
+    for kind, storage in enumerate(storages(folder, "deaths")):
+        name = f"deaths{kind}"
+        workers = [Worker(storage, name, folder / f"{name}-{number}", "--trials", 6) for number in range(3)]
+        killed = workers[0]
+        killed.wait_in_trial()
+        bridge = killed.bridge()
+        killed.process.kill()
+        if kind == 0:
+            os.kill(bridge, signal.SIGKILL)
+        killed.end(-signal.SIGKILL)
+        tables = [worker.end()[0].splitlines()[-1].split(":")[0] for worker in workers[1:]]
+        check(tables[0] == tables[1] and " is the best" in tables[0], f"{name}: the workers name other best trials: {tables}")
+        check_study(storage, name, [worker.output for worker in workers], 6, 1)
+
+
+def test_stops(folder):
+    """A worker that is asked to stop goes on with its trial; a cluster signals its bridge too."""
+    for kind, storage in enumerate(storages(folder, "stops")):
+        name = f"stops{kind}"
+        first, other = (Worker(storage, name, folder / f"{name}-{number}", "--trials", 4) for number in range(2))
+        first.wait_in_trial()
+        number = first.folders()[-1].name
+        for process in (first.bridge(), first.process.pid):
+            os.kill(process, signal.SIGTERM)
+        errors = first.end(128 + signal.SIGTERM)[1]
+        check(f"stopped in trial {number}; --resume" in errors, f"{name}: {errors}")
+        again = Worker(storage, name, first.output, "--trials", 4, "--resume")
+        again.end()
+        other.end()
+        check_study(storage, name, [first.output, other.output], 4, 0)
+        subprocess.run([PROGRAM, "train", "--config", first.output / "trials" / number / "run.json", "--output", folder / name],
+                       check=True, capture_output=True)
+        adapter = pathlib.Path("adapter", "adapter_model.safetensors")
+        check((first.output / "trials" / number / adapter).read_bytes() == (folder / name / adapter).read_bytes(),
+              f"{name}: the trial that was stopped has other bytes than a run that was not")
+
+
+def test_silence(folder):
+    """A worker that is silent, but not dead, learns that its trial is another's."""
+    for kind, storage in enumerate(storages(folder, "silence")):
+        name = f"silence{kind}"
+        first, other = (Worker(storage, name, folder / f"{name}-{number}", "--trials", 4) for number in range(2))
+        first.wait_in_trial()
+        frozen = [first.process.pid, first.bridge()]
+        for process in frozen:
+            os.kill(process, signal.SIGSTOP)
+        other.end()
+        for process in frozen:
+            os.kill(process, signal.SIGCONT)
+        errors = first.end()[1]
+        check(re.search(r"trial \d+: lost .*another one repeats the trial", errors), f"{name}: {errors}")
+        check_study(storage, name, [first.output, other.output], 4, 1)
+
+
+def test_counts(folder):
+    """Workers that begin together never train more trials than wanted, and none of them waits with --no-wait."""
+    for kind, storage in enumerate(storages(folder, "counts")):
+        name = f"counts{kind}"
+        workers = [Worker(storage, name, folder / f"{name}-{number}", "--trials", 5, "--no-wait", steps=20) for number in range(4)]
+        for worker in workers:
+            errors = worker.end()[1] if worker.folders() else worker.process.communicate()[1]
+            check("waiting for" not in errors, f"{name}: {errors}")
+        check_study(storage, name, [worker.output for worker in workers], 5, 0)
+
+
+def test_grace(folder):
+    """The study keeps its grace period; a search that gives another is refused, one that gives none takes it."""
+    storage = f"{folder}/grace.journal"
+    Worker(storage, "grace", folder / "grace-0", "--trials", 1, steps=20).end()
+    errors = Worker(storage, "grace", folder / "grace-1", "--trials", 2, steps=20, grace=("--grace-period", 20)).end(1)[1]
+    check("the study grace has a grace period of 10 s, not 20 s" in errors, f"grace: {errors}")
+    Worker(storage, "grace", folder / "grace-2", "--trials", 2, steps=20, grace=()).end()
+    check(not (folder / "grace-1").exists(), "grace: the search that was refused left a folder")
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="condlora-workers-") as name:
+        for test, run in list(globals().items()):
+            if test.startswith("test_") and (len(sys.argv) < 3 or test in sys.argv[2:]):
+                began = time.monotonic()
+                run(pathlib.Path(name))
+                print(f"{test}: {time.monotonic() - began:.0f} s", flush=True)
+    return len(failures) > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
