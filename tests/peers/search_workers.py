@@ -20,6 +20,7 @@ import optuna
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 CASE = pathlib.Path(__file__).resolve().parent.parent / "data" / "cases" / "bert-condlora-paper"
+EXAMPLES = CASE.parents[3] / "examples"
 ENVIRONMENT = {**os.environ, "CDL_PYTHON": sys.executable}
 GRACE, SECONDS = 10, 300
 failures = []
@@ -189,6 +190,36 @@ def test_grace(folder):
     check("the study grace has a grace period of 10 s, not 20 s" in errors, f"grace: {errors}")
     Worker(storage, "grace", folder / "grace-2", "--trials", 2, steps=20, grace=()).end()
     check(not (folder / "grace-1").exists(), "grace: the search that was refused left a folder")
+
+
+def test_array(folder):
+    """The example for an array of Slurm: a task whose time is over is started again and goes on, another's node dies."""
+    slurm, study = folder / "slurm", folder / "array"
+    slurm.mkdir()
+    for name in ("sbatch", "srun", "scontrol"):
+        (slurm / name).symlink_to(pathlib.Path(__file__).resolve().parent / "slurm-stand-in")
+    (folder / "settings.json").write_text(json.dumps({
+        "model": str(CASE / "model"), "train": str(CASE / "train.tsv"), "text_columns": "sentence1", "label_column": "label",
+        "batch_size": 4, "max_steps": 300, "eval_every": 100, "threads": 1, "space": {"lr": "log:1e-3:1e-1", "rank": [2, 4]}}))
+    script = (EXAMPLES / "search-array.sbatch").read_text().replace(" --resume\n", f" --resume --pruner none --grace-period {GRACE}\n")
+    (folder / "array.sbatch").write_text(script)
+    log = open(folder / "array.log", "w")
+    job = subprocess.Popen([slurm / "sbatch", "--array=0-3", folder / "array.sbatch", folder / "settings.json", study, "10"],
+                           stdout=log, stderr=log, env={**ENVIRONMENT, "SLURM_STAND_IN": str(slurm),
+                                                        "PATH": f"{slurm}:{PROGRAM.parent}:{os.environ['PATH']}"})
+    for task, number in ((1, signal.SIGUSR1), (2, signal.SIGKILL)):
+        until = time.monotonic() + SECONDS
+        while steps_in(study / f"task-{task}") < 60 and job.poll() is None and time.monotonic() < until:
+            time.sleep(0.005)
+        process = int((slurm / f"step-{task}").read_text())
+        for one in (bridge_of(process), process):
+            os.kill(one, number)
+    check(job.wait(timeout=SECONDS) == 0, f"array: exit status {job.returncode}")
+    text = (folder / "array.log").read_text()
+    ends = [(slurm / f"ended-{task}").read_text().split() for task in range(4)]
+    check(ends == [["0"], ["138", "0"], ["137"], ["0"]], f"array: the tasks ended with {ends}: {text}")
+    check("stopped in trial" in text, f"array: {text}")
+    check_study(f"{study}/study.journal", "array", sorted(study.glob("task-*")), 10, 1)
 
 
 def main():
