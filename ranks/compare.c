@@ -18,23 +18,29 @@ static char *values_of(const ranks_fact *facts, size_t count, size_t *bytes)
   return values;
 }
 
-/* Returns the number of differences between rank 0's values and those of `rank`. */
-static int compare_rank(const ranks_job *job, int rank, const ranks_fact *facts, size_t count,
-                        const char *zero, const char *other)
+typedef struct {
+  int differences;
+  char first[512];
+} comparison;
+
+/* Adds the differences between rank 0's values and those of `rank`. */
+static void compare_rank(const ranks_job *job, int rank, const ranks_fact *facts, size_t count,
+                         const char *zero, const char *other, comparison *c)
 {
-  int differences = 0;
   for (size_t i = 0; i < count; i++) {
     if (strcmp(zero, other) != 0) {
-      differences++;
-      if (ranks_rank(job) == 0)
-        cdl_log(CDL_LOG_WARNING, "rank %d (%s): %s is %s, on rank 0 (%s) it is %s", rank,
-                ranks_peer_of(job, rank)->host, facts[i].name, other, ranks_peer_of(job, 0)->host,
-                zero);
+      char line[sizeof c->first];
+      snprintf(line, sizeof line, "rank %d (%s): %s is %s, on rank 0 (%s) it is %s", rank,
+               ranks_peer_of(job, rank)->host, facts[i].name, other, ranks_peer_of(job, 0)->host,
+               zero);
+      if (c->differences++ == 0)
+        memcpy(c->first, line, sizeof c->first);
+      else if (ranks_rank(job) == 0)
+        cdl_log(CDL_LOG_WARNING, "%s", line);
     }
     zero += strlen(zero) + 1;
     other += strlen(other) + 1;
   }
-  return differences;
 }
 
 typedef struct {
@@ -44,7 +50,7 @@ typedef struct {
 static cdl_status compare_all(ranks_job *job, const ranks_fact *facts, size_t count,
                               const extent *extents, const char *all)
 {
-  int differences = 0;
+  comparison c = {.differences = 0};
   const char *at = all;
   for (int r = 0; r < ranks_size(job); r++) {
     if (extents[r].count != count)
@@ -52,15 +58,14 @@ static cdl_status compare_all(ranks_job *job, const ranks_fact *facts, size_t co
           CDL_STATUS_DATA,
           "rank %d (%s) compares %llu facts, rank 0 %zu: they are of different versions", r,
           ranks_peer_of(job, r)->host, (unsigned long long)extents[r].count, count);
-    differences += compare_rank(job, r, facts, count, all, at);
+    compare_rank(job, r, facts, count, all, at, &c);
     at += extents[r].bytes;
   }
-  return differences == 0
-             ? CDL_STATUS_OK
-             : cdl_fail(CDL_STATUS_DATA,
-                        "the ranks of a job need the same program, model, data and settings: %d "
-                        "difference%s",
-                        differences, differences > 1 ? "s" : "");
+  return c.differences == 0 ? CDL_STATUS_OK
+                            : cdl_fail(CDL_STATUS_DATA,
+                                       "%s; the ranks of a job need the same program, model, data, "
+                                       "settings and backend (%d difference%s)",
+                                       c.first, c.differences, c.differences > 1 ? "s" : "");
 }
 
 cdl_status ranks_compare(ranks_job *job, const ranks_fact *facts, size_t count)

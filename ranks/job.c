@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/dispositions.h"
+#include "base/hash.h"
 #include "base/machine.h"
 #include "base/process.h"
 #include "condlora/log.h"
@@ -67,6 +68,18 @@ int ranks_hosts(const ranks_job *job)
   for (int i = 0; job != NULL && i < job->size; i++)
     count += job->peer[i].local_rank == 0;
   return job != NULL ? count : 1;
+}
+
+void ranks_share_devices(const ranks_job *job, int *number, int *count)
+{
+  *number = *count = 0;
+  for (int i = 0; job != NULL && i < job->size; i++) {
+    const ranks_peer *peer = &job->peer[i], *own = &job->peer[job->rank];
+    if (strcmp(peer->host, own->host) != 0 || peer->devices != own->devices)
+      continue;
+    *number += i < job->rank;
+    ++*count;
+  }
 }
 
 const char *ranks_library(const ranks_job *job)
@@ -369,7 +382,10 @@ static cdl_status meet_peers(ranks_job *job)
   if (job->peer == NULL || job->counts == NULL || job->starts == NULL || job->present == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d ranks", job->size);
   const base_machine machine = base_machine_look();
-  ranks_peer me = {.process = getpid()};
+  const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+  ranks_peer me = {.process = getpid(), .devices = BASE_FNV_START};
+  if (visible != NULL)
+    me.devices = base_fnv(BASE_FNV_START, visible, strlen(visible) + 1);
   snprintf(me.host, sizeof me.host, "%s", machine.host);
   job->peer[job->rank] = me;
   CDL_TRY(ranks_gather(job, &me, sizeof me, job->peer, "the start"));

@@ -49,6 +49,7 @@ typedef struct {
   char host[65];
   int64_t process;
   int32_t local_rank; /* among the ranks of the host, from 0 */
+  uint64_t devices;   /* hash of the variable that says which devices a process sees */
 } ranks_peer;
 
 int ranks_size(const ranks_job *job);
@@ -57,6 +58,9 @@ int ranks_rank(const ranks_job *job);
 int ranks_local_size(const ranks_job *job);
 int ranks_local_rank(const ranks_job *job);
 int ranks_hosts(const ranks_job *job);
+/* Counts the ranks of this host that see the same devices, and gives this one's number among them.
+ * A launcher may give each rank devices of its own (CUDA_VISIBLE_DEVICES). */
+void ranks_share_devices(const ranks_job *job, int *number, int *count);
 /* Borrowed; NULL if the job is one rank. */
 const ranks_peer *ranks_peer_of(const ranks_job *job, int rank);
 /* Returns the library's version, such as "Open MPI v4.1.4"; "" if the job is one rank. */
@@ -90,8 +94,9 @@ typedef struct {
   const char *name, *value;
 } ranks_fact;
 
-/* Compares facts [count] over the ranks. Each difference from rank 0 is logged in a line that names
- * the rank, its host and both values. Errors: DATA if there is one. */
+/* Compares facts [count] over the ranks. Errors: DATA if one differs from rank 0's; the message
+ * names the rank, its host and both values. Further differences are logged in lines of that form.
+ */
 CDL_MUST_USE cdl_status ranks_compare(ranks_job *job, const ranks_fact *facts, size_t count);
 
 #endif

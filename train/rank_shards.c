@@ -20,12 +20,15 @@ cdl_status train_rank_shards_create(train_rank_shards *r, const train_session *s
                examples = session->split.train_count, size = (size_t)ranks_size(job);
   *r = (train_rank_shards){0};
   CDL_TRY(ranks_shards_check(job, shards->count, examples < window ? examples : window));
-  r->numbers = (size_t)cdl_tensor_elements(shards->loaded.gradients) + 1;
-  CDL_TRY(ranks_sum_create(&r->sum, job, shards->count, r->numbers));
-  r->values = calloc(r->numbers, sizeof *r->values);
+  const size_t columns = (size_t)shards->rows.size[3], most = (size_t)shards->count - size + 1;
+  r->backend = session->model.backend;
+  CDL_TRY(ranks_sum_create(&r->sum, job, shards->count, columns));
+  void *rows;
+  CDL_TRY(cdl_host_allocate(r->backend, most * columns * sizeof *r->rows, &rows));
+  r->rows = rows;
   r->pace = calloc(size, sizeof *r->pace);
   r->meeting = calloc(size, sizeof(remark));
-  return r->values != NULL && r->pace != NULL && r->meeting != NULL
+  return r->pace != NULL && r->meeting != NULL
              ? CDL_STATUS_OK
              : cdl_fail(CDL_STATUS_MEMORY, "out of memory: the sums of %d shards", shards->count);
 }
@@ -33,7 +36,8 @@ cdl_status train_rank_shards_create(train_rank_shards *r, const train_session *s
 void train_rank_shards_release(train_rank_shards *r)
 {
   ranks_sum_release(&r->sum);
-  free(r->values);
+  if (r->rows != NULL)
+    cdl_host_free(r->backend, r->rows);
   free(r->pace);
   free(r->meeting);
   *r = (train_rank_shards){0};
@@ -69,25 +73,29 @@ static cdl_status meet(train_rank_shards *r, bool stop, const char *what)
   return CDL_STATUS_OK;
 }
 
+/* Waits for this rank's sums, so that the pace is that of the work, and adds those of all ranks. */
+static cdl_status sum_on_host(train_rank_shards *r, train_shards *shards, cdl_queue *queue,
+                              bool stop, const char *what)
+{
+  const size_t columns = (size_t)shards->rows.size[3];
+  int begin, end;
+  ranks_sum_shards(&r->sum, &begin, &end);
+  cdl_queue_download(queue, r->rows, cdl_tensor_rows(shards->rows, begin, end - begin),
+                     (size_t)(end - begin) * columns * sizeof(float));
+  CDL_TRY(cdl_queue_sync(queue));
+  for (int s = begin; s < end; s++)
+    CDL_TRY(ranks_sum_add(&r->sum, s, r->rows + (size_t)(s - begin) * columns));
+  CDL_TRY(meet(r, stop, what));
+  CDL_TRY(ranks_sum_finish(&r->sum, r->rows, what));
+  cdl_queue_upload(queue, cdl_tensor_rows(shards->rows, 0, 1), r->rows, columns * sizeof(float));
+  shards->summed = true;
+  return cdl_queue_status(queue);
+}
+
 cdl_status train_rank_shards_sum(train_rank_shards *r, train_shards *shards, cdl_queue *queue,
                                  bool stop, int64_t number)
 {
-  const size_t bytes = (r->numbers - 1) * sizeof(float);
-  float *loss = r->values + r->numbers - 1;
-  int begin, end;
   char what[40];
   snprintf(what, sizeof what, "step %lld", (long long)number);
-  ranks_sum_shards(&r->sum, &begin, &end);
-  for (int s = begin; s < end; s++) {
-    cdl_queue_download(queue, r->values, cdl_tensor_rows(shards->loaded.sums, s, 1), bytes);
-    cdl_queue_download(queue, loss, cdl_tensor_rows(shards->losses, s, 1), sizeof *loss);
-    CDL_TRY(cdl_queue_sync(queue));
-    CDL_TRY(ranks_sum_add(&r->sum, s, r->values));
-  }
-  CDL_TRY(meet(r, stop, what));
-  CDL_TRY(ranks_sum_finish(&r->sum, r->values, what));
-  cdl_queue_upload(queue, cdl_tensor_rows(shards->loaded.sums, 0, 1), r->values, bytes);
-  cdl_queue_upload(queue, cdl_tensor_rows(shards->losses, 0, 1), loss, sizeof *loss);
-  shards->summed = true;
-  return cdl_queue_status(queue);
+  return sum_on_host(r, shards, queue, stop, what);
 }

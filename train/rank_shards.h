@@ -8,8 +8,8 @@
 
 typedef struct {
   ranks_sum sum;
-  float *values; /* [numbers] a shard's gradient, and its loss at the end */
-  size_t numbers;
+  cdl_backend *backend;
+  float *rows;   /* the sums of this rank's shards on the host */
   double began;  /* when this rank began the step */
   double *pace;  /* [size] shards that each rank computes in a second, averaged */
   void *meeting; /* [size] what the ranks say of a step */

@@ -287,9 +287,10 @@ static cdl_status open_initial(train_session *session, train_settings *s, const 
   return adopt_initial(session, s, given);
 }
 
-cdl_status train_session_open(train_session *session, train_settings *settings, const bool *given)
+cdl_status train_session_open(train_session *session, train_settings *settings, const bool *given,
+                              ranks_job *job)
 {
-  *session = (train_session){0};
+  *session = (train_session){.model.job = job};
   cdl_status status = open_initial(session, settings, given);
   if (status == CDL_STATUS_OK)
     status = train_check_adapter_settings(settings);

@@ -7,13 +7,13 @@
 
 /* Opens a session for training. `given` marks the settings that the user set (by index in
  * train_setting_list; NULL: none); --init-adapter must not contradict them. Settings that the
- * adapter decides are changed in `settings`. After an error nothing stays open. */
+ * adapter decides are changed in `settings`. `job` is borrowed: its ranks take different devices;
+ * NULL: one rank. After an error nothing stays open. */
 CDL_MUST_USE cdl_status train_session_open(train_session *session, train_settings *settings,
-                                           const bool *given);
+                                           const bool *given, ranks_job *job);
 
-/* The same on all ranks of a job, which the session borrows; NULL: one rank. All return the same
- * status. Errors: also DATA if program, model, examples, settings or kernels differ between ranks;
- * each difference is logged. */
+/* The same on all ranks of the job, which return the same status. Errors: also DATA if program,
+ * model, examples, settings or backends differ between ranks; each difference is logged. */
 CDL_MUST_USE cdl_status train_session_open_ranks(train_session *session, train_settings *settings,
                                                  const bool *given, ranks_job *job);
 

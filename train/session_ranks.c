@@ -40,15 +40,19 @@ static cdl_status compare(const train_session *session, const train_settings *se
   snprintf(program, sizeof program, "%s (%s)", cdl_version(), base_commit());
   snprintf(model, sizeof model, "%016" PRIx64, session->model.loaded.fingerprint);
   snprintf(examples, sizeof examples, "%016" PRIx64, hash);
-  char *kernels = train_kernel_set(session->model.backend);
+  char *kernels = train_kernel_set(session->model.backend), *backend = NULL;
+  if (kernels != NULL &&
+      asprintf(&backend, "%s, %s", cdl_backend_name(session->model.backend), kernels) < 0)
+    backend = NULL;
+  free(kernels);
   char *names[TRAIN_SETTINGS_MAX] = {NULL}, *values[TRAIN_SETTINGS_MAX] = {NULL};
   json_t *object = train_settings_json(settings, true);
   ranks_fact facts[FACTS_MAX] = {{"the program", program},
                                  {"the base model", model},
                                  {"the set of examples", examples},
-                                 {"the kernel set", kernels}};
+                                 {"the backend", backend}};
   const size_t count = list_settings(object, names, values);
-  bool complete = kernels != NULL && object != NULL;
+  bool complete = backend != NULL && object != NULL;
   for (size_t i = 0; i < count; i++) {
     complete = complete && names[i] != NULL && values[i] != NULL;
     facts[OWN_FACTS + i] = (ranks_fact){names[i], values[i]};
@@ -61,19 +65,17 @@ static cdl_status compare(const train_session *session, const train_settings *se
     free(values[i]);
   }
   json_decref(object);
-  free(kernels);
+  free(backend);
   return status;
 }
 
 cdl_status train_session_open_ranks(train_session *session, train_settings *settings,
                                     const bool *given, ranks_job *job)
 {
-  const cdl_status own = train_session_open(session, settings, given);
+  const cdl_status own = train_session_open(session, settings, given, job);
   cdl_status status = ranks_agree(job, own, "the opening of inputs");
-  if (status == CDL_STATUS_OK && job != NULL) {
-    session->model.job = job;
+  if (status == CDL_STATUS_OK && job != NULL)
     status = compare(session, settings, job);
-  }
   if (status != CDL_STATUS_OK && own == CDL_STATUS_OK)
     train_session_close(session);
   return status;

@@ -2,17 +2,15 @@
 
 #include <string.h>
 
-enum { BY_DEFAULT = 8 };
+enum { BY_DEFAULT = 8, COLUMNS_MULTIPLE = 64 };
 
-cdl_status train_shards_count(const train_session *session, const train_settings *settings,
-                              int *count)
+/* For shards that pass together. */
+static cdl_status count_on_cpu(const train_settings *settings, bool possible, int *count)
 {
   const int batches = (int)settings->accumulate;
-  const bool possible = encoder_sums_by_shard(session->model.encoder);
   *count = (int)settings->shards;
   if (*count == 0) {
-    const bool wanted = strcmp(cdl_backend_name(session->model.backend), "cpu") == 0 && possible &&
-                        batches <= ENCODER_SHARDS_MAX / 2;
+    const bool wanted = possible && batches <= ENCODER_SHARDS_MAX / 2;
     *count = wanted ? (BY_DEFAULT + batches - 1) / batches * batches : 1;
     return CDL_STATUS_OK;
   }
@@ -31,17 +29,26 @@ cdl_status train_shards_count(const train_session *session, const train_settings
 cdl_status train_shards_create(train_shards *shards, const train_session *session,
                                const train_settings *settings)
 {
-  *shards = (train_shards){.batches = (int)settings->accumulate};
-  CDL_TRY(train_shards_count(session, settings, &shards->count));
+  const inference_model *model = &session->model;
+  const bool on_cpu = strcmp(cdl_backend_name(model->backend), "cpu") == 0;
+  *shards =
+      (train_shards){.batches = (int)settings->accumulate, .most = (size_t)settings->batch_size};
+  if (on_cpu)
+    CDL_TRY(count_on_cpu(settings, encoder_sums_by_shard(model->encoder), &shards->count));
+  else
+    shards->count = settings->shards > 0 ? (int)settings->shards : ranks_size(model->job);
+  shards->alone = !on_cpu || shards->count == 1;
   if (shards->count == 1)
     return CDL_STATUS_OK;
-  const cdl_tensor gradients = adapter_pass_gradients(session->model.adapter);
-  const int64_t elements = cdl_tensor_elements(gradients), count = shards->count;
-  CDL_TRY(cdl_buffer_create(session->model.backend,
-                            (size_t)(count * (elements + 1)) * sizeof(float), &shards->buffer));
+  const cdl_tensor gradients = adapter_pass_gradients(model->adapter);
+  const int64_t elements = cdl_tensor_elements(gradients), count = shards->count,
+                columns = (elements + COLUMNS_MULTIPLE) / COLUMNS_MULTIPLE * COLUMNS_MULTIPLE;
+  CDL_TRY(cdl_buffer_create(model->backend, (size_t)(count * columns) * sizeof(float),
+                            &shards->buffer));
+  shards->rows = cdl_tensor_2d(shards->buffer, CDL_DTYPE_F32, 0, count, columns);
   shards->loaded.gradients = gradients;
-  shards->loaded.sums = cdl_tensor_2d(shards->buffer, CDL_DTYPE_F32, 0, count, elements);
-  shards->losses = cdl_tensor_2d(shards->buffer, CDL_DTYPE_F32, count * elements, count, 1);
+  shards->loaded.sums = cdl_tensor_columns(shards->rows, 0, elements);
+  shards->losses = cdl_tensor_columns(shards->rows, elements, 1);
   return CDL_STATUS_OK;
 }
 
@@ -57,10 +64,20 @@ static size_t first_of(const train_shards *shards, int shard)
   return shards->examples * (size_t)shard / (size_t)shards->count;
 }
 
+int train_shards_passes(const train_shards *shards, size_t examples, int begin, int end)
+{
+  const train_shards step = {.count = shards->count, .examples = examples};
+  size_t passes = 0;
+  for (int s = begin; s < end; s++)
+    passes += (first_of(&step, s + 1) - first_of(&step, s) + shards->most - 1) / shards->most;
+  return (int)passes;
+}
+
 void train_shards_begin(train_shards *shards, size_t examples)
 {
   shards->examples = examples;
   shards->done = 0;
+  shards->at = 0;
   shards->end = shards->count;
   shards->summed = false;
 }
@@ -68,6 +85,7 @@ void train_shards_begin(train_shards *shards, size_t examples)
 void train_shards_limit(train_shards *shards, int begin, int end)
 {
   shards->done = begin;
+  shards->at = first_of(shards, begin);
   shards->end = end;
 }
 
@@ -77,8 +95,21 @@ void train_shards_rows(const train_shards *shards, size_t *first, size_t *end)
   *end = first_of(shards, shards->end);
 }
 
+/* What is left of the shard under way, as far as a batch holds it. */
+static size_t next_alone(train_shards *shards)
+{
+  while (first_of(shards, shards->done + 1) == shards->at)
+    shards->done++;
+  const size_t left = first_of(shards, shards->done + 1) - shards->at;
+  const size_t count = left < shards->most ? left : shards->most;
+  shards->at += count;
+  return count;
+}
+
 size_t train_shards_next(train_shards *shards)
 {
+  if (shards->alone)
+    return next_alone(shards);
   const int most = shards->count / shards->batches;
   int count;
   size_t first;
@@ -97,10 +128,21 @@ size_t train_shards_next(train_shards *shards)
 
 void train_shards_clear(const train_shards *shards, cdl_queue *queue)
 {
-  if (shards->count == 1)
+  if (shards->count > 1)
+    cdl_fill(queue, CDL_ARGS(fill, .out = shards->rows));
+}
+
+void train_shards_keep(const train_shards *shards, cdl_queue *queue, cdl_tensor loss)
+{
+  if (!shards->alone || shards->count == 1 || shards->at != first_of(shards, shards->done + 1))
     return;
-  cdl_fill(queue, CDL_ARGS(fill, .out = shards->loaded.sums));
-  cdl_fill(queue, CDL_ARGS(fill, .out = shards->losses));
+  const cdl_tensor gradients = shards->loaded.gradients;
+  cdl_copy(queue, CDL_ARGS(copy, .out = cdl_tensor_rows(shards->loaded.sums, shards->done, 1),
+                           .x = gradients));
+  cdl_copy(queue,
+           CDL_ARGS(copy, .out = cdl_tensor_rows(shards->losses, shards->done, 1), .x = loss));
+  cdl_fill(queue, CDL_ARGS(fill, .out = gradients));
+  cdl_fill(queue, CDL_ARGS(fill, .out = loss));
 }
 
 /* Adds neighbours, then neighbouring sums, and so on, into the first row. */

@@ -1,7 +1,12 @@
 /* The sums of a step by shard. A step's n examples are cut into S shards: shard s has the examples
  * [n·s / S, n·(s + 1) / S). Their gradients and losses are added as a binary tree over neighbouring
- * shards. So how many batches a step has changes no bit of its result. With one shard gradients are
- * added where they belong, batch by batch. */
+ * shards.
+ *
+ * On the CPU the shards of a batch pass together, because a row's bits do not depend on the rows
+ * beside it; so how many batches a step has changes no bit of its result. The libraries of devices
+ * choose their products by the shape of a batch. So there each shard passes alone: its gradients are
+ * added where they belong, batch by batch, and then moved to the sums. So is the one shard of a run
+ * that has no more, without the move. */
 #ifndef CONDLORA_TRAIN_SHARDS_H
 #define CONDLORA_TRAIN_SHARDS_H
 
@@ -10,22 +15,23 @@
 
 typedef struct {
   int count;             /* S */
-  int batches;           /* of a step; each has S / batches shards */
+  bool alone;            /* each shard passes alone */
+  int batches;           /* of a step where they do not; each has S / batches shards */
+  size_t most;           /* examples of a batch where they do */
   size_t examples;       /* of the step under way */
   int done, end;         /* the next shard that goes into a batch; the end of this process's */
+  size_t at;             /* where they pass alone: the next example, counted in the step */
   bool summed;           /* row 0 of the sums has that of all shards, from all ranks */
   cdl_buffer *buffer;    /* NULL with one shard */
-  cdl_tensor losses;     /* [S, 1] */
-  encoder_shards loaded; /* those of the batch that is loaded; count 0 with one shard */
+  cdl_tensor rows;       /* [S, columns]: a shard's gradients, its loss, and what fills the row */
+  cdl_tensor losses;     /* [S, 1], of the rows */
+  encoder_shards loaded; /* those of the batch that is loaded; count 0 where they pass alone */
 } train_shards;
 
-/* Gives the number of shards that a run has: the setting, or by default 8 on the CPU, rounded up to
- * a multiple of the batches of a step, and 1 on other backends and where embeddings are trained.
- * Errors: USAGE if the setting is no multiple of the batches, or gradients cannot be summed so. */
-CDL_MUST_USE cdl_status train_shards_count(const train_session *session,
-                                           const train_settings *settings, int *count);
-
-/* Allocates the sums of the session's adapter. Errors: those of the count; MEMORY. */
+/* Allocates the sums of the session's adapter. The number of shards is the setting. By default it is
+ * 8 on the CPU, rounded up to a multiple of the batches of a step, and 1 where embeddings are
+ * trained; elsewhere it is the number of ranks. Errors: USAGE if the setting is no multiple of the
+ * batches on the CPU, or gradients cannot be summed so; MEMORY. */
 CDL_MUST_USE cdl_status train_shards_create(train_shards *shards, const train_session *session,
                                             const train_settings *settings);
 void train_shards_release(train_shards *shards);
@@ -36,9 +42,14 @@ void train_shards_begin(train_shards *shards, size_t examples);
 void train_shards_limit(train_shards *shards, int begin, int end);
 /* Gives the examples [*first, *end) of the step that the shards from the next on have. */
 void train_shards_rows(const train_shards *shards, size_t *first, size_t *end);
-/* Takes the shards of the step's next batch that has examples, and returns the number of examples.
- * Not for one shard. */
+/* Takes what the step's next batch has, and returns its number of examples, which is not 0. */
 size_t train_shards_next(train_shards *shards);
+/* Call it after the pass over that batch: if it was the last one of a shard that passes alone, moves
+ * the gradients and `loss` [1] to the sums, and sets them to zero. */
+void train_shards_keep(const train_shards *shards, cdl_queue *queue, cdl_tensor loss);
+
+/* Returns the passes of the shards [begin, end) of a step of `examples`, if they pass alone. */
+int train_shards_passes(const train_shards *shards, size_t examples, int begin, int end);
 
 /* Enqueues zeros for all sums. */
 void train_shards_clear(const train_shards *shards, cdl_queue *queue);

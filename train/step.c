@@ -76,10 +76,9 @@ cdl_status train_step_begin(train_step *step, const cdl_step_record *record)
 {
   const train_session *session = step->session;
   if (!step->warm)
-    step->records = step->may_record && step->shards.count == 1 &&
-                    cdl_backend_captures(session->model.backend) &&
-                    encoder_recordable(session->model.encoder) &&
-                    !adapter_varies(session->model.adapter);
+    step->records =
+        step->may_record && step->shards.alone && cdl_backend_captures(session->model.backend) &&
+        encoder_recordable(session->model.encoder) && !adapter_varies(session->model.adapter);
   cdl_queue_upload(session->model.queue, step->loss.step, record, sizeof *record);
   CDL_TRY(adapter_begin_step(session->model.adapter, session->model.queue, record));
   return train_enqueue(session->model.queue, recording_of(step), &step->begin, begin, step);
@@ -111,22 +110,19 @@ static void forward_backward(cdl_queue *q, const void *context)
   encoder_backward(first, q);
 }
 
-/* Gives the batches the shapes of their recording, and returns where it is; NULL if there is
- * none. */
+/* Gives the batches the shapes of their recording, also where there is none any more, so that equal
+ * batches are computed alike. Returns where it is; NULL if there is none. */
 static cdl_graph **find_recorded(const members *m, train_recorded_passes *passes,
-                                 encoder_token_batch *views, bool *first)
+                                 encoder_token_batch *views, bool failed, bool *first)
 {
   train_batch_shape shapes[ENCODER_JOINT_MAX];
   for (size_t i = 0; i < m->count; i++) {
     shapes[i] = (train_batch_shape){views[i].tokens, views[i].sequences, views[i].longest};
     train_round_shape(&shapes[i], m->steps[i]->bound);
-  }
-  cdl_graph **graph = train_recorded_pass_of(passes, shapes, m->count, first);
-  for (size_t i = 0; graph != NULL && i < m->count; i++) {
     views[i].tokens = shapes[i].tokens;
     views[i].longest = shapes[i].longest;
   }
-  return graph;
+  return failed ? NULL : train_recorded_pass_of(passes, shapes, m->count, first);
 }
 
 static cdl_status run(const members *m, const data_batch *const *batches,
@@ -142,8 +138,8 @@ static cdl_status run(const members *m, const data_batch *const *batches,
     views[i] = encoder_host_batch_view(&batches[i]->input);
     encoder_set_shards(encoders[i], &m->steps[i]->shards.loaded);
   }
-  if (records && !*failed)
-    graph = find_recorded(m, passes, views, &first);
+  if (records)
+    graph = find_recorded(m, passes, views, *failed, &first);
   CDL_TRY(encoder_load_joint(encoders, m->count, q, views));
   for (size_t i = 0; i < m->count; i++)
     train_loss_load_batch(&m->steps[i]->loss, q, batches[i]);

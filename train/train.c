@@ -92,7 +92,7 @@ static cdl_status train(cdl_settings *run, const cdl_train_callbacks *callbacks,
   if (result != NULL)
     CDL_TRY(base_sized_check(result, "cdl_train_result"));
   CDL_TRY(train_settings_check(&run->settings));
-  CDL_TRY(train_session_open(&session, &run->settings, run->given));
+  CDL_TRY(train_session_open(&session, &run->settings, run->given, NULL));
   const train_events events = {.user = &l,
                                .stepped = l.callbacks.step != NULL ? on_stepped : NULL,
                                .evaluated = l.callbacks.evaluation != NULL ? on_evaluated : NULL,

@@ -191,6 +191,24 @@ static cdl_status make_state(train_trainer *t)
   return CDL_STATUS_OK;
 }
 
+/* Counts the passes of a whole step. */
+static void plan_passes(const train_trainer *t, train_plan *plan)
+{
+  const train_shards *shards = &t->step.shards;
+  const size_t window = (size_t)(t->settings->batch_size * t->settings->accumulate),
+               all = t->session->split.train_count, examples = all < window ? all : window;
+  const int ranks = ranks_size(t->session->model.job);
+  if (!shards->alone || shards->count == 1)
+    return;
+  plan->shards = shards->count;
+  for (int r = 0; r < ranks; r++) {
+    const int passes = train_shards_passes(shards, examples, shards->count * r / ranks,
+                                           shards->count * (r + 1) / ranks);
+    plan->step_passes += passes;
+    plan->rank_passes = passes > plan->rank_passes ? passes : plan->rank_passes;
+  }
+}
+
 /* Adds facts that plan_memory did not have. */
 static void complete_plan(train_trainer *t)
 {
@@ -204,6 +222,7 @@ static void complete_plan(train_trainer *t)
   plan->steps_per_epoch = t->steps_per_epoch;
   plan->metric = session->metric;
   plan->best_value = NAN;
+  plan_passes(t, plan);
   adapter_trainable_parameters(session->model.adapter, &plan->adapter_numbers, &plan->head_numbers);
 }
 
@@ -535,23 +554,14 @@ static cdl_status begin_step(train_trainer *t)
   return train_step_begin(&t->step, &record);
 }
 
-/* Returns the examples of the next batch: whole shards, or as many as fit. */
-static size_t batch_examples(train_trainer *t)
-{
-  if (t->step.shards.count > 1)
-    return train_shards_next(&t->step.shards);
-  const size_t left = t->under_way.examples - t->rows_done, size = (size_t)t->settings->batch_size;
-  return left < size ? left : size;
-}
-
 static cdl_status fill_batch(train_trainer *t)
 {
   const train_session *session = t->session;
   t->batch.input.examples = 0;
   if (t->rows_done == t->rows_end) /* a small last batch has no example for this rank */
     return CDL_STATUS_OK;
-  CDL_TRY(data_batch_fill(&t->batch, session->train, t->rows + t->rows_done, batch_examples(t),
-                          session->model.first_position));
+  CDL_TRY(data_batch_fill(&t->batch, session->train, t->rows + t->rows_done,
+                          train_shards_next(&t->step.shards), session->model.first_position));
   if (session->model.types_zero)
     memset(t->batch.input.type_ids, 0, t->batch.input.tokens * sizeof *t->batch.input.type_ids);
   if (encoder_first_block(session->model.encoder) > 0)
@@ -564,6 +574,8 @@ static cdl_status fill_batch(train_trainer *t)
 
 cdl_status trainer_proceed(train_trainer *t)
 {
+  if (t->batch.input.examples > 0)
+    train_shards_keep(&t->step.shards, t->session->model.queue, t->step.loss.loss);
   t->rows_done += t->batch.input.examples;
   if (t->rows_done < t->rows_end)
     return CDL_STATUS_OK;

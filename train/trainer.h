@@ -16,6 +16,9 @@ typedef struct {
   encoder_dropout_rates dropout;
   int64_t steps, steps_per_epoch, first_step; /* first_step > 0: the run is resumed */
   size_t longest_tokens, batch_tokens; /* tokens of the longest example; most tokens of a batch */
+  /* Where each shard of a step passes alone: their number, the passes of a step, and the most of
+   * one rank. 0 where shards pass together, and with one. */
+  int shards, step_passes, rank_passes;
   size_t activation_bytes, model_bytes;
   cdl_dtype activation_type; /* between the ops of the encoder's body: F32 or BF16 */
   train_frozen_plan frozen;

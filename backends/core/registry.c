@@ -125,6 +125,35 @@ static cdl_status open_device(const cdl_backend_table *table, bool is_host, cons
   return CDL_STATUS_OK;
 }
 
+/* Opens the device of this process's number. If there are too few, one is opened all the same, since
+ * the backend itself may refuse to be taken automatically. */
+static cdl_status open_own(const cdl_backend_table *table, bool is_host, const char *device,
+                           const request *wanted, cdl_backend **backend)
+{
+  const int processes = wanted->options.processes, process = wanted->options.process;
+  if (is_host || device[0] != '\0' || processes <= 1)
+    return open_device(table, is_host, device, wanted, backend);
+  int count;
+  char number[16];
+  base_clear_message();
+  base_dispositions kept;
+  base_dispositions_keep(&kept);
+  const cdl_status status = table->enumerate(&count);
+  base_dispositions_restore(&kept);
+  if (status != CDL_STATUS_OK)
+    return cdl_context(base_give_reason(status), "%s", table->name);
+  snprintf(number, sizeof number, "%d", process < count ? process : 0);
+  CDL_TRY(open_device(table, is_host, number, wanted, backend));
+  if (processes <= count)
+    return CDL_STATUS_OK;
+  CDL_TRY(cdl_backend_close(*backend));
+  *backend = NULL;
+  return cdl_fail(CDL_STATUS_USAGE,
+                  "%s: %d processes of this host would share %d device%s: start %d, or name the "
+                  "device that all of them take, such as %s:0",
+                  table->name, processes, count, count == 1 ? "" : "s", count, table->name);
+}
+
 cdl_status core_open(const cdl_backend_table *table, const char *device,
                      const cdl_backend_options *options, cdl_backend **backend)
 {
@@ -139,7 +168,7 @@ static cdl_status open_file(const char *file, const char *device, const request 
 {
   const cdl_backend_table *table;
   CDL_TRY(core_load(file, &table));
-  return open_device(table, false, device, wanted, backend);
+  return open_own(table, false, device, wanted, backend);
 }
 
 /* Finds the table of the built-in backend or of the first plug-in with this name. */
@@ -162,7 +191,7 @@ static cdl_status open_named(const char *name, const char *device, const request
   const cdl_backend_table *table;
   bool is_host;
   CDL_TRY(find_table(name, &table, &is_host));
-  return open_device(table, is_host, device, wanted, backend);
+  return open_own(table, is_host, device, wanted, backend);
 }
 
 /* Reads "PATH:DEVICE", unless a file has the whole name. */
@@ -228,9 +257,9 @@ static cdl_status open_best(const cdl_backend_options *options, cdl_backend **ba
       cdl_fail(CDL_STATUS_ABSENT, "none that was found lets itself be taken by auto");
   for (size_t i = 0; i < found.count && found.list[i].priority > 0; i++) {
     const candidate *c = &found.list[i];
-    status = open_device(c->table, c->is_host, "", &wanted, backend);
-    if (status == CDL_STATUS_OK)
-      return CDL_STATUS_OK;
+    status = open_own(c->table, c->is_host, "", &wanted, backend);
+    if (status == CDL_STATUS_OK || status == CDL_STATUS_USAGE)
+      return status;
     /* A device that is there but busy, full or broken is no reason to go on silently without it. */
     const bool expected = status != CDL_STATUS_DEVICE && status != CDL_STATUS_MEMORY;
     cdl_log(expected ? CDL_LOG_DEBUG : CDL_LOG_NOTICE, "auto: not %s: %s", c->name,

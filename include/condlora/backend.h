@@ -25,6 +25,10 @@ typedef struct {
   int threads;      /* of the CPU backend; 0: as many as the process may use cores */
   bool no_fallback; /* makes the host path an error, except on cpu */
   cdl_precision precision;
+  /* Several processes of a host that open the same name: how many, and the number of this one from
+   * 0. If the name has no device, each takes the device of its number. 0 or 1 process: the first
+   * device. */
+  int processes, process;
 } cdl_backend_options;
 
 static inline cdl_backend_options cdl_backend_options_init(void)
@@ -58,7 +62,8 @@ CDL_API CDL_MUST_USE cdl_status cdl_precision_find(const char *name, cdl_precisi
  * number.
  *
  * Errors: ABSENT, with the reason in one sentence; UNSUPPORTED for a precision that the backend
- * lacks and for a plug-in that must not be loaded. */
+ * lacks and for a plug-in that must not be loaded; USAGE if there are more processes than devices,
+ * and the name has no device. */
 CDL_API CDL_MUST_USE cdl_status cdl_backend_open(const char *name,
                                                  const cdl_backend_options *options,
                                                  cdl_backend **backend);

@@ -68,10 +68,11 @@ cdl_status inference_find_adapter(inference_model *model, const char *name, cons
 cdl_status inference_open_backend(inference_model *model, const char *name, cdl_precision precision,
                                   int64_t threads, bool no_fallback)
 {
-  const cdl_backend_options options = {.size = sizeof options,
-                                       .threads = (int)threads,
-                                       .precision = precision,
-                                       .no_fallback = no_fallback};
+  cdl_backend_options options = {.size = sizeof options,
+                                 .threads = (int)threads,
+                                 .precision = precision,
+                                 .no_fallback = no_fallback};
+  ranks_share_devices(model->job, &options.process, &options.processes);
   CDL_TRY(cdl_backend_open(name, &options, &model->backend));
   return cdl_queue_create(model->backend, &model->queue);
 }
@@ -333,6 +334,7 @@ static cdl_status open_all(inference_model *model, const inference_settings *set
 {
   cdl_precision precision;
   inference_settings found = *settings, *s = &found;
+  model->job = settings->job;
   CDL_TRY(inference_find_adapter(model, settings->adapter, &found.adapter));
   CDL_TRY(find_model(model, &found));
   CDL_TRY(cdl_precision_find(s->precision, &precision));

@@ -20,6 +20,7 @@ CDL_MUST_USE cdl_status inference_find_base(inference_model *model, const char *
                                             const char **folder);
 CDL_MUST_USE cdl_status inference_find_adapter(inference_model *model, const char *name,
                                                const char **folder);
+/* If the model has a job, its ranks take different devices. */
 CDL_MUST_USE cdl_status inference_open_backend(inference_model *model, const char *name,
                                                cdl_precision precision, int64_t threads,
                                                bool no_fallback);

@@ -49,6 +49,7 @@ typedef struct {
   const char *backend, *precision;
   int64_t threads;
   bool no_fallback;
+  ranks_job *job;     /* borrowed; its ranks take different devices; NULL: one rank */
   int64_t max_length; /* 0: as in training */
   /* Keeps the states of layers that the adapter leaves as they are (model/frozen/), in files of
    * this folder (NULL: the usual one), of at most so many bytes (0: half of the free ones). */

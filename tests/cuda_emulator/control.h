@@ -8,6 +8,7 @@
  *                              later ones. WHAT:K:CODE: with this code
  *   CUDA_EMULATOR_MEMORY=N     bytes of the device's memory
  *   CUDA_EMULATOR_DEVICES=N    0 to 4 devices
+ *   CUDA_EMULATOR_ALIKE=1      all of one name; without it each has its number in its name
  *   CUDA_EMULATOR_MODE=N       the compute mode: 0 (its own), 2 prohibited, 3 exclusive
  *   CUDA_EMULATOR_CAPABILITY=N the compute capability: 80, which it is without it, is 8.0
  *   CUDA_EMULATOR_DRIVER=N     the driver's CUDA version: 12040 is 12.4. It then takes only images

@@ -81,7 +81,7 @@ CUresult cuDeviceGetName(char *name, int bytes, CUdevice device)
   ENTER_OR(CUDA_ERROR_UNKNOWN);
   if (bytes <= 0)
     return CUDA_ERROR_INVALID_VALUE;
-  if (device == 0)
+  if (device == 0 || setting_devices_are_alike())
     snprintf(name, (size_t)bytes, "%s", device_name);
   else
     snprintf(name, (size_t)bytes, "%s, number %d", device_name, device);

@@ -92,6 +92,8 @@ emulator_launch_counts *emulator_new_count(emulator_launch_counts *unread, bool 
 int setting_driver(void), setting_capability(void), setting_devices(void),
     setting_compute_mode(void);
 int setting_multiprocessors(void), setting_items(void); /* work-items: of a multiprocessor */
+/* Whether all devices have one name, as those of one kind have. */
+bool setting_devices_are_alike(void);
 /* Whether kernels are PTX that the executor runs, and not those compiled for the CPU. */
 bool setting_runs_ptx(void);
 /* What the emulated NVRTC's results begin with. */

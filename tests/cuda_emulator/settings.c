@@ -63,6 +63,11 @@ int setting_items(void)
   return device_geometry()->items;
 }
 
+bool setting_devices_are_alike(void)
+{
+  return setting("CUDA_EMULATOR_ALIKE", 0) != 0;
+}
+
 int setting_compute_mode(void)
 {
   return setting("CUDA_EMULATOR_MODE", 0);

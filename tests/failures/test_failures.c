@@ -211,7 +211,7 @@ static cdl_status train(bool resume, char message[MESSAGE_BYTES])
   train_session session;
   train_summary summary;
   const train_events events = {0};
-  cdl_status status = train_session_open(&session, &settings, NULL);
+  cdl_status status = train_session_open(&session, &settings, NULL, NULL);
   if (status == CDL_STATUS_OK) {
     status = train_run(&session, &settings, &events, &summary);
     snprintf(message, MESSAGE_BYTES, "%s", status == CDL_STATUS_OK ? "" : cdl_error_message());

@@ -142,7 +142,7 @@ static void train_alone(const mix *m, const char *name, size_t index, record *r,
   train_session session = {0};
   cdl_status status = make_settings(m, &m->runs[index], name, index, &s);
   if (status == CDL_STATUS_OK)
-    status = train_session_open(&session, &s, NULL);
+    status = train_session_open(&session, &s, NULL, NULL);
   if (status == CDL_STATUS_OK) {
     const train_events events = events_of(r, &session);
     status = train_run(&session, &s, &events, summary);

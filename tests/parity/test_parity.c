@@ -488,7 +488,7 @@ static cdl_status run_case(parity_case *c, const char *backend)
   CDL_TRY(cdl_safetensors_open(path, &c->expected));
   CDL_TRY(read_settings(c, backend));
   CDL_TRY(train_settings_check(&c->settings));
-  CDL_TRY(train_session_open(&c->session, &c->settings, NULL));
+  CDL_TRY(train_session_open(&c->session, &c->settings, NULL, NULL));
   compare_ids(c);
   CDL_TRY(compare_logits(c, "logits", false));
   CDL_TRY(compare_logits(c, "logits", true));

@@ -74,9 +74,9 @@ def test_sums():
 
 
 def test_differences():
-    Job(3, "differ").expect(1, r"rank 2 \(.+\): the program is 0\.2\.0, on rank 0 \(.+\) it is 0\.1\.0",
-                            r"rank 2 \(.+\): --lr is 0\.001, on rank 0 \(.+\) it is 0\.01",
-                            r"probe: the ranks of a job need the same .+: 2 differences")
+    Job(3, "differ").expect(1, r"rank 2 \(.+\): --lr is 0\.001, on rank 0 \(.+\) it is 0\.01",
+                            r"probe: rank 2 \(.+\): the program is 0\.2\.0, on rank 0 \(.+\) it is 0\.1\.0; "
+                            r"the ranks of a job need the same .+ \(2 differences\)")
 
 
 def test_failures():

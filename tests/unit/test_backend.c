@@ -70,6 +70,28 @@ START_TEST(names_that_cannot_be_are_refused)
 }
 END_TEST
 
+/* There is one device of the template, and processes are not sent to one device unawares. */
+START_TEST(processes_take_devices_of_their_own)
+{
+  cdl_backend *opened = NULL;
+  cdl_backend_options options = {.size = sizeof options, .processes = 1};
+  ck_assert_int_eq(cdl_backend_open("null", &options, &opened), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_backend_close(opened), CDL_STATUS_OK);
+  options.processes = 2;
+  for (options.process = 0; options.process < 2; options.process++) {
+    ck_assert_int_eq(cdl_backend_open("null", &options, &opened), CDL_STATUS_USAGE);
+    ck_assert_ptr_null(opened);
+    ck_assert_ptr_nonnull(
+        strstr(cdl_error_message(), "2 processes of this host would share 1 device: start 1"));
+    ck_assert_int_eq(cdl_backend_open("null:0", &options, &opened), CDL_STATUS_OK);
+    ck_assert_int_eq(cdl_backend_close(opened), CDL_STATUS_OK);
+    ck_assert_int_eq(cdl_backend_open("cpu", &options, &opened), CDL_STATUS_OK);
+    ck_assert_int_eq(cdl_backend_close(opened), CDL_STATUS_OK);
+    opened = NULL;
+  }
+}
+END_TEST
+
 /* ---- Buffers ---- */
 
 START_TEST(memory_is_counted)
@@ -492,6 +514,7 @@ int main(void)
       known_backends_are_listed,
       a_listing_says_why_a_plugin_fails,
       names_that_cannot_be_are_refused,
+      processes_take_devices_of_their_own,
       memory_is_counted,
       out_of_memory_names_wanted_and_free,
       an_empty_buffer_is_a_buffer,

@@ -56,6 +56,7 @@ static cdl_status run(void *command, console_notices *notices)
   inference_model model;
   study_examples examples;
   cli_job_share_threads(&m->model.threads);
+  m->model.job = cli_job();
   CDL_TRY(ranks_agree(cli_job(), cli_job_check_input(m->source.input), "the options"));
   CDL_TRY(cli_open_examples(&m->model, &m->source, STUDY_LABELS_REQUIRED, &model, &examples));
   console_notices_release(notices);

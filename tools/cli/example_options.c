@@ -39,7 +39,5 @@ cdl_status cli_open_examples(const inference_settings *settings, const study_exa
     study_examples_close(examples);
     inference_close(model);
   }
-  if (opened == CDL_STATUS_OK)
-    model->job = cli_job();
   return opened;
 }

@@ -167,7 +167,6 @@ static cdl_status predict_answers(const prediction *p, console_notices *notices)
   if (opened != CDL_STATUS_OK && own == CDL_STATUS_OK)
     inference_close(&model);
   CDL_TRY(opened);
-  model.job = cli_job();
   console_signals_defer();
   const data_window_tokenizer tokenizer = {.tokenizer = model.tokenizer,
                                            .max_length = model.max_length,
@@ -217,6 +216,7 @@ static cdl_status run(void *command, console_notices *notices)
     p->format = usual_format(p);
   CDL_TRY(ranks_agree(cli_job(), check(p), "the options"));
   cli_job_share_threads(&p->model.threads);
+  p->model.job = cli_job();
   if (console_log_is_quiet() && p->format != FORMAT_GLUE)
     p->output = "/dev/null"; /* the first rank writes */
   return p->format == FORMAT_GLUE ? predict_submission(p, notices) : predict_answers(p, notices);

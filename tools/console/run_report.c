@@ -225,6 +225,9 @@ void console_report_plan(FILE *to, const train_settings *s, const train_plan *p)
   row(to, "seeds", "%s", describe_seeds(s).text);
   row(to, "steps", "%" PRId64 ", %" PRId64 " an epoch, %" PRId64 " examples each", p->steps,
       p->steps_per_epoch, s->batch_size * s->accumulate);
+  if (p->shards > 0)
+    row(to, "shards", "%d, each passed alone: %d passes a step, %d of them on one rank", p->shards,
+        p->step_passes, p->rank_passes);
   row(to, "largest batch", "%zu tokens, longest example %zu", p->batch_tokens, p->longest_tokens);
   row(to, "memory", "%s model, %s activations in %s", describe_bytes(p->model_bytes).text,
       describe_bytes(p->activation_bytes).text,

@@ -13,7 +13,7 @@ static cdl_status train(const study_reproduction *r, train_settings *settings)
   static const bool given[TRAIN_SETTINGS_MAX];
   const study_reproduce_events *to = &r->events;
   train_session session;
-  CDL_TRY(train_session_open(&session, settings, given));
+  CDL_TRY(train_session_open(&session, settings, given, NULL));
   const train_events events = {
       .user = to->user, .stepped = to->stepped, .evaluated = to->evaluated, .stop = to->stop};
   train_summary summary;

@@ -212,7 +212,7 @@ static cdl_status train(const study_verdict *v, train_settings *settings, double
                                .stop = &run.stop};
   train_session session;
   train_summary summary;
-  CDL_TRY(train_session_open(&session, settings, given));
+  CDL_TRY(train_session_open(&session, settings, given, NULL));
   const double start = base_process_seconds();
   pass_stop(&run);
   cdl_status status = train_run(&session, settings, &events, &summary);
