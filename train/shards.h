@@ -4,9 +4,9 @@
  *
  * On the CPU the shards of a batch pass together, because a row's bits do not depend on the rows
  * beside it; so how many batches a step has changes no bit of its result. The libraries of devices
- * choose their products by the shape of a batch. So there each shard passes alone: its gradients are
- * added where they belong, batch by batch, and then moved to the sums. So is the one shard of a run
- * that has no more, without the move. */
+ * choose their products by the shape of a batch. So there each shard passes alone: its gradients
+ * are added where they belong, batch by batch, and then moved to the sums. So is the one shard of a
+ * run that has no more, without the move. */
 #ifndef CONDLORA_TRAIN_SHARDS_H
 #define CONDLORA_TRAIN_SHARDS_H
 
@@ -28,8 +28,8 @@ typedef struct {
   encoder_shards loaded; /* those of the batch that is loaded; count 0 where they pass alone */
 } train_shards;
 
-/* Allocates the sums of the session's adapter. The number of shards is the setting. By default it is
- * 8 on the CPU, rounded up to a multiple of the batches of a step, and 1 where embeddings are
+/* Allocates the sums of the session's adapter. The number of shards is the setting. By default it
+ * is 8 on the CPU, rounded up to a multiple of the batches of a step, and 1 where embeddings are
  * trained; elsewhere it is the number of ranks. Errors: USAGE if the setting is no multiple of the
  * batches on the CPU, or gradients cannot be summed so; MEMORY. */
 CDL_MUST_USE cdl_status train_shards_create(train_shards *shards, const train_session *session,
@@ -44,8 +44,8 @@ void train_shards_limit(train_shards *shards, int begin, int end);
 void train_shards_rows(const train_shards *shards, size_t *first, size_t *end);
 /* Takes what the step's next batch has, and returns its number of examples, which is not 0. */
 size_t train_shards_next(train_shards *shards);
-/* Call it after the pass over that batch: if it was the last one of a shard that passes alone, moves
- * the gradients and `loss` [1] to the sums, and sets them to zero. */
+/* Call it after the pass over that batch: if it was the last one of a shard that passes alone,
+ * moves the gradients and `loss` [1] to the sums, and sets them to zero. */
 void train_shards_keep(const train_shards *shards, cdl_queue *queue, cdl_tensor loss);
 
 /* Returns the passes of the shards [begin, end) of a step of `examples`, if they pass alone. */

@@ -125,8 +125,8 @@ static cdl_status open_device(const cdl_backend_table *table, bool is_host, cons
   return CDL_STATUS_OK;
 }
 
-/* Opens the device of this process's number. If there are too few, one is opened all the same, since
- * the backend itself may refuse to be taken automatically. */
+/* Opens the device of this process's number. If there are too few, one is opened all the same,
+ * since the backend itself may refuse to be taken automatically. */
 static cdl_status open_own(const cdl_backend_table *table, bool is_host, const char *device,
                            const request *wanted, cdl_backend **backend)
 {
