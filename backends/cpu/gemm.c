@@ -5,17 +5,14 @@
 
 /* ---- The grid ---- */
 
-/* Returns the expected time of a grid in multiply-adds, averaged over numbers of threads. The
- * constants were measured with OpenBLAS 0.3.21's SkylakeX kernels on a Zen 5: packing costs a tile
- * of m × n the PACKING (1/m + 1/n) part of its own work, beginning a tile costs 60,000
- * multiply-adds (0.5 µs), and a parallel loop 300,000. */
-static double expected_time(int64_t m, int64_t n, int64_t k, cpu_grid grid)
+/* Returns the expected time of a grid in multiply-adds. The constants were measured with AVX-512 on
+ * one Sapphire Rapids core: packing costs a tile of m × n the PACKING (1/m + 1/n) part of its own
+ * work; beginning a tile costs 60,000 multiply-adds (0.8 µs), and a parallel loop 300,000. Threads
+ * never run at one speed: at the end they wait for the slowest, for 0.05 of a tile by assumption.
+ */
+static double expected_time(int64_t m, int64_t n, int64_t k, int threads, cpu_grid grid)
 {
-  static const struct {
-    int threads;
-    double weight;
-  } cases[] = {{2, 0.80}, {4, 0.12}, {8, 0.05}, {16, 0.03}};
-  const double packing = 9.0, begin = 6e4, loop = 3e5;
+  const double packing = 10.0, begin = 6e4, loop = 3e5, lag = 0.05;
   const int64_t tile_m = cpu_divide_up(cpu_divide_up(m, CPU_GRID_ROWS), grid.rows) * CPU_GRID_ROWS;
   const int64_t tile_n =
       cpu_divide_up(cpu_divide_up(n, CPU_GRID_COLUMNS), grid.columns) * CPU_GRID_COLUMNS;
@@ -23,32 +20,26 @@ static double expected_time(int64_t m, int64_t n, int64_t k, cpu_grid grid)
   const double tile =
       work * (1.0 + packing * (1.0 / (double)tile_m + 1.0 / (double)tile_n)) + begin;
   const int64_t tiles = grid.rows * grid.columns;
-  if (tiles == 1)
-    return tile;
-  double time = 0.0;
-  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-    time += cases[i].weight * ((double)cpu_divide_up(tiles, cases[i].threads) * tile + loop);
-  return time;
+  return tiles == 1 ? tile : ((double)cpu_divide_up(tiles, threads) + lag) * tile + loop;
 }
 
-cpu_grid cpu_gemm_grid(int64_t m, int64_t n, int64_t k)
+cpu_grid cpu_gemm_grid(int64_t m, int64_t n, int64_t k, int threads)
 {
-  enum {
-    MOST_ROWS = 512,
-    MOST_COLUMNS = 512,
-    CHOICES = 12
-  }; /* of a tile: its packed panels stay in a 1 MiB L2 */
+  enum { MOST_ROWS = 512, MOST_COLUMNS = 512 }; /* of a tile: its panels stay in a 1 MiB L2 */
   const cpu_grid least = {cpu_divide_up(m, MOST_ROWS), cpu_divide_up(n, MOST_COLUMNS)};
   cpu_grid best = least;
-  if ((double)m * (double)n * (double)k < 4e5)
+  if (threads == 1 || (double)m * (double)n * (double)k < 4e5)
     return best;
-  double best_time = expected_time(m, n, k, best);
-  const int64_t rows_end = cpu_min(least.rows + CHOICES, cpu_divide_up(m, 4 * CPU_GRID_ROWS));
+  double best_time = expected_time(m, n, k, threads, best);
+  /* Further tiles would add packing and no evenness. */
+  const int64_t rows_end = cpu_min(least.rows + 2 * threads, cpu_divide_up(m, 4 * CPU_GRID_ROWS));
   const int64_t columns_end =
-      cpu_min(least.columns + CHOICES, cpu_divide_up(n, 2 * CPU_GRID_COLUMNS));
+      cpu_min(least.columns + 2 * threads, cpu_divide_up(n, 2 * CPU_GRID_COLUMNS));
   for (int64_t rows = least.rows; rows <= rows_end; rows++)
     for (int64_t columns = least.columns; columns <= columns_end; columns++) {
-      const double time = expected_time(m, n, k, (cpu_grid){rows, columns});
+      if (rows * columns > least.rows * least.columns + 2 * threads)
+        break;
+      const double time = expected_time(m, n, k, threads, (cpu_grid){rows, columns});
       if (time < best_time) {
         best_time = time;
         best = (cpu_grid){rows, columns};
@@ -212,7 +203,7 @@ static cdl_status run_tiles(gemm_job *job)
 {
   enum { TILE_WORK = 1 << 20 }; /* multiply-adds below which matrices of a batch share a tile */
   const double work = (double)job->m * (double)job->n * (double)cpu_max(1, job->k);
-  job->grid = cpu_gemm_grid(job->m, job->n, job->k);
+  job->grid = cpu_gemm_grid(job->m, job->n, job->k, cpu_pool_threads(job->device->pool));
   job->batches_a_tile = 1;
   if (job->batches > 1 && work < 64e6)
     job->grid = (cpu_grid){1, 1};

@@ -96,9 +96,9 @@ static void linear_tile(const void *context, int64_t tile, void *scratch)
 }
 
 /* Returns the grid of the whole product, with its columns divided among the weight's parts. */
-static cpu_grid grid_of_parts(int64_t m, int64_t n, int64_t k, size_t parts)
+static cpu_grid grid_of_parts(int64_t m, int64_t n, int64_t k, size_t parts, int threads)
 {
-  cpu_grid grid = cpu_gemm_grid(m, n, k);
+  cpu_grid grid = cpu_gemm_grid(m, n, k, threads);
   grid.columns = cpu_divide_up(grid.columns, (int64_t)parts);
   return grid;
 }
@@ -111,7 +111,9 @@ cdl_status cpu_linear(void *queue, const cdl_linear_args *a)
     return CDL_STATUS_OK;
   if (weight->narrow != NULL)
     return cpu_narrow_linear(cpu_device_of(queue), a);
-  const linear_job job = {cpu_device_of(queue), a, weight, grid_of_parts(m, n, k, weight->count),
+  cpu_device *device = cpu_device_of(queue);
+  const linear_job job = {device, a, weight,
+                          grid_of_parts(m, n, k, weight->count, cpu_pool_threads(device->pool)),
                           cpu_row_stride(a->x)};
   return cpu_pool_run(job.device->pool, (int64_t)weight->count * job.grid.rows * job.grid.columns,
                       CPU_PRODUCT_BYTES, linear_tile, &job);
@@ -163,7 +165,9 @@ cdl_status cpu_linear_grad(void *queue, const cdl_linear_grad_args *a)
     return CDL_STATUS_OK;
   if (weight->narrow != NULL)
     return cpu_narrow_linear_grad(cpu_device_of(queue), a);
-  const linear_grad_job job = {cpu_device_of(queue), a, weight, cpu_gemm_grid(m, n, k)};
+  cpu_device *device = cpu_device_of(queue);
+  const linear_grad_job job = {device, a, weight,
+                               cpu_gemm_grid(m, n, k, cpu_pool_threads(device->pool))};
   return cpu_pool_run(job.device->pool, job.grid.rows * job.grid.columns, CPU_PRODUCT_BYTES,
                       linear_grad_tile, &job);
 }

@@ -4,6 +4,7 @@
 
 enum { TILE_WORK = 1000000, LEAST_ROWS = 32, MOST_ROWS = 256 };
 
+/* Sums over rows are taken by part, so this depends on shapes alone. */
 static int64_t row_parts(int64_t rows, int64_t columns, int64_t rank)
 {
   const int64_t fitting = TILE_WORK / cpu_max(1, columns * rank);
@@ -39,9 +40,10 @@ static cdl_status run_term(cpu_device *device, const cdl_low_rank_args *g)
   const int64_t rank = g->a.size[2], rows = g->out.size[2];
   if (rows == 0 || rank == 0)
     return CDL_STATUS_OK;
-  const low_rank_job job = {.device = device,
-                            .args = g,
-                            .parts = row_parts(rows, cpu_max(g->x.size[3], g->out.size[3]), rank)};
+  /* Here rows do not depend on each other, so each thread may get a part. */
+  const int64_t parts = row_parts(rows, cpu_max(g->x.size[3], g->out.size[3]), rank),
+                each = cpu_min(cpu_pool_threads(device->pool), cpu_divide_up(rows, LEAST_ROWS));
+  const low_rank_job job = {.device = device, .args = g, .parts = cpu_max(parts, each)};
   return cpu_pool_run(device->pool, job.parts, CPU_PRODUCT_BYTES, low_rank_tile, &job);
 }
 

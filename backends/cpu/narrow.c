@@ -246,7 +246,7 @@ static cdl_status make_packs(cpu_device *device, const cpu_weight *weight, bool 
 
 /* ---- The product ---- */
 
-/* Rows and columns of a tile; it is cut by the sizes alone, though no result depends on the cut. */
+/* The most rows and columns of a tile. No result depends on the cut. */
 enum { TILE_BYTES = 1 << 19, TILE_ROWS = 256, TILE_PANELS = 4 };
 enum { STRIP = TILE_PANELS * CPU_NARROW_COLUMNS }; /* columns of a tile */
 
@@ -313,6 +313,24 @@ static void product_tile(const void *context, int64_t tile, void *scratch)
     way->end();
 }
 
+/* Returns the number of parts of m, at least `least`, in which the threads are done first. A tile
+ * costs as much as TILE_ROWS_MORE rows besides its own, to fetch its panels. */
+static int64_t choose_row_groups(int64_t m, int64_t least, int64_t column_groups, int threads)
+{
+  enum { TILE_ROWS_MORE = 8 };
+  const int64_t panels = cpu_divide_up(m, CPU_NARROW_ROWS);
+  int64_t best = least, best_cost = INT64_MAX;
+  for (int64_t groups = least; groups <= panels; groups++) {
+    const int64_t cost = cpu_divide_up(groups * column_groups, threads) *
+                         (cpu_divide_up(panels, groups) * CPU_NARROW_ROWS + TILE_ROWS_MORE);
+    if (cost < best_cost) {
+      best_cost = cost;
+      best = groups;
+    }
+  }
+  return best;
+}
+
 static cdl_status run_product(product *p, const cpu_weight *weight, bool backward)
 {
   cpu_pool *pool = p->device->pool;
@@ -325,8 +343,9 @@ static cdl_status run_product(product *p, const cpu_weight *weight, bool backwar
   p->scales = (float *)(void *)(p->rounded + rounded);
   const int64_t tile_rows =
       cpu_min(TILE_ROWS, cpu_max(CPU_NARROW_ROWS, TILE_BYTES / cpu_max(1, bytes)));
-  p->row_groups = cpu_divide_up(p->m, tile_rows);
   p->column_groups = cpu_divide_up(p->b->columns, STRIP);
+  p->row_groups = choose_row_groups(p->m, cpu_divide_up(p->m, tile_rows), p->column_groups,
+                                    cpu_pool_threads(pool));
   const cdl_status status = make_packs(p->device, weight, backward);
   if (status == CDL_STATUS_OK) {
     cpu_pool_for(pool, panels, round_rows, p);

@@ -12,7 +12,7 @@ typedef struct cpu_pool cpu_pool;
 
 /* Makes a pool of `threads` threads, which include the caller of a region; 0: as many as this
  * process may use processors. At most CPU_POOL_MAX. */
-enum { CPU_POOL_MAX = 64 }; /* Debian's OpenBLAS has working memory for so many callers at once */
+enum { CPU_POOL_MAX = 64 }; /* the products of a step have tiles for so many (docs/cpu.md) */
 cdl_status cpu_pool_create(int threads, cpu_pool **pool);
 void cpu_pool_destroy(cpu_pool *pool);
 int cpu_pool_threads(const cpu_pool *pool);

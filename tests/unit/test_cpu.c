@@ -569,7 +569,7 @@ static void run_all(session *s)
 
 START_TEST(bytes_do_not_depend_on_threads)
 {
-  static const int threads[] = {2, 3, 5};
+  static const int threads[] = {2, 4, 16};
   session one = open_session(1);
   run_all(&one);
   for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++) {

@@ -257,7 +257,7 @@ static void run_layer(layer *l, int64_t rows)
 }
 
 /* Each of 500 random choices of rows gives each row the bytes that it has among all rows, at any
- * place, with 1 thread as with 3. */
+ * place, with 1 thread as with 3, 4, 8 and 16. */
 static void check_companies(cdl_precision precision, bool gradient)
 {
   enum { COMPANIES = 500 };
@@ -271,6 +271,12 @@ static void check_companies(cdl_precision precision, bool gradient)
   memcpy(all, l.y, POOL_ROWS * y_bytes);
   run_layer(&one, POOL_ROWS);
   ck_assert_mem_eq(all, one.y, POOL_ROWS * y_bytes);
+  for (int threads = 4; threads <= 16; threads *= 2) {
+    layer more = make_layer(precision, threads, gradient);
+    run_layer(&more, POOL_ROWS);
+    ck_assert_mem_eq(all, more.y, POOL_ROWS * y_bytes);
+    destroy_layer(&more);
+  }
   for (int company = 0; company < COMPANIES; company++) {
     const int64_t rows = 1 + draw(company % 10 == 0 ? POOL_ROWS : 70);
     int64_t chosen[POOL_ROWS];
