@@ -10,7 +10,7 @@
  * the kernel, with Linux's perf events. Their number hardly depends on other programs. Errors:
  * UNSUPPORTED, with the system's reason, where it does not let us count. */
 CDL_MUST_USE cdl_status bench_instructions_begin(void);
-/* Returns how many there were since then; 0 without bench_instructions_begin. */
+/* Returns how many there were since then; NaN without bench_instructions_begin. */
 double bench_instructions(void);
 
 enum { BENCH_ENERGY_ZONES = 16 };

@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "bench/bench.h"
+#include "bench/conditions.h"
+#include "bench/counters.h"
 #include "bench/encoders.h"
 
 typedef struct {
@@ -10,14 +12,16 @@ typedef struct {
   bench_workload run[ENCODER_JOINT_MAX];
   size_t count;
   bench_measurement times; /* round by round, batch by batch */
+  double instructions;     /* of all steps; NaN where the machine does not count them */
 } crew;
 
 static cdl_status time_round(crew *c, const bench_batches *batches)
 {
   for (size_t b = 0; b < batches->count; b++) {
-    const double start = bench_measure_now();
+    const double counted = bench_instructions(), start = bench_measure_now();
     CDL_TRY(bench_workload_step_joint(c->run, c->count, &batches->item[b]));
     CDL_TRY(bench_measure_add(&c->times, bench_measure_now() - start));
+    c->instructions += bench_instructions() - counted;
   }
   return CDL_STATUS_OK;
 }
@@ -51,6 +55,12 @@ static cdl_status report(bench *b, const crew *c, const bench_batches *batches, 
   bench_report_number(r, "steps_per_s", (double)batches->count / seconds);
   bench_report_number(r, "examples_per_s", (double)c->count * batches->examples / seconds);
   bench_report_number(r, "tokens_per_s", (double)c->count * batches->tokens / seconds);
+  const double rounds = (double)c->times.count / (double)batches->count;
+  const bench_conditions conditions = {.runs = c->count,
+                                       .shards = c->run[0].step.shards.count,
+                                       .instructions = c->instructions,
+                                       .examples = rounds * (double)c->count * batches->examples};
+  bench_conditions_report(b, &conditions);
   return CDL_STATUS_OK;
 }
 
@@ -76,7 +86,8 @@ cdl_status bench_joint(bench *b)
       BENCH_REPORT_TIMING_COLUMNS,
       {"steps_per_s", "steps/s", BENCH_REPORT_NUMBER},
       {"examples_per_s", "examples/s of all", BENCH_REPORT_NUMBER},
-      {"tokens_per_s", "tokens/s of all", BENCH_REPORT_NUMBER}};
+      {"tokens_per_s", "tokens/s of all", BENCH_REPORT_NUMBER},
+      BENCH_CONDITIONS_COLUMNS};
   static const char *const methods[] = {"lora", "condlora"};
   bench_encoder encoder;
   cdl_status status = bench_encoder_choose(b, &encoder);

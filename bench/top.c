@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "bench/bench.h"
+#include "bench/conditions.h"
+#include "bench/counters.h"
 #include "bench/encoders.h"
 
 enum { ALONE = BENCH_TOP_RUNS, CONTENDERS };
@@ -14,6 +16,7 @@ typedef struct {
   bool has_alone;
   bench_encoder encoder;
   bench_measurement times[CONTENDERS]; /* round by round, batch by batch */
+  double instructions[CONTENDERS];     /* of all; NaN where the machine does not count them */
 } highest;
 
 static cdl_status step(highest *h, int contender, data_batch *batch, float *loss)
@@ -55,9 +58,10 @@ static cdl_status time_rounds(const bench *b, highest *h)
         float loss;
         if (c == ALONE && !h->has_alone)
           continue;
-        const double start = bench_measure_now();
+        const double counted = bench_instructions(), start = bench_measure_now();
         CDL_TRY(step(h, c, &h->encoder.batches.item[i], &loss));
         CDL_TRY(bench_measure_add(&h->times[c], bench_measure_now() - start));
+        h->instructions[c] += bench_instructions() - counted;
       }
   for (int c = 0; c < CONTENDERS; c++)
     if (c != ALONE || h->has_alone)
@@ -81,6 +85,15 @@ static cdl_status report_row(bench *b, const highest *h, const char *name, int c
   bench_report_timing(r, &h->times[contender]);
   bench_report_number(r, "steps_per_s", (double)batches->count / seconds[0][0]);
   bench_report_number(r, "examples_per_s", batches->examples / seconds[0][0]);
+  const double rounds = (double)h->times[contender].count / (double)batches->count;
+  const bench_workload *s = contender == ALONE ? &h->alone : &h->run[contender];
+  const bench_conditions conditions = {.kept = contender == BENCH_TOP_KEPT ||
+                                               contender == BENCH_TOP_HEAD_KEPT,
+                                       .runs = 1,
+                                       .shards = s->step.shards.count,
+                                       .instructions = h->instructions[contender],
+                                       .examples = rounds * batches->examples};
+  bench_conditions_report(b, &conditions);
   if (contender == whole)
     return CDL_STATUS_OK;
   bench_report_number(r, "speedup", seconds[1][0] / seconds[0][0]);
@@ -96,7 +109,8 @@ static cdl_status report(bench *b, const highest *h)
       {"steps_per_s", "steps/s", BENCH_REPORT_NUMBER},
       {"examples_per_s", "examples/s", BENCH_REPORT_NUMBER},
       {"speedup", "times faster", BENCH_REPORT_NUMBER},
-      {"speedup_least", "by least times", BENCH_REPORT_NUMBER}};
+      {"speedup_least", "by least times", BENCH_REPORT_NUMBER},
+      BENCH_CONDITIONS_COLUMNS};
   static const struct {
     const char *name;
     int contender, whole;

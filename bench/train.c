@@ -5,6 +5,7 @@
 
 #include "base/process.h"
 #include "bench/bench.h"
+#include "bench/conditions.h"
 #include "bench/counters.h"
 #include "bench/encoders.h"
 #include "bench/op_times.h"
@@ -19,7 +20,7 @@ typedef struct {
   bench_product_weights weights;
   bench_measurement step, list; /* samples: round by round, batch by batch */
   bench_energy energy;
-  double joules;                   /* of all steps; NaN where the machine has no counter */
+  double joules, instructions;     /* of all steps; NaN where the machine has no counter */
   size_t peak_bytes, buffer_bytes; /* of the process; of the backend's buffers and weights */
 } contender;
 
@@ -94,9 +95,11 @@ static cdl_status prepare(training *t, contender *c)
 static cdl_status time_step(contender *c, const data_batch *batch)
 {
   float loss, norm;
-  const double before = bench_energy_joules(&c->energy), start = bench_measure_now();
+  const double before = bench_energy_joules(&c->energy), counted = bench_instructions(),
+               start = bench_measure_now();
   CDL_TRY(bench_workload_step(&c->workload, batch, &loss, &norm));
   const double spent = bench_measure_now() - start;
+  c->instructions += bench_instructions() - counted;
   c->joules += bench_energy_joules(&c->energy) - before;
   return bench_measure_add(&c->step, spent);
 }
@@ -163,7 +166,8 @@ static cdl_status report_times(training *t)
       {"of_sheet", "of data sheet", BENCH_REPORT_SHARE},
       {"steps_per_s", "steps/s", BENCH_REPORT_NUMBER},
       {"examples_per_s", "examples/s", BENCH_REPORT_NUMBER},
-      {"tokens_per_s", "tokens/s", BENCH_REPORT_NUMBER}};
+      {"tokens_per_s", "tokens/s", BENCH_REPORT_NUMBER},
+      BENCH_CONDITIONS_COLUMNS};
   bench_report *r = t->bench->report;
   char title[320];
   snprintf(title, sizeof title, "train: %s", t->encoder.title);
@@ -186,6 +190,12 @@ static cdl_status report_times(training *t)
       bench_report_number(r, "steps_per_s", (double)t->encoder.batches.count / seconds);
       bench_report_number(r, "examples_per_s", t->encoder.batches.examples / seconds);
       bench_report_number(r, "tokens_per_s", t->encoder.batches.tokens / seconds);
+      const double rounds = (double)c->step.count / (double)t->encoder.batches.count;
+      const bench_conditions conditions = {.runs = 1,
+                                           .shards = c->workload.step.shards.count,
+                                           .instructions = c->instructions,
+                                           .examples = rounds * t->encoder.batches.examples};
+      bench_conditions_report(t->bench, &conditions);
     }
   }
   return CDL_STATUS_OK;

@@ -106,6 +106,8 @@ def check_report():
     for row in rows_of(report, "train"):
         expected = products_of_a_step(row["name"].split()[0])
         assert row["flop"] == expected, f"{row['name']}: {row['flop']} operations, counted {expected}"
+        step = "step" in row["name"]
+        assert not step or check_conditions(row, "fp32", "computed", 1), row
     for row in rows_of(report, "train-ratios"):
         assert row["step_per_gemms"] > 0 and row["gemms_of_best"] > 0 and row["peak_bytes"] > 1e6, row
     merged = rows_of(report, "inference")
@@ -115,12 +117,19 @@ def check_report():
     return report
 
 
+def check_conditions(row, precision, frozen, runs):
+    """Precision, cache, company and shards; instructions only where the system counts them."""
+    told = row.get("instructions_per_example", 1e6)
+    return (row["precision"], row["frozen"], row["runs"], row["shards"]) == (precision, frozen, runs, 8) and told > 1e4
+
+
 def check_joint():
     """Several runs in one pass: examples and tokens of all of them."""
     rows = rows_of(json.loads(small("--joint", "3", "--format", "json", "train")), "train")
     assert [row["name"] for row in rows] == ["lora step", "condlora step"], rows
     for row in rows:
         assert close(row["examples_per_s"], 3 * BATCH * row["steps_per_s"]) and close(row["tokens_per_s"], LENGTH * row["examples_per_s"]), row
+        assert check_conditions(row, "fp32", "computed", 3), row
     run("--joint", "33", "train", status=2)
 
 
@@ -128,6 +137,7 @@ def check_top():
     """Steps from kept states do the work of a step less what is kept."""
     rows = rows_of(json.loads(small("--top", "1", "--format", "json", "train")), "train")
     assert [row["name"] for row in rows] == ["lora", "lora kept", "head", "head kept"], rows
+    assert all(check_conditions(row, "fp32", "kept" if "kept" in row["name"] else "computed", 1) for row in rows), rows
     assert all(row["examples_per_s"] > 0 for row in rows) and rows[1]["speedup"] > 0 and rows[3]["speedup"] > 0, rows
     run("--top", "257", "train", status=2)
 
