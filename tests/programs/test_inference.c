@@ -177,6 +177,42 @@ END_TEST
 
 #define ROWS "--input", case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1"
 
+/* A key of one object has the value that it has in another. */
+static void check_same_figures(const json_t *one, const json_t *other)
+{
+  static const char *const keys[] = {"loss", "accuracy", "f1", "mcc", "confusion"};
+  for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+    ck_assert_msg(json_equal(json_object_get(one, keys[i]), json_object_get(other, keys[i])), "%s",
+                  keys[i]);
+}
+
+START_TEST(eval_compares_two_precisions)
+{
+  const char *adapter = trained_adapter();
+#define EVAL "eval", TRAINED, ROWS, "--label-column", "label", "--backend", "cpu"
+  const outcome both = RUN(EVAL, "--precision", "int8", "--compare", "fp32"),
+                narrow = RUN(EVAL, "--precision", "int8"), wide = RUN(EVAL);
+  check_done(both);
+  json_t *figures = parsed(both.out), *compared = json_object_get(figures, "compared");
+  check_same_figures(figures, parsed(narrow.out));
+  check_same_figures(compared, parsed(wide.out));
+  ck_assert_str_eq(json_string_value(json_object_get(figures, "precision")), "int8");
+  ck_assert_str_eq(json_string_value(json_object_get(compared, "precision")), "fp32");
+  ck_assert(number_at(figures, "examples_per_s") > 0 && number_at(compared, "examples_per_s") > 0);
+  ck_assert_double_gt(number_at(compared, "largest_logit_difference"), 0);
+  /* Each example with another answer is one right answer more or less, or none in its class. */
+  const double examples = number_at(figures, "examples"),
+               moved = fabs(number_at(figures, "accuracy") - number_at(compared, "accuracy"));
+  ck_assert_double_le(moved * examples, number_at(compared, "changed_answers") + 1e-9);
+  ck_assert_ptr_null(json_object_get(parsed(wide.out), "examples_per_s"));
+  check_refused(RUN(EVAL, "--compare", "fp32"), 2, "--compare fp32 is the --precision itself");
+  check_refused(RUN(EVAL, "--compare", "fp12"), 1, "fp12");
+  check_refused(RUN("eval", TRAINED, "--input", "-", "--text-columns", "sentence1",
+                    "--label-column", "label", "--compare", "bf16"),
+                2, "--compare reads the examples twice");
+}
+END_TEST
+
 START_TEST(eval_counts_what_predict_says)
 {
   const char *adapter = trained_adapter(), *file = scratch("predictions.jsonl");
@@ -780,6 +816,7 @@ int main(void)
   tcase_add_loop_test(parity, tokens_are_those_of_transformers, 0, CASES);
   tcase_add_loop_test(parity, predictions_are_those_of_pytorch, 0, CASES);
   suite_add_tcase(suite, parity);
+  CASE(suite, eval_compares_two_precisions);
   CASE(suite, eval_counts_what_predict_says);
   CASE(suite, many_classes_are_not_squared);
   CASE(suite, a_line_of_text_is_enough);
