@@ -1,5 +1,5 @@
 /* How the CPU backend spreads a product over threads: every element once, and even shares for the
- * shapes of RoBERTa-base and MiniLM. With CK_VERBOSITY=verbose it prints the table of docs/cpu.md. */
+ * shapes of RoBERTa-base and MiniLM. CK_VERBOSITY=verbose prints the table of docs/cpu.md. */
 #include "backends/cpu/gemm.h"
 #include "tests/run_suite.h"
 
