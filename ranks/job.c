@@ -332,9 +332,16 @@ cdl_status ranks_agree(ranks_job *job, cdl_status status, const char *what)
     met = ranks_gather(job, &mine, sizeof mine, all, what);
   if (met == CDL_STATUS_OK && !all_well)
     met = take_first(job, all);
+  else if (met == CDL_STATUS_OK)
+    job->agreed = job->named = job->silent = false;
   free(codes);
   free(all);
   return met;
+}
+
+bool ranks_agreed(const ranks_job *job)
+{
+  return job == NULL || job->agreed;
 }
 
 /* ---- Opening and closing ---- */

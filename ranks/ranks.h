@@ -88,6 +88,9 @@ CDL_MUST_USE cdl_status ranks_gather_each(ranks_job *job, const void *mine, cons
  * of the first rank that failed; the message begins with the rank's name if the others did not
  * fail. */
 CDL_MUST_USE cdl_status ranks_agree(ranks_job *job, cdl_status status, const char *what);
+/* Whether all ranks have met the last failure that this rank has met: it came from ranks_agree, and
+ * they have agreed on nothing since. A rank that has failed alone must not go on to a meeting. */
+bool ranks_agreed(const ranks_job *job);
 
 /* What must be equal on all ranks: {"model", "8f3a…"}. */
 typedef struct {

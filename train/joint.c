@@ -146,7 +146,9 @@ static cdl_status train(train_joint_run *runs, size_t count)
   begin_together(&p);
   for (size_t i = 0; count > 1 && i < p.count; i++)
     p.trainer[i]->step.joint = &p.recorded;
-  cdl_status status = plan(&p);
+  cdl_status status = CDL_STATUS_OK;
+  if (p.count > 0)
+    status = ranks_agree(runs[0].session->model.job, plan(&p), "the memory of the run");
   if (status != CDL_STATUS_OK)
     fail_all(&p, status);
   each(&p, begin);

@@ -306,9 +306,9 @@ cdl_status train_session_open(train_session *session, train_settings *settings, 
 /* ---- Several runs ---- */
 
 cdl_status train_session_open_base(train_session *session, train_settings *settings,
-                                   const bool *given)
+                                   const bool *given, ranks_job *job)
 {
-  *session = (train_session){.serves_runs = true};
+  *session = (train_session){.model.job = job, .serves_runs = true};
   cdl_status status = open_initial(session, settings, given);
   if (status == CDL_STATUS_OK)
     status = open_base(session, settings);

@@ -23,7 +23,11 @@ CDL_MUST_USE cdl_status train_session_open_ranks(train_session *session, train_s
  * that the base depends on (data, model, backend, compat, init_adapter). train_session_end_run
  * frees everything that the run allocated on the backend. */
 CDL_MUST_USE cdl_status train_session_open_base(train_session *session, train_settings *settings,
-                                                const bool *given);
+                                                const bool *given, ranks_job *job);
+/* open_base on all ranks of a job, like train_session_open_ranks. */
+CDL_MUST_USE cdl_status train_session_open_base_ranks(train_session *session,
+                                                      train_settings *settings, const bool *given,
+                                                      ranks_job *job);
 CDL_MUST_USE cdl_status train_session_begin_run(train_session *session, train_settings *settings,
                                                 const bool *given);
 void train_session_end_run(train_session *session);

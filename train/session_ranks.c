@@ -69,14 +69,26 @@ static cdl_status compare(const train_session *session, const train_settings *se
   return status;
 }
 
-cdl_status train_session_open_ranks(train_session *session, train_settings *settings,
-                                    const bool *given, ranks_job *job)
+/* Lets the ranks meet after each has opened the session with the status `own`. */
+static cdl_status meet(train_session *session, const train_settings *settings, cdl_status own,
+                       ranks_job *job)
 {
-  const cdl_status own = train_session_open(session, settings, given, job);
   cdl_status status = ranks_agree(job, own, "the opening of inputs");
   if (status == CDL_STATUS_OK && job != NULL)
     status = compare(session, settings, job);
   if (status != CDL_STATUS_OK && own == CDL_STATUS_OK)
     train_session_close(session);
   return status;
+}
+
+cdl_status train_session_open_ranks(train_session *session, train_settings *settings,
+                                    const bool *given, ranks_job *job)
+{
+  return meet(session, settings, train_session_open(session, settings, given, job), job);
+}
+
+cdl_status train_session_open_base_ranks(train_session *session, train_settings *settings,
+                                         const bool *given, ranks_job *job)
+{
+  return meet(session, settings, train_session_open_base(session, settings, given, job), job);
 }

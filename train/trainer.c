@@ -614,6 +614,23 @@ static cdl_status stop(train_trainer *t)
   return ranks_agree(t->session->model.job, stopped, "the end of the job");
 }
 
+/* Exchanges the requests to stop; the caller may end a run by what an evaluation has measured. */
+static cdl_status share_stop(train_trainer *t)
+{
+  ranks_job *job = t->session->model.job;
+  if (job == NULL)
+    return CDL_STATUS_OK;
+  const bool mine = own_stop_requested(t);
+  bool *all = calloc((size_t)ranks_size(job), sizeof *all);
+  if (all == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d ranks", ranks_size(job));
+  const cdl_status status = ranks_gather(job, &mine, sizeof mine, all, "an evaluation");
+  for (int i = 0; i < ranks_size(job); i++)
+    t->ranks.stop = t->ranks.stop || all[i];
+  free(all);
+  return status;
+}
+
 /* An evaluation runs before the next step, so that a resumed run repeats one that was
  * interrupted. */
 static cdl_status between_steps(train_trainer *t, bool *over)
@@ -626,6 +643,7 @@ static cdl_status between_steps(train_trainer *t, bool *over)
     if (status == CDL_STATUS_CANCELLED)
       return stop(t);
     CDL_TRY(status);
+    CDL_TRY(share_stop(t));
   }
   *over = t->state.step >= (int64_t)t->schedule.total ||
           (patience > 0 && t->state.since_best >= patience);

@@ -480,7 +480,7 @@ static size_t train_pair(char message[MESSAGE_BYTES])
   size_t failed = 0;
   message[0] = '\0';
   make_settings(&of_base, "base");
-  must(train_session_open_base(&base, &of_base, NULL), "a base");
+  must(train_session_open_base(&base, &of_base, NULL, NULL), "a base");
   for (size_t i = 0; i < PAIR; i++) {
     remove_folder(path_of(pair_outputs[i]));
     make_settings(&settings[i], pair_outputs[i]);

@@ -175,7 +175,7 @@ static void open_runs(const mix *m, const char *name, side_by_side *s)
   s->count = count_runs(m);
   cdl_status status = make_settings(m, NULL, name, 100, &s->of_base);
   if (status == CDL_STATUS_OK)
-    status = train_session_open_base(&s->base, &s->of_base, NULL);
+    status = train_session_open_base(&s->base, &s->of_base, NULL, NULL);
   expect_ok(name, 100, status);
   s->bytes_before = used_bytes(&s->base);
   for (size_t i = 0; i < s->count; i++) {
@@ -408,7 +408,7 @@ static void test_refusals(void)
   train_settings of_base;
   train_session base = {0};
   expect_ok(name, 100, make_settings(&m, NULL, name, 100, &of_base));
-  expect_ok(name, 100, train_session_open_base(&base, &of_base, NULL));
+  expect_ok(name, 100, train_session_open_base(&base, &of_base, NULL, NULL));
   for (size_t i = 0; i < count_runs(&m); i++) {
     train_settings s;
     train_session session = {0};

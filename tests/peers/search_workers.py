@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import optuna
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 CASE = pathlib.Path(__file__).resolve().parent.parent / "data" / "cases" / "bert-condlora-paper"
 EXAMPLES = CASE.parents[3] / "examples"
-ENVIRONMENT = {**os.environ, "CDL_PYTHON": sys.executable}
+ENVIRONMENT = {**os.environ, "CDL_PYTHON": sys.executable, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 GRACE, SECONDS = 10, 300
 failures = []
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -64,13 +65,13 @@ def steps_in(output):
 class Worker:
     """A search in a folder of its own."""
 
-    def __init__(self, storage, study, output, *options, steps=300, grace=("--grace-period", GRACE)):
+    def __init__(self, storage, study, output, *options, steps=300, grace=("--grace-period", GRACE), start=()):
         self.output, self.study = output, study
         self.process = subprocess.Popen(
             [str(word) for word in (
-                PROGRAM, "search", "--model", CASE / "model", "--train", CASE / "train.tsv", "--text-columns", "sentence1",
-                "--label-column", "label", "--threads", 1, "--batch-size", 4, "--max-steps", steps, "--eval-every", 100,
-                "--checkpoint-every", 20, "--space", "lr=log:1e-3:1e-1", "--space", "rank=choice:2,4", "--pruner", "none",
+                *start, PROGRAM, "search", "--model", CASE / "model", "--train", CASE / "train.tsv", "--text-columns", "sentence1",
+                "--label-column", "label", "--threads", 1, "--batch-size", 4, "--max-steps", steps, *(() if "--eval-every" in options else ("--eval-every", 100)),
+                "--checkpoint-every", 20, "--space", "lr=log:1e-3:1e-1", "--space", "rank=choice:2,4", *(() if "--pruner" in options else ("--pruner", "none")),
                 "--storage", storage, "--study", study, "--output", output, *grace, *options)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
 
@@ -180,6 +181,29 @@ def test_counts(folder):
             errors = worker.end()[1] if worker.folders() else worker.process.communicate()[1]
             check("waiting for" not in errors, f"{name}: {errors}")
         check_study(storage, name, [worker.output for worker in workers], 5, 0)
+
+
+def test_ranks(folder):
+    """Processes of MPI that search together: the study and the trials of one process."""
+    mpirun = shutil.which("mpirun.openmpi")
+    if mpirun is None:
+        print("skipped: test_ranks: there is no mpirun.openmpi", flush=True)
+        return
+    launch = ["--oversubscribe", "-n", "3"]
+    found = []
+    for name, start in (("one", []), ("three", [mpirun, *launch])):
+        worker = Worker(f"{folder}/{name}.journal", "ranks", folder / f"ranks-{name}", "--trials", 10, "--pruner", "median", "--sampler",
+                        "tpe", "--seed", 3, "--metric", "loss", "--eval-every", 10, steps=60, start=start)
+        worker.end()
+        found.append([(trial.number, trial.state.name, trial.params, trial.value, trial.intermediate_values)
+                      for trial in study_of(f"{folder}/{name}.journal", "ranks").get_trials()])
+    check(found[0] == found[1], f"ranks: the studies differ: {found}")
+    check("PRUNED" in [trial[1] for trial in found[0]], "ranks: no trial was pruned, so nothing was seen")
+    one, three = (folders_in(folder / f"ranks-{name}") for name in ("one", "three"))
+    check([trial.name for trial in one] == [trial.name for trial in three], f"ranks: {one}, {three}")
+    for a, b in zip(one, three):
+        adapter = pathlib.Path("adapter", "adapter_model.safetensors")
+        check((a / adapter).read_bytes() == (b / adapter).read_bytes(), f"ranks: the adapters of {a} and {b} differ")
 
 
 def test_grace(folder):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """ranks.py MPI PROBE PROGRAM CASES: jobs of 1 to 8 processes on this machine, as MPI's own mpirun starts them: openmpi, mpich, or abi for
 an MPI with the library of the standard ABI, which CDL_TEST_MPI_ABI names (its folder has bin/mpirun and lib/)."""
+import json
 import os
 import pathlib
 import re
@@ -131,7 +132,7 @@ def files_of(folder):
     kept = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_file() and name not in ("run.json", "metrics.json"):
+        if path.is_file() and path.name not in ("run.json", "metrics.json"):
             kept[name] = re.sub(rb', "examples_per_s": [^}]*|.*/tmp/.*', b"", path.read_bytes()) if name.endswith((".jsonl", ".md")) \
                 else path.read_bytes()
     return kept
@@ -228,6 +229,70 @@ def test_answers():
         sys.exit("predict --output with 3 ranks writes something else")
 
 
+def search(output, *more):
+    return ["search", *training("bert-lora", output, "--epochs", 3, "--space", "lr=log:1e-3:1e1", "--space", "rank=choice:2,4",
+                                "--method", "condlora", *more)[1:]]
+
+
+TRIALS = [{"lr": 0.02, "rank": "2"}, {"lr": 0.03, "rank": "4"}, {"lr": 0.005, "rank": "2"}]
+
+
+def fake_study(folder, asks, **files):
+    """What tests/programs/fake-bridge answers from, and the environment that makes it the bridge to Optuna."""
+    folder.mkdir()
+    trial = [{"number": number, "parameters": TRIALS[number]} for number in range(len(TRIALS))]
+    listed = [{**one, "state": "pruned" if number == 1 else "complete", "value": 0.5} for number, one in enumerate(trial)]
+    (folder / "asks").write_text("".join(json.dumps(trial[number], separators=(",", ":")) + "\n" for number in asks))
+    (folder / "list").write_text(json.dumps({"trials": listed}) + "\n")
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return {"FAKE": str(folder), "CDL_PYTHON": str(CASES.parent.parent / "programs" / "fake-bridge")}
+
+
+def told(folder):
+    """What the study was asked and told, without the search's own name."""
+    return re.sub(r'"owner":"[0-9a-f]+"', "", (folder / "log").read_text())
+
+
+def test_search():
+    """All ranks train each trial, one of which is pruned; the study hears what one process would tell it."""
+    studies = {}
+    for count in (0, 3):
+        studies[count] = SCRATCH / f"study-{count}"
+        environment = fake_study(studies[count], (0, 1, 2), prune="1 2\n")
+        said = done(count, *search(SCRATCH / f"search-{count}", "--trials", 3, "--storage", SCRATCH / "unused"), **environment)
+        if said.count("is the best") != 1 or said.count("pruned") != 1:
+            sys.exit(f"search with {count} processes prints:\n{said}")
+    if told(studies[0]) != told(studies[3]) or told(studies[0]).count('"do":"tell"') != 3:
+        sys.exit(f"the study of 3 processes was told:\n{told(studies[3])}\nand of one:\n{told(studies[0])}")
+    assert_same(SCRATCH / "search-0" / "trials", SCRATCH / "search-3" / "trials", "the trials of a search")
+    alone = SCRATCH / "best"
+    done(0, "train", "--config", SCRATCH / "search-3" / "best.json", "--output", alone)
+    assert_same(alone / "adapter", SCRATCH / "search-3" / "trials" / "0" / "adapter", "the best trial")
+
+
+def test_stopped_search():
+    """SIGTERM ends the trial with a checkpoint, and another number of ranks goes on with it."""
+    study, output = SCRATCH / "study-stopped", SCRATCH / "search-stopped"
+    environment = fake_study(study, (2,))
+    arguments = search(output, "--trials", 3, "--max-steps", 600, "--eval-every", 150)
+    job = subprocess.Popen([*LAUNCHER, "3", PROGRAM, *map(str, arguments)], env={**ENVIRONMENT, **environment},
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    log = output / "trials" / "2" / "train.jsonl"
+    until = time.monotonic() + SECONDS
+    while not (log.exists() and log.read_bytes().count(b"\n") > 5) and time.monotonic() < until and job.poll() is None:
+        time.sleep(0.01)
+    job.send_signal(signal.SIGTERM)
+    errors = job.communicate(timeout=SECONDS)[1]
+    if job.returncode == 0 or errors.count("stopped in trial 2") != 1 or '"do":"tell"' in told(study):
+        sys.exit(f"status {job.returncode} of a search that was stopped:\n{errors}\n{told(study)}")
+    (study / "resumed").write_text(json.dumps({"version": 1, "resumed": [{"number": 2, "parameters": TRIALS[2], "prune": False}]}) + "\n")
+    done(2, *arguments, "--resume", **environment)
+    whole = fake_study(SCRATCH / "study-unstopped", (2,))
+    done(0, *search(SCRATCH / "search-unstopped", "--trials", 3, "--max-steps", 600, "--eval-every", 150), **whole)
+    assert_same(SCRATCH / "search-unstopped" / "trials", output / "trials", "a search that was stopped and resumed")
+
+
 def refused(count, pattern, *arguments, **more):
     run = condlora(count, *arguments, **more)
     said = [line for line in run.stderr.splitlines() if line.startswith("condlora: ")]
@@ -244,6 +309,10 @@ def test_refusals():
     refused(4, "4 ranks are more than the 3 examples of a step",
             *[3 if argument == 9 else argument for argument in training("bert-lora", output)])
     refused(2, "condlora inspect is for one", "inspect", CASES / "bert-lora" / "model")
+    environment = fake_study(SCRATCH / "study-refused", (0,))
+    refused(2, "--parallel trains trials together in one process", *search(output, "--trials", 2, "--parallel", 2), **environment)
+    refused(2, "fake-bridge.* has ended with exit status 7: the last words", *search(output, "--trials", 2),
+            **{**environment, **fake_study(SCRATCH / "study-dead", (0,), die="open")})
     refused(2, "no such file", *[str(argument).replace("train.tsv", "absent.tsv") for argument in training("bert-lora", output)])
     if output.exists():
         sys.exit("a refused job has left a folder")

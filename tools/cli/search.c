@@ -5,6 +5,7 @@
 #include "base/visible.h"
 #include "tools/cli/command.h"
 #include "tools/cli/search_table.h"
+#include "tools/console/log.h"
 #include "tools/console/output.h"
 #include "tools/console/progress.h"
 #include "tools/console/signals.h"
@@ -81,7 +82,8 @@ static void on_ended(void *user, const study_trial_end *end)
 {
   searching *s = user;
   console_progress_clear(&s->progress);
-  cli_search_print_trial(stderr, &s->search, end);
+  if (!console_log_is_quiet())
+    cli_search_print_trial(stderr, &s->search, end);
 }
 
 static void clear_line(void *user)
@@ -101,21 +103,22 @@ static cdl_status say_plan(const study_search *s)
 static cdl_status search_and_print(searching *s)
 {
   study_search *search = &s->search;
+  const bool speaks = !console_log_is_quiet();
   json_t *trials;
   console_progress_begin(&s->progress);
   s->notices->before_line = clear_line;
   s->notices->user = &s->progress;
   search->events = (study_search_events){.user = s,
                                          .began = on_began,
-                                         .stepped = on_stepped,
+                                         .stepped = speaks ? on_stepped : NULL,
                                          .ended = on_ended,
                                          .interrupted = console_signals_flag(),
                                          .stops = console_signals_own_flags()};
   const cdl_status status = study_search_run(search, &trials);
   console_progress_clear(&s->progress);
-  if (trials != NULL)
+  if (trials != NULL && speaks)
     cli_search_print_table(search, trials);
-  if (status == CDL_STATUS_OK)
+  if (status == CDL_STATUS_OK && speaks)
     cli_search_print_best(search, trials);
   json_decref(trials);
   return status;
@@ -127,7 +130,7 @@ static cdl_status search_traced(searching *s)
   console_trace trace = {0};
   cdl_status status = CDL_STATUS_OK;
   console_signals_defer();
-  if (search->settings.trace != NULL)
+  if (search->settings.trace != NULL && !console_log_is_quiet())
     status = console_trace_begin(&trace, search->session.model.backend, search->settings.trace);
   if (status == CDL_STATUS_OK)
     status = search_and_print(s);
@@ -136,14 +139,25 @@ static cdl_status search_traced(searching *s)
   return status == CDL_STATUS_OK ? traced : status;
 }
 
+static cdl_status complete_settings(searching *s)
+{
+  CDL_TRY(read_settings(s));
+  return study_search_check(&s->search);
+}
+
 static cdl_status run(void *command, console_notices *notices)
 {
   searching *s = command;
   s->notices = notices;
-  CDL_TRY(read_settings(s));
-  CDL_TRY(study_search_check(&s->search));
+  s->search.job = cli_job();
+  CDL_TRY(ranks_agree(cli_job(), complete_settings(s), "the settings"));
+  cli_job_share_threads(&s->search.settings.threads);
   CDL_TRY(study_search_open(&s->search));
-  const cdl_status status = s->search.settings.dry_run ? say_plan(&s->search) : search_traced(s);
+  cdl_status status = CDL_STATUS_OK;
+  if (!s->search.settings.dry_run)
+    status = search_traced(s);
+  else if (!console_log_is_quiet())
+    status = say_plan(&s->search);
   study_search_close(&s->search);
   return status;
 }

@@ -19,6 +19,7 @@
 extern char **environ;
 
 struct study_optuna_client {
+  ranks_job *job;
   pid_t process;
   int to, from; /* -1: closed */
   FILE *words;  /* its stderr, an unnamed temporary file */
@@ -93,9 +94,8 @@ static cdl_status connect_client(study_optuna_client *c, const char *script)
   return status;
 }
 
-cdl_status study_optuna_client_start(study_optuna_client **client)
+static cdl_status start(study_optuna_client *c)
 {
-  *client = NULL;
   char *script = study_data_path("scripts/optuna-bridge");
   if (script == NULL)
     return cdl_fail(CDL_STATUS_ABSENT, "scripts/optuna-bridge is not installed; expected it in %s",
@@ -106,15 +106,23 @@ cdl_status study_optuna_client_start(study_optuna_client **client)
     free(script);
     return refused;
   }
+  const cdl_status status = connect_client(c, resolved);
+  free(script);
+  return status;
+}
+
+cdl_status study_optuna_client_start(ranks_job *job, study_optuna_client **client)
+{
+  *client = NULL;
   study_optuna_client *c = calloc(1, sizeof *c);
   cdl_status status = CDL_STATUS_OK;
   if (c == NULL)
     status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: the bridge to Optuna");
   else {
-    c->to = c->from = -1;
-    status = connect_client(c, resolved);
+    *c = (study_optuna_client){.job = job, .to = -1, .from = -1};
+    status = ranks_rank(job) == 0 ? start(c) : CDL_STATUS_OK;
   }
-  free(script);
+  status = ranks_agree(job, status, "the bridge to Optuna");
   if (status == CDL_STATUS_OK)
     *client = c;
   else
@@ -243,13 +251,10 @@ static cdl_status read_reply(const char *line, size_t bytes, json_t **reply)
                   (int)(bytes < 100 ? bytes : 100), line);
 }
 
-cdl_status study_optuna_client_call(study_optuna_client *c, json_t *request, json_t **reply)
+/* Sends a request and waits for the reply. */
+static cdl_status exchange(study_optuna_client *c, const json_t *request, json_t **reply)
 {
-  *reply = NULL;
-  if (request == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a request to Optuna");
   char *text = base_json_line(request), *line = NULL;
-  json_decref(request);
   if (text == NULL || asprintf(&line, "%s\n", text) < 0) {
     free(text);
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a request to Optuna");
@@ -271,4 +276,46 @@ cdl_status study_optuna_client_call(study_optuna_client *c, json_t *request, jso
   json_decref(*reply);
   *reply = NULL;
   return fail_ended(c);
+}
+
+/* ---- Ranks ---- */
+
+/* Gives every rank the first one's reply. */
+static cdl_status share(ranks_job *job, json_t **reply)
+{
+  static const char what[] = "a reply of Optuna";
+  const bool first = ranks_rank(job) == 0;
+  char *text = first ? base_json_line(*reply) : NULL;
+  uint64_t bytes = text != NULL ? strlen(text) : 0;
+  CDL_TRY(ranks_broadcast(job, &bytes, sizeof bytes, 0, what));
+  if (!first)
+    text = malloc((size_t)bytes + 1);
+  cdl_status status =
+      text != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", what);
+  status = ranks_agree(job, status, what);
+  if (status == CDL_STATUS_OK)
+    status = ranks_broadcast(job, text, (size_t)bytes, 0, what);
+  if (status == CDL_STATUS_OK && !first)
+    status = read_reply(text, (size_t)bytes, reply);
+  free(text);
+  return ranks_agree(job, status, what);
+}
+
+cdl_status study_optuna_client_call(study_optuna_client *c, json_t *request, json_t **reply)
+{
+  *reply = NULL;
+  cdl_status status = request != NULL
+                          ? CDL_STATUS_OK
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a request to Optuna");
+  if (status == CDL_STATUS_OK && ranks_rank(c->job) == 0)
+    status = exchange(c, request, reply);
+  json_decref(request);
+  status = ranks_agree(c->job, status, "a request to Optuna");
+  if (status == CDL_STATUS_OK && c->job != NULL)
+    status = share(c->job, reply);
+  if (status == CDL_STATUS_OK)
+    return CDL_STATUS_OK;
+  json_decref(*reply);
+  *reply = NULL;
+  return status;
 }

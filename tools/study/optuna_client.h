@@ -5,13 +5,15 @@
 
 #include <jansson.h>
 
-#include "condlora/status.h"
+#include "ranks/ranks.h"
 
 typedef struct study_optuna_client study_optuna_client;
 
 /* Starts the bridge with the Python that CDL_PYTHON names, by default python3. Stop it with
- * study_optuna_client_stop. Errors: ABSENT if there is no Python or no bridge. */
-CDL_MUST_USE cdl_status study_optuna_client_start(study_optuna_client **client);
+ * study_optuna_client_stop. Of the ranks of a job (borrowed; NULL: one rank) the first starts it
+ * and tells the others each reply, so that all make the same calls; all return the same status.
+ * Errors: ABSENT if there is no Python or no bridge. */
+CDL_MUST_USE cdl_status study_optuna_client_start(ranks_job *job, study_optuna_client **client);
 /* Ends the bridge and waits for its end. `client` may be NULL. */
 void study_optuna_client_stop(study_optuna_client *client);
 

@@ -28,6 +28,11 @@ cdl_status study_search_check(const study_search *s)
   if (s->parallel < 1 || s->parallel > STUDY_SEARCH_PARALLEL_MAX)
     return cdl_fail(CDL_STATUS_USAGE, "--parallel is 1 to %d, not %" PRId64,
                     STUDY_SEARCH_PARALLEL_MAX, s->parallel);
+  if (s->parallel > 1 && s->job != NULL)
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--parallel trains trials together in one process; %d processes train one "
+                    "trial together, so start it without a launcher or without --parallel",
+                    ranks_size(s->job));
   if (s->settings.output == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "give --output: the folder for the search's files");
   int64_t every;
@@ -45,7 +50,7 @@ cdl_status study_search_check(const study_search *s)
 
 cdl_status study_search_open(study_search *s)
 {
-  CDL_TRY(train_session_open_base(&s->session, &s->settings, s->given));
+  CDL_TRY(train_session_open_base_ranks(&s->session, &s->settings, s->given, s->job));
   const cdl_status status = study_search_trials_check(s);
   if (status != CDL_STATUS_OK)
     train_session_close(&s->session);
@@ -132,7 +137,7 @@ typedef struct {
 static cdl_status look_up(course *c)
 {
   const study_search *s = c->search;
-  ranks_job *job = s->session.model.job;
+  ranks_job *job = s->job;
   typedef struct {
     bool interrupted, late;
   } moment;
@@ -201,9 +206,11 @@ static cdl_status run_trials(study_search *s, const json_t *resumed)
     if (status == CDL_STATUS_OK)
       status = look_up(&c);
     if (status == CDL_STATUS_OK && c.interrupted)
-      return cdl_fail(CDL_STATUS_CANCELLED,
-                      "stopped between trials; --resume with --output %s continues it",
-                      s->settings.output);
+      return ranks_agree(s->job,
+                         cdl_fail(CDL_STATUS_CANCELLED,
+                                  "stopped between trials; --resume with --output %s continues it",
+                                  s->settings.output),
+                         "the end of the job");
     if (status != CDL_STATUS_OK || c.wait.done || (c.wait.seconds > 0 && s->no_wait))
       return status;
     if (c.wait.seconds > 0 && count == 0)
@@ -240,22 +247,27 @@ const json_t *study_search_best(const study_search *s, const json_t *trials)
 
 static cdl_status conclude(study_search *s, json_t **trials)
 {
+  const bool writes = ranks_rank(s->job) == 0;
   CDL_TRY(study_optuna_list(s, trials));
-  study_search_trials_tidy(s, *trials);
+  if (writes)
+    study_search_trials_tidy(s, *trials);
   const json_t *best = study_search_best(s, *trials);
-  return best != NULL ? study_search_write_best(s, best)
-                      : cdl_fail(CDL_STATUS_DATA, "%s: no trial was completed", s->settings.output);
+  cdl_status status = CDL_STATUS_OK;
+  if (best == NULL)
+    status = cdl_fail(CDL_STATUS_DATA, "%s: no trial was completed", s->settings.output);
+  else if (writes)
+    status = study_search_write_best(s, best);
+  return ranks_agree(s->job, status, "the end of the search");
 }
 
 /* Searches in the folder, which is locked. */
 static cdl_status search_locked(study_search *s, json_t **trials)
 {
   json_t *resumed;
-  CDL_TRY(look_into_folder(
-      s)); /* checked again: another process may have written to it before the lock */
-  CDL_TRY(study_optuna_client_start(&s->client));
+  CDL_TRY(study_optuna_client_start(s->job, &s->client));
   CDL_TRY(study_optuna_open(s, &resumed));
-  cdl_status status = study_search_write(s);
+  cdl_status status = ranks_rank(s->job) == 0 ? study_search_write(s) : CDL_STATUS_OK;
+  status = ranks_agree(s->job, status, "the start of the search");
   if (s->events.began != NULL)
     s->events.began(s->events.user);
   if (status == CDL_STATUS_OK)
@@ -264,13 +276,21 @@ static cdl_status search_locked(study_search *s, json_t **trials)
   return status == CDL_STATUS_OK ? conclude(s, trials) : status;
 }
 
-static cdl_status search_folder(study_search *s, json_t **trials)
+static cdl_status enter_folder(study_search *s, base_lock **lock)
 {
-  base_lock *lock;
   CDL_TRY(base_lock_check(s->settings.output));
   CDL_TRY(look_into_folder(s));
-  CDL_TRY(base_lock_take(s->settings.output, &lock));
-  const cdl_status status = search_locked(s, trials);
+  CDL_TRY(base_lock_take(s->settings.output, lock));
+  return look_into_folder(s); /* again: another process may have written to it before the lock */
+}
+
+static cdl_status search_folder(study_search *s, json_t **trials)
+{
+  base_lock *lock = NULL;
+  cdl_status status = ranks_rank(s->job) == 0 ? enter_folder(s, &lock) : CDL_STATUS_OK;
+  status = ranks_agree(s->job, status, "the output folder");
+  if (status == CDL_STATUS_OK)
+    status = search_locked(s, trials);
   study_optuna_client_stop(s->client); /* the bridge may still write to the study */
   s->client = NULL;
   base_lock_release(lock);

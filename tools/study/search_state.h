@@ -1,4 +1,7 @@
-/* The state of a search: the request, its events, and what is open. */
+/* The state of a search: the request, its events, and what is open.
+ *
+ * In a job of several ranks all of them make the same calls. The first one alone speaks with the
+ * study and writes files, and the others learn from it what decides the course of the search. */
 #ifndef CONDLORA_TOOLS_STUDY_SEARCH_STATE_H
 #define CONDLORA_TOOLS_STUDY_SEARCH_STATE_H
 
@@ -44,6 +47,7 @@ typedef struct {
   bool keep_checkpoints;
   study_search_space space;
   study_search_events events;
+  ranks_job *job; /* whose ranks train each trial together; borrowed, NULL: one rank */
 
   /* What study_search_open opened. */
   train_session session;       /* the base of all trials */

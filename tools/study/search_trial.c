@@ -170,7 +170,8 @@ static cdl_status tell(const running_trial *r, const char *state, double value, 
     state = "lost";
     note = "this search was silent for the grace period, so another one repeats the trial";
   }
-  tidy(s, r->trial->number);
+  if (ranks_rank(s->job) == 0)
+    tidy(s, r->trial->number);
   if (s->events.ended != NULL)
     s->events.ended(s->events.user, &(study_trial_end){.number = r->trial->number,
                                                        .parameters = r->trial->parameters,
@@ -186,6 +187,17 @@ static bool is_own_failure(const running_trial *r, cdl_status status)
 {
   return status == CDL_STATUS_USAGE || status == CDL_STATUS_UNSUPPORTED ||
          (status == CDL_STATUS_MEMORY && !r->joint);
+}
+
+/* Gives every rank the value that the first one reads. */
+static cdl_status value_of(const running_trial *r, double *value)
+{
+  ranks_job *job = r->search->job;
+  *value = NAN;
+  const cdl_status status =
+      ranks_rank(job) == 0 ? read_value(r->search, r->settings.output, value) : CDL_STATUS_OK;
+  CDL_TRY(ranks_agree(job, status, "the value of a trial"));
+  return ranks_broadcast(job, value, sizeof *value, 0, "the value of a trial");
 }
 
 /* Tells the study how a run ended, from its `status` and `message`. */
@@ -208,7 +220,7 @@ static cdl_status conclude(const running_trial *r, cdl_status status, const char
     return tell(r, "fail", 0, message);
   if (status != CDL_STATUS_OK)
     return cdl_fail(status, "trial %lld: %s", (long long)r->trial->number, message);
-  CDL_TRY(read_value(r->search, r->settings.output, &value));
+  CDL_TRY(value_of(r, &value));
   return isfinite(value) ? tell(r, "complete", value, NULL)
                          : tell(r, "fail", 0, "the metric is not a number");
 }
@@ -232,16 +244,24 @@ static void mark_given(const study_search *s, bool given[TRAIN_SETTINGS_MAX])
     given[s->space.item[i].setting - list] = true;
 }
 
+static cdl_status open_alone(running_trial *r)
+{
+  bool given[TRAIN_SETTINGS_MAX];
+  mark_given(r->search, given);
+  CDL_TRY(train_settings_check(&r->settings));
+  return train_session_begin_run(&r->search->session, &r->settings, given);
+}
+
 static cdl_status train_alone(running_trial *r)
 {
   study_search *s = r->search;
-  bool given[TRAIN_SETTINGS_MAX];
-  mark_given(s, given);
-  CDL_TRY(train_settings_check(&r->settings));
-  CDL_TRY(train_session_begin_run(&s->session, &r->settings, given));
   train_summary summary;
-  const cdl_status status = train_run(&s->session, &r->settings, &r->events, &summary);
-  train_session_end_run(&s->session);
+  const cdl_status opened = open_alone(r);
+  cdl_status status = ranks_agree(s->job, opened, "the start of a trial");
+  if (status == CDL_STATUS_OK)
+    status = train_run(&s->session, &r->settings, &r->events, &summary);
+  if (opened == CDL_STATUS_OK)
+    train_session_end_run(&s->session);
   return status;
 }
 
@@ -292,6 +312,8 @@ static cdl_status run_all(study_search *s, running_trial *trials, size_t count)
     status[0] = train_alone(&trials[0]);
     snprintf(message[0], MESSAGE_BYTES, "%s",
              status[0] != CDL_STATUS_OK ? cdl_error_message() : "");
+    if (status[0] != CDL_STATUS_OK && !ranks_agreed(s->job))
+      return status[0]; /* this rank cannot go on with the others */
   } else
     CDL_TRY(train_jointly(trials, count, status, message));
   const size_t after = used_bytes(s);
@@ -341,7 +363,15 @@ static cdl_status begin(running_trial *r, study_search *s, study_search_trial *t
     s->events.stops[place] = *s->events.interrupted;
   r->events = (train_events){
       .user = r, .stepped = on_stepped, .evaluated = on_evaluated, .stop = &s->events.stops[place]};
-  return study_search_trial_settings(s, trial->parameters, trial->number, &r->settings);
+  const cdl_status made =
+      study_search_trial_settings(s, trial->parameters, trial->number, &r->settings);
+  cdl_status status = ranks_agree(s->job, made, "the settings of a trial");
+  if (status == CDL_STATUS_OK)
+    status = ranks_broadcast(s->job, &r->settings.resume, sizeof r->settings.resume, 0,
+                             "the settings of a trial");
+  if (status != CDL_STATUS_OK && made == CDL_STATUS_OK)
+    train_settings_release(&r->settings);
+  return status;
 }
 
 cdl_status study_search_trials_run(study_search *s, study_search_trial *trials, size_t count)
