@@ -142,12 +142,6 @@ cdl_status cli_reproduce(int count, char **arguments)
       BASE_OPTION(STRING, "records", &c.request.records, "DIR",
                   "records of the runs of verdict; runs with a record are not repeated "
                   "[OUTPUT/records]"),
-      BASE_OPTION(STRING, "rates", &c.request.rates, "LOW:HIGH:COUNT",
-                  "learning rates that verdict searches, evenly spaced in the logarithm "
-                  "[2e-4:2e-2:6]"),
-      BASE_OPTION(STRING, "records", &c.request.records, "DIR",
-                  "records of the runs of verdict; runs with a record are not repeated "
-                  "[OUTPUT/records]"),
       BASE_SECTION("Changes to the recipes"),
       BASE_OPTION(STRING, "epochs", &c.request.epochs, "N", "passes over the training examples"),
       BASE_OPTION(STRING, "lr", &c.request.lr, "RATE", "peak learning rate"),
