@@ -614,7 +614,8 @@ static cdl_status stop(train_trainer *t)
   return ranks_agree(t->session->model.job, stopped, "the end of the job");
 }
 
-/* Exchanges the requests to stop; the caller may end a run by what an evaluation has measured. */
+/* Exchanges the requests to stop between steps: the caller may end a run by what it is told of the
+ * run's plan, or of an evaluation. */
 static cdl_status share_stop(train_trainer *t)
 {
   ranks_job *job = t->session->model.job;
@@ -643,8 +644,9 @@ static cdl_status between_steps(train_trainer *t, bool *over)
     if (status == CDL_STATUS_CANCELLED)
       return stop(t);
     CDL_TRY(status);
-    CDL_TRY(share_stop(t));
   }
+  if (evaluates || t->state.step == t->first_step)
+    CDL_TRY(share_stop(t));
   *over = t->state.step >= (int64_t)t->schedule.total ||
           (patience > 0 && t->state.since_best >= patience);
   if (*over)

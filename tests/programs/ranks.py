@@ -293,6 +293,67 @@ def test_stopped_search():
     assert_same(SCRATCH / "search-unstopped" / "trials", output / "trials", "a search that was stopped and resumed")
 
 
+def write_glue(folder):
+    """GLUE's RTE, a few made-up examples."""
+    words = ("the cat", "a dog", "sat there", "ran off", "saw me", "in it")
+    (folder / "RTE").mkdir(parents=True)
+    for split, count in (("train", 40), ("dev", 12)):
+        rows = [f"{words[i * 7 % 6]} {words[i * 5 % 6]}\t{words[i % 6]}\t{('entailment', 'not_entailment')[i * 3 % 4 // 2]}"
+                for i in range(count)]
+        (folder / "RTE" / f"{split}.tsv").write_text("\n".join(["sentence1\tsentence2\tlabel", *rows]) + "\n")
+
+
+def without_seconds(value):
+    """A record without how long its run took."""
+    return {name: one for name, one in value.items() if "seconds" not in name}
+
+
+def results_of(folder):
+    """What a reproduction has found out: adapters, logs of steps, predictions and records, without times."""
+    kept = {name: content for name, content in files_of(folder).items()
+            if name.endswith((".safetensors", "train.jsonl", ".tsv"))}
+    for path in folder.glob("records/*.json"):
+        kept[f"records/{path.name}"] = without_seconds(json.loads(path.read_text()))
+    return kept
+
+
+def test_reproduce():
+    """Runs, predictions and records of a table and of the verdict are those of one process, also after a stop."""
+    data = SCRATCH / "glue"
+    write_glue(data)
+    common = ("--model", CASES / "bert-condlora-paper" / "model", "--data", data, "--tasks", "RTE", "--epochs", 4, "--threads", 1,
+              "--setting", "max_length=32", "--setting", "batch_size=8")
+    for name, words in {"table1": ("--methods", "lora,condlora-reference", "--seeds", 1, "--lr", 0.01),
+                        "verdict": ("--methods", "lora,condlora", "--seeds", 1, "--rates", "1e-3:1e-1:3")}.items():
+        folders = {count: SCRATCH / f"{name}-{count}" for count in (0, 3)}
+        for count, folder in folders.items():
+            said = done(count, "reproduce", name, *common, *words, "--output", folder)
+            if len(said.splitlines()) != 2:
+                sys.exit(f"reproduce with {count} processes prints:\n{said}")
+        one, three = (results_of(folder) for folder in folders.values())
+        different = [file for file in one.keys() | three.keys() if one.get(file) != three.get(file)]
+        if different or len(one) < 4:
+            sys.exit(f"reproduce {name} with 3 processes: {sorted(different)} differ among {sorted(one)}")
+    stopped = SCRATCH / "verdict-stopped"
+    arguments = ["reproduce", "verdict", *common, *words, "--output", stopped]
+    job = subprocess.Popen([*LAUNCHER, "3", PROGRAM, *map(str, arguments)], env=ENVIRONMENT, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + SECONDS
+    while len(list(stopped.glob("runs/*/*/*/train.jsonl"))) < 3 and time.monotonic() < until and job.poll() is None:
+        time.sleep(0.01)
+    job.send_signal(signal.SIGTERM)
+    errors = job.communicate(timeout=SECONDS)[1]
+    if job.returncode == 0 or errors.count("the same command goes on") != 1:
+        sys.exit(f"status {job.returncode} of a reproduction that was stopped:\n{errors}")
+    done(2, *arguments)
+    two = results_of(stopped)
+    different = [file for file in one.keys() | two.keys() if one.get(file) != two.get(file)]
+    if different:
+        sys.exit(f"reproduce verdict, stopped and gone on with: {sorted(different)} differ")
+    refused(2, "was begun with epochs 4, not 3", "reproduce", "table1", *common[:7], 3, *common[8:], "--output", folders[0].parent / "table1-0",
+            "--methods", "lora", "--seeds", 1, "--lr", 0.01)
+
+
 def refused(count, pattern, *arguments, **more):
     run = condlora(count, *arguments, **more)
     said = [line for line in run.stderr.splitlines() if line.startswith("condlora: ")]

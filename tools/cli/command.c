@@ -45,7 +45,7 @@ ranks_job *cli_job(void)
 
 cdl_status cli_job_open(const char *command)
 {
-  static const char *const of_a_job[] = {"train", "eval", "predict", "search"};
+  static const char *const of_a_job[] = {"train", "eval", "predict", "search", "reproduce"};
   const char *launcher;
   bool first;
   const int launched = ranks_launched(&launcher, &first);

@@ -33,8 +33,8 @@ typedef struct {
 CDL_MUST_USE cdl_status cli_commands_describe(const cli_subcommand *commands, size_t count);
 
 /* Opens the job of the launcher that started this process; of its ranks the first speaks. Errors:
- * USAGE if the launcher started several processes for a command other than train, eval, predict and
- * search; those of ranks_open. */
+ * USAGE if the launcher started several processes for a command that is not train, eval, predict,
+ * search or reproduce; those of ranks_open. */
 CDL_MUST_USE cdl_status cli_job_open(const char *command);
 /* NULL: one rank. */
 ranks_job *cli_job(void);

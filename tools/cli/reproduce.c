@@ -108,7 +108,11 @@ static cdl_status run(void *command, console_notices *notices)
   notices->user = &c->progress;
   c->request.settings = c->settings.item;
   c->request.setting_count = c->settings.count;
+  c->request.job = cli_job();
+  cli_job_share_threads(&c->request.threads);
   CDL_TRY(study_reproduce(&c->request, &events));
+  if (console_log_is_quiet())
+    return CDL_STATUS_OK;
   const base_visible_text output = base_visible(c->request.output);
   const char *name = strcmp(c->request.table, "verdict") == 0 ? "verdict" : "report";
   printf("%s/%s.md\n%s/%s.html\n", output.text, name, output.text, name);

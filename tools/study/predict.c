@@ -17,7 +17,7 @@ static cdl_status predict_dataset(const study_reproduction *r, inference_model *
                           ? train_logits(model, dataset, cdl_dataset_get_part(dataset, 0).path,
                                          rows, count, r->events.stop, &logits)
                           : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu examples", count);
-  if (status == CDL_STATUS_OK)
+  if (status == CDL_STATUS_OK && take != NULL)
     status = take(user, dataset, logits, model->labels);
   free(rows);
   free(logits);
@@ -41,11 +41,15 @@ cdl_status study_predict_dev(const study_reproduction *r, const train_settings *
           settings->cache_frozen == TRAIN_CACHE_DISK ? INFERENCE_CACHE_DISK : INFERENCE_CACHE_OFF,
       .cache_dir = settings->cache_dir,
       .cache_limit = settings->cache_limit,
-      .max_length = settings->max_length};
+      .max_length = settings->max_length,
+      .job = r->asked.job};
   inference_model model;
   cdl_dataset *dataset;
-  cdl_status status = inference_open(&model, &inference);
+  const cdl_status opened = inference_open(&model, &inference);
   free(adapter);
+  cdl_status status = ranks_agree(r->asked.job, opened, "the opening of the model");
+  if (status != CDL_STATUS_OK && opened == CDL_STATUS_OK)
+    inference_close(&model);
   CDL_TRY(status);
   status = cdl_dataset_read_task(task, r->asked.data, "dev", &dataset);
   if (status == CDL_STATUS_OK) {

@@ -11,6 +11,7 @@
 #include "model/hub/resolve.h"
 #include "tools/reports/report.h"
 #include "tools/study/reproduce_manifest.h"
+#include "tools/study/reproduce_ranks.h"
 #include "tools/study/reproduce_run.h"
 #include "tools/study/reproduce_settings.h"
 #include "tools/study/verdict.h"
@@ -220,12 +221,9 @@ static cdl_status check_places(const study_reproduction *r)
                         "reproduce needs --output: the folder of runs and report");
 }
 
-/* Runs in the folder, which is locked. */
-static cdl_status run_locked(study_reproduction *r)
+/* Trains the runs and writes the report. */
+static cdl_status lead(study_reproduction *r)
 {
-  CDL_TRY(study_reproduce_manifest(r));
-  if (r->events.began != NULL)
-    r->events.began(r->events.user);
   if (r->kind->content == REPORT_VERDICT)
     return study_verdict_run(r);
   cdl_status status = run_all(r);
@@ -237,25 +235,49 @@ static cdl_status run_locked(study_reproduction *r)
   return status;
 }
 
-static cdl_status run(study_reproduction *r)
+static bool only_reports(const study_reproduction *r)
 {
-  base_lock *lock;
+  return r->kind->content == REPORT_VERDICT && r->asked.model == NULL;
+}
+
+static cdl_status check(study_reproduction *r)
+{
   if (r->asked.table == NULL)
     return cdl_fail(CDL_STATUS_USAGE,
                     "reproduce what? verdict, table1, table2, table3, table4 or figure1");
   CDL_TRY(report_kind_find(r->asked.table, &r->kind));
   CDL_TRY(check_options(r));
-  if (r->kind->content == REPORT_VERDICT && r->asked.model == NULL)
-    return study_verdict_report(r);
+  if (only_reports(r))
+    return CDL_STATUS_OK;
   CDL_TRY(check_places(r));
   CDL_TRY(read_lists(r));
   CDL_TRY(hub_resolve(r->asked.model, CDL_HUB_MODEL, &r->model));
   r->comparison.folder = r->asked.output;
   CDL_TRY(study_reproduce_check(r));
-  if (r->kind->content == REPORT_VERDICT)
-    CDL_TRY(study_verdict_check(r));
-  CDL_TRY(base_lock_take(r->asked.output, &lock));
-  const cdl_status status = run_locked(r);
+  return r->kind->content == REPORT_VERDICT ? study_verdict_check(r) : CDL_STATUS_OK;
+}
+
+static cdl_status enter_folder(const study_reproduction *r, base_lock **lock)
+{
+  CDL_TRY(base_lock_take(r->asked.output, lock));
+  return study_reproduce_manifest(r);
+}
+
+static cdl_status run(study_reproduction *r)
+{
+  ranks_job *job = r->asked.job;
+  const bool leads = ranks_rank(job) == 0;
+  base_lock *lock = NULL;
+  CDL_TRY(ranks_agree(job, check(r), "the settings"));
+  if (only_reports(r))
+    return ranks_agree(job, leads ? study_verdict_report(r) : CDL_STATUS_OK, "the report");
+  const cdl_status entered = leads ? enter_folder(r, &lock) : CDL_STATUS_OK;
+  cdl_status status = ranks_agree(job, entered, "the output folder");
+  if (status == CDL_STATUS_OK) {
+    if (r->events.began != NULL)
+      r->events.began(r->events.user);
+    status = leads ? study_ranks_dismiss(r, lead(r)) : study_ranks_follow(r);
+  }
   base_lock_release(lock);
   return status;
 }

@@ -6,14 +6,15 @@
 
 #include "base/path.h"
 #include "tools/study/predict.h"
-#include "tools/study/reproduce_settings.h"
+#include "tools/study/reproduce_ranks.h"
 
-static cdl_status train(const study_reproduction *r, train_settings *settings)
+static cdl_status train(const study_reproduction *r, const study_run *run, train_settings *settings)
 {
   static const bool given[TRAIN_SETTINGS_MAX];
   const study_reproduce_events *to = &r->events;
   train_session session;
-  CDL_TRY(train_session_open(&session, settings, given, NULL));
+  CDL_TRY(study_ranks_call(r, run, settings));
+  CDL_TRY(train_session_open_ranks(&session, settings, given, r->asked.job));
   const train_events events = {
       .user = to->user, .stepped = to->stepped, .evaluated = to->evaluated, .stop = to->stop};
   train_summary summary;
@@ -54,7 +55,7 @@ cdl_status study_reproduce_run(const study_reproduction *r, size_t task, size_t 
                                                              .seed = c->seeds[seed],
                                                              .seconds_left = NAN});
     settings.resume = base_file_exists(settings.output);
-    status = train(r, &settings);
+    status = train(r, &run, &settings);
     if (status == CDL_STATUS_OK)
       status = study_predict_dev(r, &settings, c->tasks[task], write_predictions, &settings);
   }

@@ -25,6 +25,7 @@ typedef struct {
   const char *backend;
   int64_t threads; /* 0: every core */
   bool no_fallback;
+  ranks_job *job; /* whose ranks train each run together; borrowed, NULL: one rank */
 } study_reproduce_request;
 
 /* A run that begins. */

@@ -15,6 +15,7 @@
 #include "tools/reports/halving.h"
 #include "tools/reports/matrices.h"
 #include "tools/study/predict.h"
+#include "tools/study/reproduce_ranks.h"
 
 /* ---- What distinguishes a run ---- */
 
@@ -198,13 +199,17 @@ static cdl_status keep_maker(report_record *record, cdl_backend *backend)
 }
 
 /* `*finished`: the run is at its end, not paused. */
-static cdl_status train(const study_verdict *v, train_settings *settings, double pause_at,
-                        report_record *record, bool *finished)
+static cdl_status train(const study_verdict *v, const study_verdict_part *part,
+                        train_settings *settings, report_record *record, bool *finished)
 {
   static const bool given[TRAIN_SETTINGS_MAX];
   const study_reproduce_events *to = &v->r->events;
-  running run = {
-      .to = to, .record = record, .metric = record->task->metrics[0], .pause_at = pause_at};
+  running run = {.to = to,
+                 .record = record,
+                 .metric = record->task->metrics[0],
+                 .pause_at = part->epochs < settings->epochs ? (double)part->epochs : INFINITY};
+  const study_run described = {
+      .task = part->task, .method = part->method, .seed = part->seed, .rate = part->rate};
   const train_events events = {.user = &run,
                                .planned = on_planned,
                                .stepped = on_stepped,
@@ -212,7 +217,8 @@ static cdl_status train(const study_verdict *v, train_settings *settings, double
                                .stop = &run.stop};
   train_session session;
   train_summary summary;
-  CDL_TRY(train_session_open(&session, settings, given, NULL));
+  CDL_TRY(study_ranks_call(v->r, &described, settings));
+  CDL_TRY(train_session_open_ranks(&session, settings, given, v->r->asked.job));
   const double start = base_process_seconds();
   pass_stop(&run);
   cdl_status status = train_run(&session, settings, &events, &summary);
@@ -290,9 +296,7 @@ static cdl_status run_part(study_verdict *v, const study_verdict_part *part,
   /* What a run that goes on has taken; one that begins anew counts anew. */
   record->seconds = settings->resume && before != NULL ? before->seconds : 0;
   bool finished;
-  const cdl_status status =
-      train(v, settings, part->epochs < settings->epochs ? (double)part->epochs : INFINITY, record,
-            &finished);
+  const cdl_status status = train(v, part, settings, record, &finished);
   if (status == CDL_STATUS_CANCELLED) {
     /* The seconds count when the run goes on. A record from elsewhere that got further stays. */
     if (before == NULL || before->evaluation_count <= record->evaluation_count)
