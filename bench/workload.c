@@ -344,6 +344,7 @@ static cdl_status begin_step(bench_workload *s, const data_batch *batch, double 
   train_optimizer_record(&s->step.optimizer, rate, s->done + 1, &record);
   s->done++;
   train_shards_begin(&s->step.shards, batch->input.examples);
+  train_shards_note(&s->step.shards, batch->input.ids, batch->input.tokens);
   if (s->step.shards.count > 1)
     (void)train_shards_next(&s->step.shards);
   return train_step_begin(&s->step, &record);

@@ -19,25 +19,36 @@ typedef struct {
   int batches;           /* of a step where they do not; each has S / batches shards */
   size_t most;           /* examples of a batch where they do */
   size_t examples;       /* of the step under way */
-  int done, end;         /* the next shard that goes into a batch; the end of this process's */
+  int begin, done, end;  /* this process's shards, and the next of them that goes into a batch */
   size_t at;             /* where they pass alone: the next example, counted in the step */
   bool summed;           /* row 0 of the sums has that of all shards, from all ranks */
   cdl_buffer *buffer;    /* NULL with one shard */
   cdl_tensor rows;       /* [S, columns]: a shard's gradients, its loss, and what fills the row */
   cdl_tensor losses;     /* [S, 1], of the rows */
   encoder_shards loaded; /* those of the batch that is loaded; count 0 where they pass alone */
+  /* If they pass together and word embeddings are trained: the words of the step's examples, and
+   * the plan by which their gradients are added to the table's. */
+  int64_t vocabulary, words_room;
+  int32_t *place, *words; /* [vocabulary] as in encoder_shards; [words_room] ascending */
+  int32_t word_count;
+  cdl_buffer *word_buffer;
+  cdl_tensor count_up, word_rows; /* [words_room + 1] 0, 1, …; [words_room] `words` */
 } train_shards;
 
-/* Allocates the sums of the session's adapter. The number of shards is the setting. By default it
- * is 8 on the CPU, rounded up to a multiple of the batches of a step, and 1 where embeddings are
- * trained; elsewhere it is the number of ranks. Errors: USAGE if the setting is no multiple of the
- * batches on the CPU, or gradients cannot be summed so; MEMORY. */
+/* Allocates the sums of the session's adapter for batches of up to `tokens`. The number of shards
+ * is the setting. By default it is 8 on the CPU, rounded up to a multiple of the batches of a step;
+ * elsewhere it is the number of ranks. Release it in any case. Errors: USAGE if the setting is no
+ * multiple of the batches on the CPU; MEMORY. */
 CDL_MUST_USE cdl_status train_shards_create(train_shards *shards, const train_session *session,
-                                            const train_settings *settings);
+                                            const train_settings *settings, size_t tokens);
 void train_shards_release(train_shards *shards);
 
 /* Begins a step of `examples`. */
 void train_shards_begin(train_shards *shards, size_t examples);
+/* Notes the words of an example of the step, whichever rank has it. */
+void train_shards_note(train_shards *shards, const int32_t *ids, size_t count);
+/* Once all are noted: gives the words of the step their places. */
+void train_shards_place(train_shards *shards, cdl_queue *queue);
 /* Limits the step to the shards [begin, end), those of one rank. */
 void train_shards_limit(train_shards *shards, int begin, int end);
 /* Gives the examples [*first, *end) of the step that the shards from the next on have. */
@@ -51,7 +62,7 @@ void train_shards_keep(const train_shards *shards, cdl_queue *queue, cdl_tensor 
 /* Returns the passes of the shards [begin, end) of a step of `examples`, if they pass alone. */
 int train_shards_passes(const train_shards *shards, size_t examples, int begin, int end);
 
-/* Enqueues zeros for all sums. */
+/* Enqueues zeros for the sums of the shards that this process has. */
 void train_shards_clear(const train_shards *shards, cdl_queue *queue);
 /* Enqueues the addition of all sums to the gradients and to `loss` [1]. */
 void train_shards_add(const train_shards *shards, cdl_queue *queue, cdl_tensor loss);

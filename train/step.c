@@ -9,8 +9,9 @@ cdl_status train_step_create(train_step *step, train_session *session,
                        .max_gradient_norm = (float)settings->max_grad_norm,
                        .bound = bound,
                        .may_record = !settings->no_record};
-  CDL_TRY(train_shards_create(&step->shards, session, settings));
-  const cdl_status made = train_loss_create(&step->loss, session, settings, bound.examples);
+  cdl_status made = train_shards_create(&step->shards, session, settings, bound.tokens);
+  if (made == CDL_STATUS_OK)
+    made = train_loss_create(&step->loss, session, settings, bound.examples);
   if (made != CDL_STATUS_OK) {
     train_step_release(step);
     return made;
@@ -80,6 +81,7 @@ cdl_status train_step_begin(train_step *step, const cdl_step_record *record)
         step->may_record && step->shards.alone && cdl_backend_captures(session->model.backend) &&
         encoder_recordable(session->model.encoder) && !adapter_varies(session->model.adapter);
   cdl_queue_upload(session->model.queue, step->loss.step, record, sizeof *record);
+  train_shards_place(&step->shards, session->model.queue);
   CDL_TRY(adapter_begin_step(session->model.adapter, session->model.queue, record));
   return train_enqueue(session->model.queue, recording_of(step), &step->begin, begin, step);
 }

@@ -546,6 +546,11 @@ static cdl_status begin_step(train_trainer *t)
   train_optimizer_record(&t->step.optimizer, t->under_way.report.learning_rate, number + 1,
                          &record);
   train_shards_begin(&t->step.shards, count);
+  const cdl_tokens tokens = cdl_dataset_tokens(t->session->train);
+  for (size_t i = 0; i < count; i++) {
+    const uint64_t *at = tokens.offsets + t->rows[i];
+    train_shards_note(&t->step.shards, tokens.ids + at[0], (size_t)(at[1] - at[0]));
+  }
   t->rows_end = count;
   if (t->session->model.job != NULL) {
     train_rank_shards_begin(&t->ranks, &t->step.shards);

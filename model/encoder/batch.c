@@ -1,8 +1,9 @@
 /* Loads batches onto the device: checks them, then uploads all of their data in one piece. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/encoder/state.h"
+#include "model/encoder/shards.h"
 
 static cdl_status check_range(const encoder_token_batch *b, const char *what, const int32_t *values,
                               int64_t limit)
@@ -90,16 +91,36 @@ static int compare_keys(const void *a, const void *b)
 static int64_t padding_row(const model_encoder *e, int table)
 {
   const int64_t pad = e->config.pad_id, rows = e->tables[table]->value.size[2];
-  if (pad == MODEL_NO_PAD || (table == EMBEDDING_POSITION && !e->family->after_padding))
+  if (pad == MODEL_NO_PAD || table == EMBEDDING_TYPE ||
+      (table == EMBEDDING_POSITION && !e->family->after_padding))
     return -1;
   return pad < 0 ? rows + pad : pad;
 }
 
-/* Stages rows in stable order of the table row that they came from: key · 2³² + row sorts by both.
- * Rows of `skipped` come after all others, where no segment reaches them. */
-static void stage_scatter(model_encoder *e, size_t *used, const int32_t *ids, int32_t tokens,
-                          int64_t skipped, scatter_plan *plan)
+/* Returns the shard of each next token of a batch. */
+typedef struct {
+  const encoder_token_batch *batch;
+  const encoder_shards *shards;
+  int shard;
+} shard_walk;
+
+static int shard_of(shard_walk *walk, int32_t token)
 {
+  while (walk->shard + 1 < walk->shards->count &&
+         walk->batch->offsets[walk->shards->sequence[walk->shard + 1]] <= token)
+    walk->shard++;
+  return walk->shard;
+}
+
+/* Stages rows in stable order of the table row that they came from: key · 2³² + row sorts by both.
+ * So a shard's rows of one table row are neighbours too. Rows of `skipped` come after all others,
+ * where no segment reaches them. */
+static void stage_scatter(model_encoder *e, size_t *used, const encoder_token_batch *b, int table,
+                          scatter_plan *plan)
+{
+  const int32_t *ids = token_numbers(b, table), tokens = b->offsets[b->sequences];
+  const encoder_table_sums sums = encoder_table_sums_of(e, e->tables[table]);
+  const int64_t skipped = padding_row(e, table);
   uint64_t *keys = e->memory->keys;
   int32_t kept = 0;
   for (int32_t t = 0; t < tokens; t++) {
@@ -112,14 +133,24 @@ static void stage_scatter(model_encoder *e, size_t *used, const int32_t *ids, in
   int32_t *order = stage(e, used, tokens, &plan->order);
   int32_t *segment = stage(e, used, tokens + 1, &plan->segment);
   int32_t *target = stage(e, used, tokens, &plan->target);
-  int32_t segments = 0;
+  int32_t segments = 0, last_id = -1, last_shard = -1;
+  shard_walk walk = {b, &e->shards, 0};
   for (int32_t t = 0; t < tokens; t++) {
     const int32_t id = (int32_t)(keys[t] >> 32);
     order[t] = (int32_t)(uint32_t)keys[t];
-    if (t < kept && (t == 0 || id != target[segments - 1])) {
+    if (t >= kept)
+      continue;
+    if (id != last_id)
+      walk.shard = 0;
+    const int shard = shard_of(&walk, order[t]);
+    assert(sums.place == NULL || sums.place[id] >= 0);
+    if (id != last_id || shard != last_shard) {
       segment[segments] = t;
-      target[segments++] = id;
+      target[segments++] =
+          (int32_t)(shard * sums.rows_apart) + (sums.place != NULL ? sums.place[id] : id);
     }
+    last_id = id;
+    last_shard = shard;
   }
   segment[segments] = kept;
   /* not read, but uploaded with the rest, so it must be defined */
@@ -129,6 +160,17 @@ static void stage_scatter(model_encoder *e, size_t *used, const int32_t *ids, in
   }
   plan->segment.size[3] = segments + 1;
   plan->target.size[3] = segments;
+}
+
+static void stage_shard_offsets(model_encoder *e, size_t *used, const encoder_token_batch *b,
+                                loaded_batch *loaded)
+{
+  const int shards = e->shards.count;
+  int32_t *to = stage(e, used, b->sequences + shards, &loaded->shard_offsets);
+  loaded->host_shard_offsets = to;
+  for (int i = 0; i < shards; i++)
+    for (int32_t s = e->shards.sequence[i]; s <= e->shards.sequence[i + 1]; s++)
+      *to++ = b->offsets[s] - b->offsets[e->shards.sequence[i]];
 }
 
 static void stage_pairs(model_encoder *e, size_t *used, const encoder_token_batch *b,
@@ -177,13 +219,13 @@ static void stage_own(model_encoder *e, size_t *used, const encoder_token_batch 
 
   if (encoder_paired(e))
     stage_pairs(e, used, b, &loaded);
-  if (e->embeddings_trained) {
-    const int32_t tokens = b->offsets[b->sequences];
-    stage_scatter(e, used, b->ids, tokens, padding_row(e, EMBEDDING_WORD), &loaded.word);
-    stage_scatter(e, used, b->positions, tokens, padding_row(e, EMBEDDING_POSITION),
-                  &loaded.position);
-    stage_scatter(e, used, b->types, tokens, -1, &loaded.token_type);
+  if (e->training && e->embeddings_trained) {
+    for (int t = 0; t < EMBEDDING_TABLES; t++)
+      if (e->tables[t] != NULL && e->tables[t]->trained)
+        stage_scatter(e, used, b, t, &loaded.table[t]);
   }
+  if (e->training && distance_bias_trained(e) && e->shards.count > 0)
+    stage_shard_offsets(e, used, b, &loaded);
   e->batch = loaded;
 }
 

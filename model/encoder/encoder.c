@@ -161,8 +161,6 @@ static void embeddings_backward(const model_encoder *e, cdl_queue *q, cdl_tensor
 {
   const norm_activations norm = {
       .sum = e->act.embedded_sum, .mean = e->act.mean, .rstd = e->act.rstd};
-  const scatter_plan *plans[EMBEDDING_TABLES] = {&e->batch.word, &e->batch.position,
-                                                 &e->batch.token_type};
   if (e->project_reached) {
     const cdl_tensor d_embedded = e->embeddings_trained ? e->act.d_embedded : (cdl_tensor){0};
     encoder_linear_backward(q, &(encoder_linear_gradients){.members = encoder_all_members(e),
@@ -177,8 +175,8 @@ static void embeddings_backward(const model_encoder *e, cdl_queue *q, cdl_tensor
   encoder_drop(encoder_all_members(e), q, d_h, d_h, embedding_dropout, 0, ROWS_TOKENS);
   norm_backward(e, q, d_h, true, &norm, e->embedding_norm, ROWS_TOKENS);
   for (int t = 0; t < EMBEDDING_TABLES; t++)
-    if (e->tables[t] != NULL && e->tables[t]->trained && plans[t]->target.size[3] > 0)
-      scatter(q, e->tables[t]->gradient, d_h, plans[t]);
+    if (e->tables[t] != NULL && e->tables[t]->trained && e->batch.table[t].target.size[3] > 0)
+      scatter(q, encoder_table_sums_of(e, e->tables[t]).rows, d_h, &e->batch.table[t]);
 }
 
 /* ---- Blocks ---- */
@@ -233,24 +231,49 @@ static void attention_forward(const model_encoder *e, cdl_queue *q, int layer)
   }
 }
 
-static void attention_backward(const model_encoder *e, cdl_queue *q, int layer, cdl_tensor d_qkv,
-                               cdl_tensor d_context)
+/* Gradients of attention's input and output in a block; the members' rows are end to end. */
+typedef struct {
+  int layer;
+  cdl_tensor d_qkv, d_context;
+} attention_gradients;
+
+/* The rows of a packing, `first` among all rows and `own` among the member's. */
+static void attention_backward_rows(const model_encoder *e, cdl_queue *q,
+                                    const attention_gradients *g, const model_encoder *member,
+                                    const cdl_packing *packing, int64_t first, int64_t own)
 {
-  const block_activations *a = &e->act.block[layer];
+  const block_activations *a = &e->act.block[g->layer];
   const bool narrow = e->act.dtype != CDL_DTYPE_F32; /* the output was kept */
+  const int64_t count = packing->tokens;
+  cdl_attention_grad(
+      q, CDL_ARGS(attention_grad, .d_qkv = cdl_tensor_rows(g->d_qkv, first, count),
+                  .d_out = cdl_tensor_rows(g->d_context, first, count),
+                  .qkv = cdl_tensor_rows(a->qkv, first, count),
+                  .log_sum = cdl_tensor_columns(member->own.log_sum[g->layer], own, count),
+                  .packing = packing, .heads = (int32_t)e->config.heads,
+                  .scale = attention_scale(e), .mask = attention_dropout(member, g->layer),
+                  .bias = e->act.distance_bias, .d_bias = e->act.d_distance_bias,
+                  .out = narrow ? cdl_tensor_rows(a->context, first, count) : (cdl_tensor){0}));
+}
+
+static void attention_backward(const model_encoder *e, cdl_queue *q, const attention_gradients *g)
+{
+  const cdl_tensor d_bias = e->act.d_distance_bias;
   int64_t first = 0;
   for (size_t l = 0; l < e->member_count; l++) {
     const model_encoder *member = e->members[l];
     const int64_t count = encoder_row_count(member, ROWS_TOKENS);
-    cdl_attention_grad(
-        q, CDL_ARGS(attention_grad, .d_qkv = cdl_tensor_rows(d_qkv, first, count),
-                    .d_out = cdl_tensor_rows(d_context, first, count),
-                    .qkv = cdl_tensor_rows(a->qkv, first, count),
-                    .log_sum = member->own.log_sum[layer], .packing = &member->batch.packing,
-                    .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
-                    .mask = attention_dropout(member, layer), .bias = e->act.distance_bias,
-                    .d_bias = e->act.d_distance_bias,
-                    .out = narrow ? cdl_tensor_rows(a->context, first, count) : (cdl_tensor){0}));
+    encoder_shard shard = {.member = member};
+    if (!cdl_tensor_present(d_bias)) /* each row is its own: shards need not be apart */
+      attention_backward_rows(e, q, g, member, &member->batch.packing, first, 0);
+    while (cdl_tensor_present(d_bias) && encoder_next_shard(&shard, ROWS_TOKENS, count)) {
+      const cdl_packing packing = encoder_shard_packing(&shard);
+      cdl_fill(q, CDL_ARGS(fill, .out = d_bias));
+      attention_backward_rows(e, q, g, member, &packing, first + shard.first, shard.first);
+      encoder_distance_bias_grad(q, &e->distances,
+                                 encoder_shard_gradient(&shard, e->distance_table->gradient),
+                                 e->act.distance_rows, d_bias);
+    }
     first += count;
   }
 }
@@ -390,7 +413,7 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
     cdl_fill(q, CDL_ARGS(fill, .out = d_context));
     scatter_firsts(e, q, d_context, d_selected);
   }
-  attention_backward(e, q, layer, s->d_qkv, d_context);
+  attention_backward(e, q, &(attention_gradients){layer, s->d_qkv, d_context});
 
   const bool scattered = rows == ROWS_SEQUENCES;
   const cdl_tensor d_in = scattered ? s->d_hidden : d_h;
@@ -569,14 +592,8 @@ void encoder_backward(model_encoder *e, cdl_queue *q)
     head_backward(e->members[l], q, e->body_reached ? cdl_tensor_rows(d_h, first, count) : d_h);
     first += count;
   }
-  const cdl_tensor d_bias = e->act.d_distance_bias;
-  if (cdl_tensor_present(d_bias))
-    cdl_fill(q, CDL_ARGS(fill, .out = d_bias));
   for (int l = (int)e->config.layers - 1; l >= 0 && e->blocks[l].reached; l--)
     d_h = block_backward(e, q, l, d_h);
-  if (cdl_tensor_present(d_bias))
-    encoder_distance_bias_grad(q, &e->distances, e->distance_table->gradient, e->act.distance_rows,
-                               d_bias);
   if (e->embeddings_trained || e->project_reached)
     embeddings_backward(e, q, d_h);
 }

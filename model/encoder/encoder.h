@@ -76,8 +76,14 @@ enum { ENCODER_SHARDS_MAX = 1024 };
 
 typedef struct {
   cdl_tensor gradients; /* [elements] the gradients that backward passes add to */
-  cdl_tensor sums;      /* [shards of a step, elements], each laid out as `gradients` */
-  int first, count;     /* shards of the next batch; count 0: `gradients` itself is added to */
+  /* [shards of a step, a shard's elements]: each laid out as `gradients` without the elements [cut,
+   * cut_end), which are of the word embeddings. At `words_at` of each are those rows of `words`
+   * that the step's examples have. */
+  cdl_tensor sums;
+  int64_t cut, cut_end, words_at;
+  cdl_tensor words;          /* [vocabulary, width] their gradient; absent: they are not trained */
+  const int32_t *word_place; /* [vocabulary] a word's row at `words_at`; -1: it has none */
+  int first, count;          /* shards of the next batch; count 0: `gradients` itself is added to */
   int32_t sequence[ENCODER_SHARDS_MAX + 1]; /* the first one of each, then the number of all */
 } encoder_shards;
 
@@ -229,9 +235,15 @@ CDL_MUST_USE cdl_status encoder_load_batch(model_encoder *encoder, cdl_queue *qu
 /* The training batches that are loaded next have these shards, which are copied. Not for recorded
  * passes. */
 void encoder_set_shards(model_encoder *encoder, const encoder_shards *shards);
-/* Returns whether all gradients of its backward passes can be summed by shard: not those of
- * embeddings and of attention's bias. Known once it is set what is trained. */
-bool encoder_sums_by_shard(const model_encoder *encoder);
+/* Returns the gradient of the word embeddings, [vocabulary, width]; absent if they are not
+ * trained. */
+cdl_tensor encoder_word_gradient(const model_encoder *encoder);
+/* Lays out a shard's sums of `gradients` with room for `words` different words: sets all but `sums`
+ * and the words' places. Returns the number of a shard's elements; shards are to be a multiple of
+ * *apart elements apart, so that rows of all of them are rows of one table. Call it once it is set
+ * what is trained. */
+int64_t encoder_lay_out_shards(const model_encoder *encoder, cdl_tensor gradients, int64_t words,
+                               encoder_shards *shards, int64_t *apart);
 
 /* Loads one training batch for each of several encoders over one body. The first encoder leads: its
  * forward and backward passes compute all of them, and frozen layers run once for all rows. */

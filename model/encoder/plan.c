@@ -431,6 +431,8 @@ static size_t staging_elements(const model_encoder *e, encoder_batch_limits limi
     elements += EMBEDDING_TABLES * (3 * tokens + 1);
   if (encoder_paired(e))
     elements += 2 * tokens;
+  if (distance_bias_trained(e)) /* a shard without sequences has an offset, too */
+    elements += sequences + ENCODER_SHARDS_MAX;
   return elements;
 }
 

@@ -110,6 +110,8 @@ typedef struct {
   cdl_tensor order, segment, target;
 } scatter_plan;
 
+enum { EMBEDDING_WORD, EMBEDDING_POSITION, EMBEDDING_TYPE, EMBEDDING_TABLES };
+
 /* A loaded batch. Rows count from the batch's first token. */
 typedef struct {
   cdl_packing packing;
@@ -117,10 +119,12 @@ typedef struct {
   /* If there are pairs: [tokens] the row of the first token in the token's sequence, and the
    * numbers of all rows that belong to a sequence, ascending. */
   cdl_tensor own_first_rows, own_rows;
-  scatter_plan word, position, token_type, firsts;
+  scatter_plan table[EMBEDDING_TABLES], firsts;
+  /* If attention's bias is trained: the offsets of each shard's sequences, counted from the shard's
+   * first row. */
+  cdl_tensor shard_offsets;
+  const int32_t *host_shard_offsets;
 } loaded_batch;
-
-enum { EMBEDDING_WORD, EMBEDDING_POSITION, EMBEDDING_TYPE, EMBEDDING_TABLES };
 
 /* Encoders whose batches run together; the first one leads. Rows of shared activations are end to
  * end in this order. */

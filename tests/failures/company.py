@@ -24,6 +24,8 @@ RUNS = {  # method: case, options
     "top": ("bert-lora", ["--method", "lora", "--dropout", "0", "--layers-to-transform", "1"]),
     "none": ("mpnet-lora", ["--dropout", "0"]),
     "bitfit": ("bert-bitfit", []),
+    "full": ("roberta-full", ["--dropout", "0.1"]),
+    "full-distances": ("mpnet-full", ["--method", "full", "--dropout", "0.1"]),
 }
 
 
@@ -49,7 +51,8 @@ def run_through(arguments, kills, seconds, rng):
 
 
 def digest(output):
-    return hashlib.sha256((output / "adapter" / "adapter_model.safetensors").read_bytes()).hexdigest()
+    found = [path for path in (output / "adapter" / "adapter_model.safetensors", output / "model" / "model.safetensors") if path.exists()]
+    return hashlib.sha256(found[0].read_bytes()).hexdigest()
 
 
 def main():

@@ -276,6 +276,7 @@ static cdl_status compare_first_batch(parity_case *c)
                                 train_loss_scale(&step.loss, session->train, rows, count)};
   train_optimizer_record(&step.optimizer, 0, 1, &record); /* nothing moves */
   train_shards_begin(&step.shards, count);
+  train_shards_note(&step.shards, batch.input.ids, batch.input.tokens);
   if (step.shards.count > 1 && c->settings.accumulate == 1)
     (void)train_shards_next(&step.shards);
   CDL_TRY(train_step_begin(&step, &record));

@@ -151,16 +151,21 @@ METHODS = {
     "adalora": ("--method", "adalora", "--init-r", 4, "--target-r", 2, "--delta-t", 2),
     "dora": ("--method", "lora", "--rank", 2, "--use-dora", "--adapter-dropout", 0.1),
     "bitfit": ("--method", "bitfit"),
+    "full": ("--method", "full", "--accumulate", 2),
+    "full-distances": ("--method", "full", "--weight-decay", 0.1),
+    "embeddings": ("--method", "lora", "--rank", 2, "--modules-to-save", "word_embeddings,pooler"),
 }
+CASE_OF = {"full": "roberta-full", "full-distances": "mpnet-full"}  # of the others: bert-lora
+RANKS_OF = {"lora": (2, 3, 8), "condlora": (2, 3, 8), "full": (2, 3, 4, 8)}  # of the others: 3
 
 
 def test_training():
     """The same bytes for any number of ranks, with an uneven last batch."""
     for name, options in METHODS.items():
         folders = {}
-        for count in (0, 2, 3, 8) if name in ("lora", "condlora") else (0, 3):
+        for count in (0, *RANKS_OF.get(name, (3,))):
             folders[count] = SCRATCH / f"{name}-{count}"
-            done(count, *training("bert-lora", folders[count], *options, "--epochs", 2, "--eval-every", 2))
+            done(count, *training(CASE_OF.get(name, "bert-lora"), folders[count], *options, "--epochs", 2, "--eval-every", 2))
             if count != 0:
                 assert_same(folders[0], folders[count], f"{name}, {count} ranks")
 
@@ -365,8 +370,6 @@ def test_refusals():
     output = SCRATCH / "refused"
     refused(3, "3 ranks are more than the 2 shards of a batch",
             *training("bert-lora", output, "--shards", 2))
-    # Embeddings are trained, whose gradients are not summed by shard.
-    refused(2, "2 ranks are more than the 1 shards", *training("bert-lora", output, "--method", "full"))
     refused(4, "4 ranks are more than the 3 examples of a step",
             *[3 if argument == 9 else argument for argument in training("bert-lora", output)])
     refused(2, "condlora inspect is for one", "inspect", CASES / "bert-lora" / "model")

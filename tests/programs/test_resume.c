@@ -134,8 +134,6 @@ START_TEST(shards_that_cannot_be_are_refused)
 {
   check_refused(RUN(LONG_RUN, "--shards", "8", "--accumulate", "3", "--output", scratch("out")), 2,
                 "--shards 8", "--accumulate 3");
-  check_refused(RUN(LONG_RUN, "--shards", "8", "--method", "full", "--output", scratch("out")), 2,
-                "--shards 8", "embeddings");
   ck_assert(!exists(scratch("out")));
 }
 END_TEST
