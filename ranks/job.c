@@ -27,6 +27,8 @@ struct ranks_job {
   bool *present;        /* [size] of a roll call */
   double limit;         /* seconds of a meeting */
   double waited;
+  ranks_observer *observer;
+  void *observing;
   int64_t meetings; /* that this rank has come to */
   /* Of the failure that this rank has met: all ranks know it; it names ranks; another prints it. */
   bool agreed, named, silent;
@@ -90,6 +92,14 @@ const char *ranks_library(const ranks_job *job)
 double ranks_waited(const ranks_job *job)
 {
   return job != NULL ? job->waited : 0;
+}
+
+void ranks_observe(ranks_job *job, ranks_observer *observer, void *user)
+{
+  if (job == NULL)
+    return;
+  job->observer = observer;
+  job->observing = user;
 }
 
 bool ranks_speaks(const ranks_job *job)
@@ -215,6 +225,8 @@ static cdl_status wait_for(ranks_job *job, int code, const char *what)
     const double now = base_process_seconds();
     if (done) {
       job->waited += now - began;
+      if (job->observer != NULL)
+        job->observer(job->observing, what, began, now);
       return CDL_STATUS_OK;
     }
     if (now - began > job->limit)

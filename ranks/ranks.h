@@ -68,6 +68,11 @@ const char *ranks_library(const ranks_job *job);
 /* Returns the seconds that this rank has waited in collective functions. */
 double ranks_waited(const ranks_job *job);
 
+/* Called at the end of each meeting, with its name and when this rank came and left, in
+ * base_process_seconds. NULL: no more. */
+typedef void ranks_observer(void *user, const char *what, double came, double left);
+void ranks_observe(ranks_job *job, ranks_observer *observer, void *user);
+
 /* ---- Collective functions; `what` names the meeting in messages: "step 12" ---- */
 
 CDL_MUST_USE cdl_status ranks_barrier(ranks_job *job, const char *what);

@@ -1,5 +1,6 @@
 #include "train/rank_shards.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 
 /* What a rank says of a step. */
 typedef struct {
-  double pace; /* shards in a second */
+  double spent; /* seconds on its shards */
   int32_t stop;
 } remark;
 
@@ -52,23 +53,38 @@ void train_rank_shards_begin(train_rank_shards *r, train_shards *shards)
   train_shards_limit(shards, begin, end);
 }
 
-/* All ranks hear who is to stop, and how fast each was; so they deal the next shards alike. */
-static cdl_status meet(train_rank_shards *r, bool stop, const char *what)
+int train_rank_shards_slowest(const train_rank_shards *r)
+{
+  int slowest = 0;
+  for (int i = 1; i < ranks_size(r->sum.job); i++)
+    if (r->pace[i] < r->pace[slowest])
+      slowest = i;
+  return slowest;
+}
+
+/* All ranks hear who is to stop, and how long each took; so they deal the next shards alike. Gives
+ * the time of the slowest, and how much of it a rank has waited on average. */
+static cdl_status meet(train_rank_shards *r, bool stop, const char *what, double *longest,
+                       double *waited)
 {
   enum { STEPS_TO_MEASURE = 8 };
-  int begin, end;
-  ranks_sum_shards(&r->sum, &begin, &end);
-  const double spent = base_process_seconds() - r->began;
+  const int size = ranks_size(r->sum.job);
   remark mine, *all = r->meeting;
   memset(&mine, 0, sizeof mine);
-  mine.pace = spent > 0 ? (end - begin) / spent : 0;
+  mine.spent = base_process_seconds() - r->began;
   mine.stop = stop;
   CDL_TRY(ranks_gather(r->sum.job, &mine, sizeof mine, all, what));
   r->steps++;
-  for (int i = 0; i < ranks_size(r->sum.job); i++) {
+  double sum = *longest = 0;
+  for (int i = 0; i < size; i++) {
+    const int shards = r->sum.first[i + 1] - r->sum.first[i];
+    const double pace = all[i].spent > 0 ? shards / all[i].spent : 0;
     r->stop = r->stop || all[i].stop != 0;
-    r->pace[i] = r->steps == 1 ? all[i].pace : 0.9 * r->pace[i] + 0.1 * all[i].pace;
+    r->pace[i] = r->steps == 1 ? pace : 0.9 * r->pace[i] + 0.1 * pace;
+    *longest = fmax(*longest, all[i].spent);
+    sum += all[i].spent;
   }
+  *waited = *longest - sum / size;
   r->measured = r->steps >= STEPS_TO_MEASURE;
   return CDL_STATUS_OK;
 }
@@ -85,8 +101,12 @@ static cdl_status sum_on_host(train_rank_shards *r, train_shards *shards, cdl_qu
   CDL_TRY(cdl_queue_sync(queue));
   for (int s = begin; s < end; s++)
     CDL_TRY(ranks_sum_add(&r->sum, s, r->rows + (size_t)(s - begin) * columns));
-  CDL_TRY(meet(r, stop, what));
+  double longest, waited;
+  CDL_TRY(meet(r, stop, what, &longest, &waited));
+  const double met = base_process_seconds();
   CDL_TRY(ranks_sum_finish(&r->sum, r->rows, what));
+  const double exchanging = base_process_seconds() - met;
+  r->waiting = (waited + exchanging) / (longest + exchanging);
   cdl_queue_upload(queue, cdl_tensor_rows(shards->rows, 0, 1), r->rows, columns * sizeof(float));
   shards->summed = true;
   return cdl_queue_status(queue);

@@ -9,13 +9,14 @@
 typedef struct {
   ranks_sum sum;
   cdl_backend *backend;
-  float *rows;   /* the sums of this rank's shards on the host */
-  double began;  /* when this rank began the step */
-  double *pace;  /* [size] shards that each rank computes in a second, averaged */
-  void *meeting; /* [size] what the ranks say of a step */
-  int64_t steps; /* so far */
-  bool measured; /* `pace` is of enough steps to deal by */
-  bool stop;     /* some rank was asked to stop */
+  float *rows;    /* the sums of this rank's shards on the host */
+  double began;   /* when this rank began the step */
+  double *pace;   /* [size] shards that each rank computes in a second, averaged */
+  void *meeting;  /* [size] what the ranks say of a step */
+  int64_t steps;  /* so far */
+  bool measured;  /* `pace` is of enough steps to deal by */
+  bool stop;      /* some rank was asked to stop */
+  double waiting; /* of the last step: see train_step_report */
 } train_rank_shards;
 
 /* Errors: MEMORY; USAGE as in ranks_shards_check. Release it in any case. */
@@ -24,6 +25,9 @@ CDL_MUST_USE cdl_status train_rank_shards_create(train_rank_shards *ranks,
                                                  const train_settings *settings,
                                                  const train_shards *shards);
 void train_rank_shards_release(train_rank_shards *ranks);
+
+/* Returns the rank that computes the fewest shards in a second. */
+int train_rank_shards_slowest(const train_rank_shards *ranks);
 
 /* After train_shards_begin: limits the step to this rank's shards. */
 void train_rank_shards_begin(train_rank_shards *ranks, train_shards *shards);

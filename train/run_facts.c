@@ -55,7 +55,23 @@ cdl_status train_inputs_json(const train_session *session, json_t **inputs)
   return status;
 }
 
-json_t *train_process_json(const char *started, int64_t step)
+/* [{"host", "ranks"}] in the order of the hosts' first ranks. */
+static json_t *hosts_json(const ranks_job *job)
+{
+  json_t *hosts = json_array();
+  for (int i = 0; i < ranks_size(job); i++) {
+    const ranks_peer *first = ranks_peer_of(job, i);
+    int ranks = 0;
+    for (int k = 0; first->local_rank == 0 && k < ranks_size(job); k++)
+      ranks += strcmp(ranks_peer_of(job, k)->host, first->host) == 0;
+    if (ranks > 0)
+      base_json_append(&hosts, json_pack("{so sI}", "host", base_json_string_of(first->host),
+                                         "ranks", (json_int_t)ranks));
+  }
+  return hosts;
+}
+
+json_t *train_process_json(const ranks_job *job, const char *started, int64_t step)
 {
   const base_machine machine = base_machine_look();
   json_t *object = json_object();
@@ -65,5 +81,10 @@ json_t *train_process_json(const char *started, int64_t step)
   base_json_set(&object, "commit",
                 base_json_string_of(base_commit()[0] != '\0' ? base_commit() : NULL));
   base_json_update(&object, base_machine_json(&machine));
+  if (job != NULL) {
+    base_json_set(&object, "ranks", json_integer(ranks_size(job)));
+    base_json_set(&object, "hosts", hosts_json(job));
+    base_json_set(&object, "mpi", base_json_string_of(ranks_library(job)));
+  }
   return object;
 }

@@ -115,11 +115,13 @@ cdl_status train_run_log_step(train_run_files *f, const train_step_report *r)
   if (!f->writes)
     return CDL_STATUS_OK;
   const train_step_text t = train_step_text_of(r);
-  /* The pace has a fixed width, because checkpoints hold the length of the log. */
+  /* What differs between runs has a fixed width, because checkpoints hold the length of the log. */
   const int written = fprintf(f->log,
                               "{\"step\": %s, \"epoch\": %s, \"loss\": %s, \"lr\": %s, "
-                              "\"grad_norm\": %s, \"examples_per_s\": %12s}\n",
-                              t.step, t.epoch, t.loss, t.lr, t.grad_norm, t.examples_per_s);
+                              "\"grad_norm\": %s, \"examples_per_s\": %12s, "
+                              "\"waiting\": %s, \"slowest_rank\": %4d}\n",
+                              t.step, t.epoch, t.loss, t.lr, t.grad_norm, t.examples_per_s,
+                              t.waiting, r->slowest_rank);
   return written < 0 || fflush(f->log) != 0 ? log_failed(f) : CDL_STATUS_OK;
 }
 

@@ -9,6 +9,7 @@ typedef struct {
   char step[BASE_JSON_REAL_BYTES], epoch[BASE_JSON_REAL_BYTES], loss[BASE_JSON_REAL_BYTES],
       lr[BASE_JSON_REAL_BYTES], grad_norm[BASE_JSON_REAL_BYTES],
       examples_per_s[BASE_JSON_REAL_BYTES];
+  char waiting[8]; /* always of five characters */
 } train_step_text;
 
 train_step_text train_step_text_of(const train_step_report *report);

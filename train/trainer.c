@@ -262,6 +262,7 @@ static void measure_pace(train_trainer *t, const train_pending_step *step,
   t->window[slot] = spent;
   t->window_examples[slot] = step->examples;
   t->train_seconds += spent;
+  t->waited_seconds += report->waiting * spent;
   t->trained_examples += (int64_t)step->examples;
   double seconds = 0, seen = 0;
   for (int64_t i = 0; i < (done < RATE_WINDOW ? done : RATE_WINDOW); i++) {
@@ -584,9 +585,13 @@ cdl_status trainer_proceed(train_trainer *t)
   t->rows_done += t->batch.input.examples;
   if (t->rows_done < t->rows_end)
     return CDL_STATUS_OK;
-  if (t->session->model.job != NULL)
+  t->under_way.report.ranks = ranks_size(t->session->model.job);
+  if (t->session->model.job != NULL) {
     CDL_TRY(train_rank_shards_sum(&t->ranks, &t->step.shards, t->session->model.queue,
                                   own_stop_requested(t), t->state.step + 1));
+    t->under_way.report.waiting = t->ranks.waiting;
+    t->under_way.report.slowest_rank = train_rank_shards_slowest(&t->ranks);
+  }
   CDL_TRY(train_step_end(&t->step, t->state.step));
   train_step_ring_add(&t->watch, &t->under_way, t->step.loss.loss, t->step.loss.norm);
   CDL_TRY(cdl_queue_status(t->session->model.queue));
@@ -684,8 +689,9 @@ static cdl_status open_records(train_trainer *t)
   if (!t->files.writes)
     return CDL_STATUS_OK;
   CDL_TRY(train_run_log_open(&t->files, t->state.log_bytes));
-  CDL_TRY(train_run_json_write(&t->files, t->session, t->settings,
-                               train_process_json(t->started.text, t->state.step)));
+  CDL_TRY(train_run_json_write(
+      &t->files, t->session, t->settings,
+      train_process_json(t->session->model.job, t->started.text, t->state.step)));
   t->recorded = true;
   return train_curves_open(&t->curves, t->settings, t->files.folder, t->state.step);
 }

@@ -35,6 +35,10 @@ typedef struct {
   double examples_per_s, seconds_left; /* averaged over the last steps */
   /* operations per second relative to this machine's fastest GEMM; 0: not measured */
   double gemm_share;
+  /* In a job of several ranks: the part of this step that a rank spent on waiting for others and on
+   * exchanging gradients, on average; and the slowest rank so far. */
+  int ranks, slowest_rank;
+  double waiting;
 } train_step_report;
 
 typedef struct {
@@ -60,6 +64,7 @@ typedef struct {
 typedef struct {
   int64_t adapter_numbers, head_numbers, steps, best_step;
   double best_epoch, examples_per_s;
+  double waiting;    /* as in train_step_report, of all steps of this process */
   size_t peak_bytes; /* peak memory of the process */
   bool has_valid, has_dev;
   train_result valid, dev; /* results of the adapter that was kept */

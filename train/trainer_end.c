@@ -83,10 +83,12 @@ static json_t *cached_json(const train_trainer *t)
 /* What is not the same in each repetition of a run. */
 static json_t *timing_json(const train_trainer *t, const train_summary *s)
 {
-  json_t *timing = train_process_json(t->started.text, t->first_step);
+  json_t *timing = train_process_json(t->session->model.job, t->started.text, t->first_step);
   base_json_set_text(&timing, "finished", base_time_now().text);
   base_json_set(&timing, "train_seconds", base_json_rounded(t->train_seconds, 3));
   base_json_set(&timing, "examples_per_s", base_json_rounded(s->examples_per_s, 3));
+  if (t->session->model.job != NULL)
+    base_json_set(&timing, "waiting", base_json_rounded(s->waiting, 4));
   base_json_set(&timing, "peak_bytes", json_integer((json_int_t)s->peak_bytes));
   if (t->plan.frozen.block > 0)
     base_json_set(&timing, "frozen", cached_json(t));
@@ -105,6 +107,7 @@ static cdl_status measure(train_trainer *t, train_summary *s, json_t **metrics)
       .best_step = best ? t->state.best_step : t->state.step,
       .best_epoch = trainer_epoch(t, best ? t->state.best_step : t->state.step),
       .examples_per_s = t->train_seconds > 0 ? (double)t->trained_examples / t->train_seconds : 0,
+      .waiting = t->train_seconds > 0 ? t->waited_seconds / t->train_seconds : 0,
       .has_valid = t->eval_every > 0 && session->split.valid_count > 0,
       .has_dev = t->eval_every > 0 && session->dev != NULL && cdl_dataset_has_labels(session->dev)};
   if (best)

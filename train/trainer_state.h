@@ -46,7 +46,7 @@ typedef struct {
   bool recorded;     /* run.json has this process */
 
   double gemm_peak; /* operations per second of this machine */
-  double clock, last_checkpoint, train_seconds;
+  double clock, last_checkpoint, train_seconds, waited_seconds;
   double window[RATE_WINDOW]; /* durations of the last steps in seconds */
   size_t window_examples[RATE_WINDOW];
   int64_t trained_examples, first_step;

@@ -32,7 +32,7 @@ ROOMS = {
     "tools/plot/cairo": ["tools/plot"],
     "tools/reports": None,
     "tools/study": ["base", "ranks", "model/files", "model/hub", "model/encoder", "model/frozen", "model/adapter", "model/inference", "train/data", "train", "tools/reports"],
-    "tools/console": ["base", "model/files", "model/hub", "model/encoder", "model/adapter", "train/data", "train"],
+    "tools/console": ["base", "ranks", "model/files", "model/hub", "model/encoder", "model/adapter", "train/data", "train"],
     "tools/cli": None,
     "bench": None,
 }

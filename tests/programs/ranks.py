@@ -121,9 +121,12 @@ def done(count, *arguments, **more):
 
 
 def training(case, output, *more):
+    """`more` may give another --train or --batch-size."""
     folder = CASES / case
-    return ["train", "--model", folder / "model", "--train", folder / "train.tsv", "--text-columns", "sentence1", "--label-column",
-            "label", "--threads", 1, "--batch-size", 9, "--dropout", 0.1, "--dev-fraction", 0.25,
+    usual = [] if "--train" in more else ["--train", folder / "train.tsv"]
+    usual += [] if "--batch-size" in more else ["--batch-size", 9]
+    return ["train", "--model", folder / "model", *usual, "--text-columns", "sentence1", "--label-column",
+            "label", "--threads", 1, "--dropout", 0.1, "--dev-fraction", 0.25,
             "--output", output, *more]
 
 
@@ -187,6 +190,71 @@ def test_resuming():
         sys.exit(f"status {job.returncode} of a job that was stopped:\n{errors}")
     done(2, *training("bert-lora", output, *options), "--resume")
     assert_same(SCRATCH / "whole", output, "a job that was stopped and resumed")
+
+
+def train_with_slow_rank(slow, *command):
+    """Trains on 3 ranks, one of which is stopped for three quarters of the time."""
+    job = subprocess.Popen([*LAUNCHER, "3", PROGRAM, *map(str, command)], env=ENVIRONMENT, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+    folder, stopped = command[command.index("--output") + 1], None
+    while job.poll() is None:
+        if stopped is None:
+            stopped = next((process for process in ranks_of(folder) if rank_of(process) == slow), None)
+        for number, pause in ((signal.SIGSTOP, 0.03), (signal.SIGCONT, 0.01)):
+            if stopped is not None:
+                send(stopped, number)
+            time.sleep(pause)
+    if job.returncode != 0:
+        sys.exit(f"status {job.returncode} of a job with a slow rank")
+
+
+def send(process, number):
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        pass
+
+
+def test_slow_ranks():
+    """A rank that is slow gets fewer shards and is named in the log; no byte changes."""
+    header, *lines = (CASES / "bert-lora" / "train.tsv").read_text().splitlines()
+    rows = [line.split("\t") for line in lines] * 7
+    data = SCRATCH / "long.tsv"  # long enough that a rank computes most of the time
+    data.write_text("\n".join([header, *("\t".join([" ".join([text] * 60), label]) for text, label in rows)] + [""]))
+    options = ("--train", data, "--method", "lora", "--rank", 2, "--max-steps", 30, "--eval-every", 0, "--batch-size", 128)
+    done(0, *training("bert-lora", SCRATCH / "even", *options))
+    train_with_slow_rank(1, *training("bert-lora", SCRATCH / "uneven", *options))
+    assert_same(SCRATCH / "even", SCRATCH / "uneven", "a job with a slow rank")
+    lines = [json.loads(line) for line in (SCRATCH / "uneven" / "train.jsonl").read_text().splitlines()]
+    named = sum(line["slowest_rank"] == 1 for line in lines[8:])
+    waited = [sum(line["waiting"] for line in part) / len(part) for part in (lines[:8], lines[8:])]
+    if named < 0.5 * len(lines[8:]) or not 0.05 < waited[0] < 1:
+        sys.exit(f"rank 1 was slow, {named} of {len(lines[8:])} lines name it, and ranks waited {waited}")
+
+
+def test_records():
+    """run.json names the ranks and hosts; a trace has each rank's ops and meetings."""
+    folder, trace = SCRATCH / "recorded", SCRATCH / "trace.json"
+    done(3, *training("bert-lora", folder, "--method", "lora", "--max-steps", 3, "--trace", trace))
+    process, = json.loads((folder / "run.json").read_text())["processes"]
+    assert process["ranks"] == 3 and process["hosts"] == [{"host": process["host"], "ranks": 3}], process
+    assert re.match("Open MPI v|MPICH ", process["mpi"]), process
+    assert 0 <= json.loads((folder / "metrics.json").read_text())["timing"]["waiting"] < 1
+    events = json.loads(trace.read_text())["traceEvents"]
+    for rank in range(3):
+        own = [event for event in events if event["pid"] == rank + 1]
+        assert [event["args"]["name"] for event in own if event["ph"] == "M"] == [f"rank {rank} ({process['host']})"]
+        assert {"linear", "attention_grad", "step 1", "step 3"} <= {event["name"] for event in own}, rank
+        assert [event["ts"] for event in own if event["name"] == "step 2"] > [0]
+
+
+def rank_of(process):
+    try:
+        words = pathlib.Path("/proc", str(process), "environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    found = dict(word.split(b"=", 1) for word in words if b"=" in word)
+    return int(found.get(b"OMPI_COMM_WORLD_RANK", found.get(b"PMI_RANK", b"-1")))
 
 
 def ranks_of(folder):
@@ -371,7 +439,7 @@ def test_refusals():
     refused(3, "3 ranks are more than the 2 shards of a batch",
             *training("bert-lora", output, "--shards", 2))
     refused(4, "4 ranks are more than the 3 examples of a step",
-            *[3 if argument == 9 else argument for argument in training("bert-lora", output)])
+            *training("bert-lora", output, "--batch-size", 3))
     refused(2, "condlora inspect is for one", "inspect", CASES / "bert-lora" / "model")
     environment = fake_study(SCRATCH / "study-refused", (0,))
     refused(2, "--parallel trains trials together in one process", *search(output, "--trials", 2, "--parallel", 2), **environment)

@@ -130,8 +130,9 @@ static cdl_status search_traced(searching *s)
   console_trace trace = {0};
   cdl_status status = CDL_STATUS_OK;
   console_signals_defer();
-  if (search->settings.trace != NULL && !console_log_is_quiet())
-    status = console_trace_begin(&trace, search->session.model.backend, search->settings.trace);
+  if (search->settings.trace != NULL)
+    status = console_trace_begin(&trace, search->session.model.backend, search->session.model.job,
+                                 search->settings.trace);
   if (status == CDL_STATUS_OK)
     status = search_and_print(s);
   const cdl_status traced =

@@ -128,7 +128,7 @@ static cdl_status run(void *command, console_notices *notices)
   console_signals_defer();
   cdl_status status = CDL_STATUS_OK;
   if (t->settings.trace != NULL && !t->settings.dry_run)
-    status = console_trace_begin(&trace, session.model.backend, t->settings.trace);
+    status = console_trace_begin(&trace, session.model.backend, cli_job(), t->settings.trace);
   if (status == CDL_STATUS_OK)
     status = train_run(&session, &t->settings, &events, &summary);
   const cdl_status traced =

@@ -33,9 +33,9 @@ void console_progress_clear(console_progress *p)
 /* ---- A step ---- */
 
 /* The parts of a line in their order; BAR is the progress bar. */
-enum { STEP, BAR, EPOCH, LOSS, BEST, RATE, SPEED, SHARE, LEFT, PARTS };
+enum { STEP, BAR, EPOCH, LOSS, BEST, RATE, SPEED, WAITING, SHARE, LEFT, PARTS };
 /* The parts that a narrow terminal omits, in the order of omission. */
-static const int dispensable[] = {BAR, RATE, SHARE, EPOCH, SPEED, BEST, LEFT, LOSS};
+static const int dispensable[] = {BAR, RATE, SHARE, EPOCH, WAITING, SPEED, BEST, LEFT, LOSS};
 enum { PART_BYTES = 48, BAR_MOST = 24, BAR_LEAST = 8, BAR_FRAME = 2, GAP = 2 };
 
 typedef struct {
@@ -64,6 +64,9 @@ static step_line describe_step(const console_progress *p, const train_step_repor
   snprintf(line.part[RATE], PART_BYTES, "lr %.2e", r->learning_rate);
   snprintf(line.part[SPEED], PART_BYTES, "%.*f examples/s", r->examples_per_s < 10 ? 1 : 0,
            r->examples_per_s);
+  if (r->ranks > 1)
+    snprintf(line.part[WAITING], PART_BYTES, "%d ranks wait %.0f%%, rank %d is slowest", r->ranks,
+             100 * r->waiting, r->slowest_rank);
   if (r->gemm_share > 0)
     snprintf(line.part[SHARE], PART_BYTES, "%.0f%% of GEMM peak", 100 * r->gemm_share);
   format_duration(r->seconds_left, line.part[LEFT], PART_BYTES);
@@ -122,6 +125,10 @@ static json_t *step_json(const console_progress *p, const train_step_report *r)
   base_json_set(&fields, "lr", base_json_number(r->learning_rate));
   base_json_set(&fields, "grad_norm", base_json_rounded(r->gradient_norm, 6));
   base_json_set(&fields, "examples_per_s", base_json_rounded(r->examples_per_s, 3));
+  if (r->ranks > 1) {
+    base_json_set(&fields, "waiting", base_json_rounded(r->waiting, 3));
+    base_json_set(&fields, "slowest_rank", json_integer(r->slowest_rank));
+  }
   base_json_set(&fields, "seconds_left", base_json_rounded(r->seconds_left, 1));
   if (!isnan(p->best))
     base_json_set(&fields, "best", base_json_number(p->best));
