@@ -19,7 +19,7 @@ struct cdl_backend {
   int threads;
   atomic_bool prefer_composed;
   atomic_size_t buffers, weights, queues, events; /* numbers of those that exist */
-  atomic_size_t used_bytes, peak_bytes;
+  atomic_size_t used_bytes, peak_bytes, mapped_bytes;
   pthread_mutex_t host_lock;
   struct cdl_backend *host; /* runs the host path; opened by the first op that needs it */
   atomic_uint_fast64_t calls[CDL_OP_COUNT][CDL_DTYPE_COUNT][CDL_PATH_NONE];

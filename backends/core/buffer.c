@@ -1,4 +1,5 @@
 /* Buffers, and the bytes that they and the weights take. */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -76,7 +77,10 @@ void core_buffer_destroy(cdl_buffer *buffer)
     return;
   cdl_backend *backend = buffer->owner;
   backend->table->free(backend->device, buffer->handle);
-  core_uncount_bytes(backend, buffer->bytes);
+  if (buffer->is_file)
+    atomic_fetch_sub(&backend->mapped_bytes, buffer->bytes);
+  else
+    core_uncount_bytes(backend, buffer->bytes);
   free(buffer);
 }
 
@@ -104,6 +108,41 @@ cdl_status cdl_buffer_wrap(cdl_backend *backend, void *foreign, size_t bytes, cd
   created->owner = backend;
   core_count_bytes(backend, bytes);
   created->bytes = bytes;
+  atomic_fetch_add(&backend->buffers, 1);
+  *buffer = created;
+  return CDL_STATUS_OK;
+}
+
+cdl_status cdl_buffer_map(cdl_backend *backend, const void *mapped, size_t bytes,
+                          cdl_buffer **buffer)
+{
+  if (backend == NULL || mapped == NULL || buffer == NULL)
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_buffer_map: %s is NULL",
+                    backend == NULL  ? "backend"
+                    : mapped == NULL ? "the mapping"
+                                     : "buffer");
+  *buffer = NULL;
+  const cdl_backend_table *table = backend->table;
+  if (table->map_file == NULL)
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: reads no mapped files", table->name);
+  if ((uintptr_t)mapped % sizeof(float) != 0)
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
+                    "%s: reads no mapped file at an address that is no multiple of %zu",
+                    table->name, sizeof(float));
+  cdl_buffer *created = calloc(1, sizeof *created);
+  if (created == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory for a buffer", table->name);
+  base_clear_message();
+  const cdl_status status = table->map_file(backend->device, mapped, bytes, &created->handle);
+  if (status != CDL_STATUS_OK) {
+    free(created);
+    return cdl_context(base_give_reason(status), "%s: %zu bytes of a mapped file", table->name,
+                       bytes);
+  }
+  created->owner = backend;
+  created->bytes = bytes;
+  created->is_file = true;
+  atomic_fetch_add(&backend->mapped_bytes, bytes);
   atomic_fetch_add(&backend->buffers, 1);
   *buffer = created;
   return CDL_STATUS_OK;
@@ -194,7 +233,8 @@ cdl_status cdl_backend_memory(const cdl_backend *backend, cdl_memory_info *info)
                                .used_bytes = atomic_load(&backend->used_bytes),
                                .peak_bytes = atomic_load(&backend->peak_bytes),
                                .free_bytes = memory.free_bytes,
-                               .total_bytes = memory.total_bytes};
+                               .total_bytes = memory.total_bytes,
+                               .mapped_bytes = atomic_load(&backend->mapped_bytes)};
   base_sized_write(info, &all, sizeof all);
   return CDL_STATUS_OK;
 }

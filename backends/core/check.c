@@ -117,6 +117,9 @@ static cdl_status check_operand(core_call *call, int at)
                      &call->end_byte[at]));
   if (!(operand->dtypes & (1u << t->dtype)))
     return refuse_dtype(call, at);
+  if ((operand->role & OUT) && t->buffer->is_file)
+    return refuse_tensor(call->spec->name, operand->name, t,
+                         "is written and lies in a mapped file");
   if ((operand->role & OUT) && call->end_byte[at] > 0 && core_repeats(t))
     return refuse_tensor(call->spec->name, operand->name, t,
                          "is written and has elements that may share memory");

@@ -197,7 +197,9 @@ void cdl_queue_upload(cdl_queue *queue, cdl_tensor out, const void *host, size_t
 {
   if (queue->status != CDL_STATUS_OK)
     return;
-  const cdl_status checked = check_transfer(queue, "upload", &out, host, bytes);
+  cdl_status checked = check_transfer(queue, "upload", &out, host, bytes);
+  if (checked == CDL_STATUS_OK && out.buffer->is_file)
+    checked = cdl_fail(CDL_STATUS_ARGUMENT, "upload: the tensor lies in a mapped file");
   if (checked != CDL_STATUS_OK) {
     core_queue_fail(queue, checked);
     return;

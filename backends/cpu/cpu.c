@@ -152,9 +152,18 @@ static cdl_status cpu_wrap_memory(void *opaque, void *foreign, size_t bytes, voi
 {
   cpu_device *device = opaque;
   (void)bytes;
-  if (!cpu_foreign_add(&device->foreign, foreign))
+  if (!cpu_foreign_add(&device->foreign, (cpu_foreign_part){.memory = foreign}))
     return cdl_fail(CDL_STATUS_MEMORY, "no memory to note the address");
   *handle = foreign;
+  return CDL_STATUS_OK;
+}
+
+static cdl_status cpu_map_file(void *opaque, const void *mapped, size_t bytes, void **handle)
+{
+  cpu_device *device = opaque;
+  if (!cpu_foreign_add(&device->foreign, (cpu_foreign_part){mapped, bytes}))
+    return cdl_fail(CDL_STATUS_MEMORY, "no memory to note the address");
+  *handle = (void *)(uintptr_t)mapped; /* the core lets nothing write it */
   return CDL_STATUS_OK;
 }
 
@@ -204,6 +213,7 @@ static const cdl_backend_table table = {
     .download = cpu_download,
     .wrap_memory = cpu_wrap_memory,
     .memory_address = cpu_memory_address,
+    .map_file = cpu_map_file,
     .weight_create = cpu_weight_create,
     .weight_update = cpu_weight_update,
     .weight_destroy = cpu_weight_destroy,

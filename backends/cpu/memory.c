@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum {
   ALIGNMENT = 64,
@@ -75,21 +76,21 @@ void cpu_memory_free(void *memory)
     free(header.start);
 }
 
-bool cpu_foreign_add(cpu_foreign *foreign, void *memory)
+bool cpu_foreign_add(cpu_foreign *foreign, cpu_foreign_part part)
 {
   pthread_mutex_lock(&foreign->lock);
   bool has_room = foreign->count < foreign->capacity;
   if (!has_room) {
     const size_t capacity = 2 * foreign->capacity + 8;
-    void **grown = realloc(foreign->memory, capacity * sizeof *grown);
+    cpu_foreign_part *grown = realloc(foreign->parts, capacity * sizeof *grown);
     has_room = grown != NULL;
     if (has_room) {
-      foreign->memory = grown;
+      foreign->parts = grown;
       foreign->capacity = capacity;
     }
   }
   if (has_room)
-    foreign->memory[foreign->count++] = memory;
+    foreign->parts[foreign->count++] = part;
   pthread_mutex_unlock(&foreign->lock);
   return has_room;
 }
@@ -99,8 +100,8 @@ bool cpu_foreign_remove(cpu_foreign *foreign, const void *memory)
   bool found = false;
   pthread_mutex_lock(&foreign->lock);
   for (size_t i = 0; i < foreign->count && !found; i++)
-    if (foreign->memory[i] == memory) {
-      foreign->memory[i] = foreign->memory[--foreign->count];
+    if (foreign->parts[i].memory == memory) {
+      foreign->parts[i] = foreign->parts[--foreign->count];
       found = true;
     }
   pthread_mutex_unlock(&foreign->lock);
@@ -109,6 +110,25 @@ bool cpu_foreign_remove(cpu_foreign *foreign, const void *memory)
 
 void cpu_foreign_release(cpu_foreign *foreign)
 {
-  free(foreign->memory);
+  free(foreign->parts);
   pthread_mutex_destroy(&foreign->lock);
+}
+
+static bool lies_in(cpu_foreign_part part, uintptr_t first, size_t bytes)
+{
+  const uintptr_t start = (uintptr_t)part.memory;
+  return first >= start && bytes <= part.file_bytes && first - start <= part.file_bytes - bytes;
+}
+
+void cpu_foreign_discard(cpu_foreign *foreign, const void *memory, size_t bytes)
+{
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)memory;
+  const uintptr_t from = (first + page - 1) / page * page, to = (first + bytes) / page * page;
+  bool found = false;
+  pthread_mutex_lock(&foreign->lock);
+  for (size_t i = 0; i < foreign->count && !found; i++)
+    found = lies_in(foreign->parts[i], first, bytes);
+  pthread_mutex_unlock(&foreign->lock);
+  if (found && to > from)
+    madvise((void *)from, to - from, MADV_DONTNEED);
 }

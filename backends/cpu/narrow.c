@@ -225,6 +225,17 @@ static cdl_status allocate_pack(pack *p)
                         pack_bytes(p));
 }
 
+/* Values in a mapped file are in memory no longer than their pack is made. */
+static void give_back_sources(cpu_device *device, const cpu_weight *weight)
+{
+  for (size_t i = 0; i < weight->count; i++) {
+    const cpu_weight_part *part = &weight->parts[i];
+    const int64_t elements = (part->rows - 1) * part->stride + weight->columns;
+    if (part->rows > 0)
+      cpu_foreign_discard(&device->foreign, part->data, cpu_float_bytes(elements));
+  }
+}
+
 /* Makes the packs that an op needs, within its region: so one thread at a time comes here. */
 static cdl_status make_packs(cpu_device *device, const cpu_weight *weight, bool backward)
 {
@@ -233,6 +244,7 @@ static cdl_status make_packs(cpu_device *device, const cpu_weight *weight, bool 
   if (!narrow->forward.current) {
     CDL_TRY(allocate_pack(&narrow->forward));
     cpu_pool_for(device->pool, panel_count(&narrow->forward), pack_forward, &job);
+    give_back_sources(device, weight);
     narrow->forward.current = true;
     narrow->backward.current = false;
   }

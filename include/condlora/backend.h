@@ -99,10 +99,12 @@ CDL_API cdl_status cdl_backend_folders(void (*each)(void *user, const char *fold
 
 /* Memory in bytes. `used_bytes` and `peak_bytes` count the buffers and weights of this backend,
  * now and at their highest. `free_bytes` and `total_bytes` are of the whole device; 0 if it cannot
- * say. */
+ * say. `mapped_bytes` counts buffers over mapped files, which the others leave out: the system
+ * reads their pages when they are needed and may take them back at any time. */
 typedef struct {
   size_t size;
   size_t used_bytes, peak_bytes, free_bytes, total_bytes;
+  size_t mapped_bytes;
 } cdl_memory_info;
 
 static inline cdl_memory_info cdl_memory_info_init(void)
@@ -132,6 +134,14 @@ CDL_API size_t cdl_buffer_bytes(const cdl_buffer *buffer);
  * has no such memory. */
 CDL_API CDL_MUST_USE cdl_status cdl_buffer_wrap(cdl_backend *backend, void *foreign, size_t bytes,
                                                 cdl_buffer **buffer);
+
+/* Makes a buffer over `bytes` of a file that the caller has mapped for reading, without a copy.
+ * `mapped` is a multiple of 4. The mapping stays until the buffer is destroyed, and the backend may
+ * tell the system that it needs pages no longer (MADV_DONTNEED). Ops and weights may read the
+ * buffer; whatever would write it is refused. Errors: UNSUPPORTED if the backend does not read the
+ * host's memory, or not at such an address: then create a buffer and upload. */
+CDL_API CDL_MUST_USE cdl_status cdl_buffer_map(cdl_backend *backend, const void *mapped,
+                                               size_t bytes, cdl_buffer **buffer);
 
 /* Gives the address of a buffer's memory to code outside the library. It is valid until the buffer
  * is destroyed. Sync every queue with work on the buffer before other code uses the memory. Errors:

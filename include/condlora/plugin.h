@@ -5,7 +5,7 @@
  * Minor versions: 1.1 added precisions and compile_nanoseconds, 1.2 auto_priority, 1.3 attention's
  * bias, 1.4 BF16 activations, attention_grad's `out` and low_rank's further terms, 1.5
  * memory_address, binary_cross_entropy, map_weights and its gradient, add_layer_norm's dropout and
- * gradient, kernels and decompositions.
+ * gradient, kernels and decompositions, 1.6 map_file.
  *
  * The core checks every argument before it calls the table. It also counts and logs paths, keeps
  * each queue's first error, and calls nothing on a failed queue. So the functions of a table only
@@ -24,13 +24,14 @@ extern "C" {
 
 #define CDL_PLUGIN_MAGIC 0x4344504cu /* "CDPL" */
 #define CDL_ABI_MAJOR 1
-#define CDL_ABI_MINOR 5
+#define CDL_ABI_MINOR 6
 
 /* A buffer as a backend sees it. `handle` belongs to the backend; only the core writes the rest. */
 struct cdl_buffer {
   void *handle;
   size_t bytes;
   struct cdl_backend *owner;
+  bool is_file; /* since 1.6: made by map_file; nothing writes it */
 };
 
 /* A packed weight; ownership is as for cdl_buffer. For a backend without weight functions, `handle`
@@ -169,6 +170,12 @@ typedef struct cdl_backend_table {
    * the HOST ops that the device has run, NULL for none and where `kernels` names it already. */
   const char *(*kernels)(void *device);
   const char *(*decompositions)(void *device);
+
+  /* Since 1.6, optional: makes a buffer over a part of a file that the caller has mapped, without a
+   * copy. Its address is a multiple of 4. Nothing writes the buffer, and the mapping outlives it.
+   * The backend may give pages that it no longer needs back to the system
+   * (madvise(MADV_DONTNEED)); the next access reads them again. `free` destroys the buffer. */
+  cdl_status (*map_file)(void *device, const void *mapped, size_t bytes, void **handle);
 } cdl_backend_table;
 
 /* The type of cdl_plugin, the only symbol of a plug-in. The core compares the versions and names

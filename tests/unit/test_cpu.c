@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tests/run_suite.h"
@@ -52,6 +53,58 @@ START_TEST(host_memory_is_shared_both_ways)
   ck_assert_int_eq(cdl_buffer_address(NULL, &address), CDL_STATUS_ARGUMENT);
   cdl_queue_destroy(queue);
   ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
+}
+END_TEST
+
+/* Ops read a mapped file as any buffer, and nothing can write it. */
+START_TEST(a_mapped_file_is_read_where_it_is)
+{
+  enum { COUNT = 4096 }; /* floats: some pages */
+  float values[COUNT], back[4];
+  for (int i = 0; i < COUNT; i++)
+    values[i] = (float)i;
+  FILE *file = tmpfile();
+  ck_assert_ptr_nonnull(file);
+  ck_assert_uint_eq(fwrite(values, sizeof values, 1, file), 1);
+  ck_assert_int_eq(fflush(file), 0);
+  const char *mapped = mmap(NULL, sizeof values, PROT_READ, MAP_PRIVATE, fileno(file), 0);
+  ck_assert(mapped != MAP_FAILED);
+  cdl_backend *backend;
+  cdl_queue *queue;
+  cdl_buffer *of_file, *own, *none;
+  cdl_memory_info memory = {.size = sizeof memory};
+  ck_assert_int_eq(cdl_backend_open("cpu", NULL, &backend), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, sizeof back, &own), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_map(backend, mapped + 4, sizeof values - 4, &of_file), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &memory), CDL_STATUS_OK);
+  ck_assert_uint_eq(memory.mapped_bytes, sizeof values - 4);
+  ck_assert_uint_eq(memory.used_bytes, sizeof back);
+  const cdl_tensor out = cdl_tensor_1d(own, CDL_DTYPE_F32, 0, 4),
+                   x = cdl_tensor_1d(of_file, CDL_DTYPE_F32, 2000, 4);
+  cdl_copy(queue, CDL_ARGS(copy, .out = out, .x = x));
+  cdl_queue_download(queue, back, out, sizeof back);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
+  ck_assert_float_eq(back[3], 2004);
+
+  ck_assert_int_eq(cdl_buffer_map(backend, mapped + 2, 64, &none), CDL_STATUS_UNSUPPORTED);
+  ck_assert_int_eq(cdl_buffer_map(backend, NULL, 64, &none), CDL_STATUS_ARGUMENT);
+  cdl_fill(queue, CDL_ARGS(fill, .out = x));
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_ARGUMENT);
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), "mapped file"));
+  cdl_queue_destroy(queue);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
+  cdl_queue_upload(queue, x, back, sizeof back);
+  ck_assert_int_eq(cdl_queue_status(queue), CDL_STATUS_ARGUMENT);
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), "mapped file"));
+  cdl_queue_destroy(queue);
+  cdl_buffer_destroy(of_file);
+  cdl_buffer_destroy(own);
+  ck_assert_int_eq(cdl_backend_memory(backend, &memory), CDL_STATUS_OK);
+  ck_assert_uint_eq(memory.mapped_bytes, 0);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
+  munmap((void *)(uintptr_t)mapped, sizeof values);
+  fclose(file);
 }
 END_TEST
 
@@ -624,6 +677,7 @@ int main(void)
   Suite *suite = suite_create("cpu");
   TCase *pool = tcase_create("pool"), *bytes = tcase_create("bytes");
   tcase_add_test(pool, host_memory_is_shared_both_ways);
+  tcase_add_test(pool, a_mapped_file_is_read_where_it_is);
   tcase_add_loop_test(pool, each_tile_runs_once, 1, 6);
   tcase_add_test(pool, callers_take_turns);
   tcase_add_test(pool, sleeping_workers_wake);

@@ -5,10 +5,13 @@
 #include "tests/run_suite.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { MOST_BYTES = 1024, BLOCK = CPU_NARROW_ROWS * CPU_NARROW_COLUMNS };
 
@@ -387,6 +390,61 @@ static void check_refused(cdl_precision precision, cdl_status status, const char
   ck_assert_msg(strstr(cdl_error_message(), says) != NULL, "%s", cdl_error_message());
 }
 
+/* Returns how many of the mapped pages are in memory of this process; -1 if it cannot be told. */
+static int present_pages(const void *mapped, size_t bytes)
+{
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  int present = 0;
+  const int map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (map < 0)
+    return -1;
+  for (size_t at = 0; present >= 0 && at < bytes; at += page) {
+    uint64_t entry;
+    const off_t place = (off_t)(((uintptr_t)mapped + at) / page * sizeof entry);
+    present =
+        pread(map, &entry, sizeof entry, place) == sizeof entry ? present + (int)(entry >> 63) : -1;
+  }
+  close(map);
+  return present;
+}
+
+/* A weight in a mapped file gives the bytes of one in memory, and its pages are given back as soon
+ * as it is packed; the last one may be another tensor's too. */
+START_TEST(pages_of_a_packed_file_are_given_back)
+{
+  layer l = make_layer(CDL_PRECISION_INT8, 2, false);
+  static float first[POOL_ROWS * OUT];
+  const size_t bytes = sizeof *l.w * OUT * IN;
+  run_layer(&l, POOL_ROWS);
+  memcpy(first, l.y, sizeof first);
+  cdl_weight_destroy(l.weight);
+
+  FILE *file = tmpfile();
+  ck_assert_ptr_nonnull(file);
+  ck_assert_uint_eq(fwrite(l.w, bytes, 1, file), 1);
+  ck_assert_int_eq(fflush(file), 0);
+  void *mapped = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fileno(file), 0);
+  ck_assert(mapped != MAP_FAILED);
+  cdl_buffer *of_file;
+  ck_assert_int_eq(cdl_buffer_map(l.d.backend, mapped, bytes, &of_file), CDL_STATUS_OK);
+  const cdl_tensor w = cdl_tensor_2d(of_file, CDL_DTYPE_F32, 0, OUT, IN);
+  ck_assert_int_eq(cdl_weight_create(l.d.queue, &w, 1, &l.weight), CDL_STATUS_OK);
+  memset(l.y, 0, sizeof first);
+  run_layer(&l, POOL_ROWS);
+  ck_assert_mem_eq(l.y, first, sizeof first);
+  ck_assert_int_le(present_pages(mapped, bytes), 1);
+  cdl_weight_update(l.d.queue, l.weight); /* packs it again */
+  run_layer(&l, POOL_ROWS);
+  ck_assert_mem_eq(l.y, first, sizeof first);
+  cdl_weight_destroy(l.weight);
+  cdl_buffer_destroy(of_file);
+  l.weight = NULL;
+  destroy_layer(&l);
+  munmap(mapped, bytes);
+  fclose(file);
+}
+END_TEST
+
 START_TEST(what_it_lacks_is_named)
 {
   check_refused(CDL_PRECISION_TF32, CDL_STATUS_UNSUPPORTED, "fp32, bf16 and int8");
@@ -422,6 +480,7 @@ int main(void)
   tcase_add_test(all, int8_products_are_near_those_of_float32);
   tcase_add_test(all, int8_hides_no_infinity);
   tcase_add_test(all, a_changed_weight_is_packed_again);
+  tcase_add_test(all, pages_of_a_packed_file_are_given_back);
   tcase_add_test(all, what_it_lacks_is_named);
   tcase_add_test(all, int8_does_not_train);
   suite_add_tcase(suite, all);
