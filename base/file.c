@@ -64,7 +64,11 @@ static cdl_status map_descriptor(const char *path, int descriptor, base_mapping 
     munmap(data, size);
     return noted;
   }
-  *mapping = (base_mapping){.data = data, .size = size};
+  *mapping = (base_mapping){.data = data,
+                            .size = size,
+                            .device = facts.st_dev,
+                            .inode = facts.st_ino,
+                            .modified = facts.st_mtim};
   return CDL_STATUS_OK;
 }
 
@@ -87,6 +91,17 @@ void base_file_unmap(base_mapping *mapping)
     munmap((void *)(uintptr_t)mapping->data, mapping->size);
   }
   *mapping = (base_mapping){0};
+}
+
+bool base_file_unchanged(const char *path, const base_mapping *mapping)
+{
+  struct stat now;
+  if (mapping->size == 0 || stat(path, &now) != 0 || now.st_dev != mapping->device ||
+      now.st_ino != mapping->inode)
+    return true;
+  return (uintmax_t)now.st_size == mapping->size &&
+         now.st_mtim.tv_sec == mapping->modified.tv_sec &&
+         now.st_mtim.tv_nsec == mapping->modified.tv_nsec;
 }
 
 void base_file_discard(const base_mapping *mapping, size_t offset, size_t bytes)

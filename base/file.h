@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
 
 #include "condlora/status.h"
 
@@ -13,12 +15,20 @@
 typedef struct {
   const uint8_t *data;
   size_t size;
+  /* What tells whether the file is written later. */
+  dev_t device;
+  ino_t inode;
+  struct timespec modified;
 } base_mapping;
 
 /* Errors: ABSENT if there is no such file, IO otherwise (a folder, no permission); the message
  * names the path. */
 CDL_MUST_USE cdl_status base_file_map(const char *path, base_mapping *mapping);
 void base_file_unmap(base_mapping *mapping);
+/* Returns whether the mapping still shows the bytes that the file at `path` had when it was mapped:
+ * the file has the same size and time of modification. A file that was put in its place, by a
+ * rename, changes nothing, because the mapping keeps the old one. */
+bool base_file_unchanged(const char *path, const base_mapping *mapping);
 /* Gives the mapped pages [offset, offset + bytes) back to the system. The next access reads them
  * again. */
 void base_file_discard(const base_mapping *mapping, size_t offset, size_t bytes);

@@ -316,6 +316,7 @@ cdl_status trainer_save(train_trainer *t)
 {
   CDL_TRY(finish_steps(t));
   if (!t->files.writes)
+  CDL_TRY(encoder_check_files(t->session->model.encoder));
     return CDL_STATUS_OK;
   CDL_TRY(train_run_log_sync(&t->files, &t->state.log_bytes));
   CDL_TRY(adapter_snapshot_take(&t->now, t->session->model.adapter, t->session->model.queue));

@@ -366,6 +366,21 @@ static cdl_status check_shared(const model_adapter *a, const adapter_settings *s
   return CDL_STATUS_OK;
 }
 
+static cdl_status own_trained(model_adapter *a, cdl_queue *queue)
+{
+  encoder_parameter *parameters = encoder_parameters(a->encoder);
+  encoder_parameter **list = calloc(encoder_parameter_count(a->encoder) + 1, sizeof *list);
+  size_t count = 0;
+  if (list == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter's list of parameters");
+  for (size_t i = 0; i < encoder_parameter_count(a->encoder); i++)
+    if (parameters[i].trained)
+      list[count++] = &parameters[i];
+  const cdl_status status = encoder_own(a->encoder, queue, list, count, true);
+  free(list);
+  return status;
+}
+
 static cdl_status build(model_adapter *a, cdl_queue *queue, const adapter_settings *s)
 {
   cdl_backend *backend = cdl_queue_backend(queue);
@@ -380,10 +395,11 @@ static cdl_status build(model_adapter *a, cdl_queue *queue, const adapter_settin
     a->reference_compat = s->reference_compat;
     a->init = s->init;
     a->orientation = s->orientation;
-    CDL_TRY(adapter_find_targets(a, s));
+    CDL_TRY(adapter_find_targets(a, queue, s));
   }
   CDL_TRY(adapter_mark_trained(a, s));
   CDL_TRY(check_shared(a, s));
+  CDL_TRY(own_trained(a, queue));
   if (a->method->parameters != NULL)
     CDL_TRY(a->method->parameters(a));
   CDL_TRY(allocate_values(a, backend));

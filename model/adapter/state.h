@@ -280,7 +280,10 @@ float adapter_scale(const adapter_settings *settings, int64_t rank, double alpha
 bool adapter_is_bias(const encoder_parameter *parameter);
 
 /* targets.c: sets modules, their settings, runs and groups. */
-cdl_status adapter_find_targets(model_adapter *adapter, const adapter_settings *settings);
+cdl_status adapter_find_targets(model_adapter *adapter, cdl_queue *queue,
+                                const adapter_settings *settings);
+/* Copies the adapted weights out of the checkpoint's file: encoder_own. */
+cdl_status adapter_own_weights(model_adapter *adapter, cdl_queue *queue, bool written);
 /* Marks the trained tensors of the model: the head, modules to save and those of the method. */
 cdl_status adapter_mark_trained(model_adapter *adapter, const adapter_settings *settings);
 

@@ -418,7 +418,8 @@ static cdl_status make_runs(model_adapter *a)
                         (long long)rank);
       const int64_t step =
           run != NULL ? module->weight.offset - run->modules[run->count - 1]->weight.offset : 0;
-      if (run == NULL || (run->count > 1 && step != stride)) {
+      if (run == NULL || module->weight.buffer != run->weights.buffer ||
+          (run->count > 1 && step != stride)) {
         run = &a->runs[a->run_count++];
         *run = (layer_batch){.kind = (model_module_kind)kind,
                              .modules = a->run_modules + used,
@@ -461,7 +462,19 @@ static void take_modules(model_adapter *a, const adapter_settings *s, const modu
   }
 }
 
-cdl_status adapter_find_targets(model_adapter *a, const adapter_settings *s)
+cdl_status adapter_own_weights(model_adapter *a, cdl_queue *queue, bool written)
+{
+  encoder_parameter **list = calloc(a->module_count + 1, sizeof *list);
+  if (list == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter of %zu layers", a->module_count);
+  for (size_t i = 0; i < a->module_count; i++)
+    list[i] = a->modules[i]->parameter;
+  const cdl_status status = encoder_own(a->encoder, queue, list, a->module_count, written);
+  free(list);
+  return status;
+}
+
+cdl_status adapter_find_targets(model_adapter *a, cdl_queue *queue, const adapter_settings *s)
 {
   module_list list;
   CDL_TRY(list_modules(a, &list));
@@ -484,6 +497,9 @@ cdl_status adapter_find_targets(model_adapter *a, const adapter_settings *s)
   if (a->module_count + a->folded_count == 0)
     return cdl_fail(CDL_STATUS_USAGE, "the targets leave no linear layer to adapt");
   CDL_TRY(settle_modules(a, s));
+  /* The weights of equal layers are multiplied in one call. */
+  if (a->method->shares)
+    CDL_TRY(adapter_own_weights(a, queue, false));
   return make_runs(a);
 }
 

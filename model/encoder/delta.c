@@ -1,6 +1,8 @@
 /* The forward pass, backward pass and merging of all terms of a delta. */
 #include "model/encoder/delta.h"
 
+#include <stdlib.h>
+
 encoder_module_pass encoder_adapted_module(encoder_members members, size_t k, const projection *p,
                                            int i, encoder_rows rows)
 {
@@ -93,18 +95,22 @@ void encoder_delta_backward(const encoder_module_pass *m, cdl_queue *q,
 
 /* ---- Merging ---- */
 
-static int64_t adapted_elements(const model_encoder *e)
+/* Of the weights that are not in the checkpoint's file. */
+static int64_t saved_elements(const model_encoder *e)
 {
   int64_t elements = 0;
   for (size_t i = 0; i < e->module_count; i++)
-    if (module_adapted(&e->modules[i]))
+    if (module_adapted(&e->modules[i]) && !cdl_tensor_present(e->modules[i].parameter->stored))
       elements += cdl_tensor_elements(e->modules[i].weight);
   return elements;
 }
 
+/* Returns where the original values are while the weights are merged. */
 static cdl_tensor saved_weight(const model_encoder *e, const encoder_module *module,
                                int64_t *offset)
 {
+  if (cdl_tensor_present(module->parameter->stored))
+    return module->parameter->stored;
   cdl_tensor saved = cdl_tensor_2d(e->memory->merge_buffer, CDL_DTYPE_F32, *offset,
                                    module->weight.size[2], module->weight.size[3]);
   *offset += cdl_tensor_elements(saved);
@@ -116,20 +122,37 @@ bool encoder_merges_whole(const model_encoder *e)
   return !encoder_paired(e);
 }
 
+/* Makes the adapted weights writable. */
+static cdl_status own_adapted(model_encoder *e, cdl_queue *q)
+{
+  encoder_parameter **list = calloc(e->module_count + 1, sizeof *list);
+  size_t count = 0;
+  if (list == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: merged weights");
+  for (size_t i = 0; i < e->module_count; i++)
+    if (module_adapted(&e->modules[i]))
+      list[count++] = e->modules[i].parameter;
+  const cdl_status status = encoder_own(e, q, list, count, false);
+  free(list);
+  return status;
+}
+
 cdl_status encoder_merge(model_encoder *e, cdl_queue *q)
 {
-  CDL_TRY(encoder_reserve_merge(e->memory, e->backend, (size_t)adapted_elements(e)));
+  CDL_TRY(own_adapted(e, q));
+  CDL_TRY(encoder_reserve_merge(e->memory, e->backend, (size_t)saved_elements(e)));
   int64_t offset = 0;
   for (size_t i = 0; i < e->module_count; i++) {
     encoder_module *module = &e->modules[i];
     if (!module_adapted(module))
       continue;
-    cdl_copy(q, CDL_ARGS(copy, .out = saved_weight(e, module, &offset), .x = module->weight));
+    if (!cdl_tensor_present(module->parameter->stored))
+      cdl_copy(q, CDL_ARGS(copy, .out = saved_weight(e, module, &offset), .x = module->weight));
     encoder_low_rank_merge(module, q);
     if (module_gained(module))
       encoder_gain_merge(module, q);
   }
-  encoder_weights_changed(e, q, false);
+  encoder_adapted_changed(e, q);
   e->merged = true;
   return CDL_STATUS_OK;
 }
@@ -139,9 +162,11 @@ void encoder_unmerge(model_encoder *e, cdl_queue *q)
   int64_t offset = 0;
   for (size_t i = 0; i < e->module_count; i++) {
     encoder_module *module = &e->modules[i];
-    if (module_adapted(module))
-      cdl_copy(q, CDL_ARGS(copy, .out = module->weight, .x = saved_weight(e, module, &offset)));
+    if (!module_adapted(module))
+      continue;
+    cdl_copy(q, CDL_ARGS(copy, .out = module->weight, .x = saved_weight(e, module, &offset)));
+    encoder_discard(e, module->parameter);
   }
-  encoder_weights_changed(e, q, false);
+  encoder_adapted_changed(e, q);
   e->merged = false;
 }

@@ -42,11 +42,12 @@ typedef struct {
 
 /* One linear layer that an adapter can change. */
 typedef struct {
-  char path[MODEL_NAME_BYTES]; /* "bert.encoder.layer.0.attention.self.query" */
-  int layer;                   /* -1 for a module outside the blocks */
-  model_module_kind kind;      /* for a module inside the blocks */
-  cdl_tensor weight;           /* [out, in]; frozen while an adapter is attached */
-  encoder_delta delta;         /* set by the adapter */
+  char path[MODEL_NAME_BYTES];  /* "bert.encoder.layer.0.attention.self.query" */
+  int layer;                    /* -1 for a module outside the blocks */
+  model_module_kind kind;       /* for a module inside the blocks */
+  cdl_tensor weight;            /* [out, in]; frozen while an adapter is attached */
+  encoder_parameter *parameter; /* whose value `weight` is */
+  encoder_delta delta;          /* set by the adapter */
 } encoder_module;
 
 /* A batch on the host: sequences end to end, without padding. Positions count from
@@ -142,7 +143,9 @@ typedef struct {
   uint64_t fingerprint;
 } encoder_load_report;
 
-/* Loads a model from its Hugging Face folder, without the tokenizer. The log gets one line about
+/* Loads a model from its Hugging Face folder, without the tokenizer. Matrices of the body that are
+ * stored as float32 stay in the mapped file if the backend can read them there; everything else is
+ * copied. The log gets one line about
  * tensors outside the encoder that are not read. Errors: those of the files; DATA if no fresh head
  * is wanted and the folder's head is damaged or has another number of labels, and if the folder has
  * no head and `labels` is 0. */
@@ -155,6 +158,18 @@ CDL_MUST_USE cdl_status encoder_load(cdl_queue *queue, const char *folder,
  * was left out. Errors: those of the files; DATA if the folder now holds another body. */
 CDL_MUST_USE cdl_status encoder_reload(model_encoder *encoder, cdl_queue *queue, const char *folder,
                                        const encoder_load_options *options, uint64_t fingerprint);
+
+/* Copies those of `count` parameters whose values lie in the checkpoint's file, where nothing can
+ * write them, to memory of the encoder. Their `value` and the `weight` of their modules are then
+ * the copies. Whatever writes parameters of the body calls this first, with `written` if the file
+ * will no longer have their values. The copies of one call are in one buffer, and those of modules
+ * of one kind are as far apart as their layers. */
+CDL_MUST_USE cdl_status encoder_own(model_encoder *encoder, cdl_queue *queue,
+                                    encoder_parameter *const *parameters, size_t count,
+                                    bool written);
+/* Fails with IO, naming the file, if the checkpoint was overwritten in place while the encoder
+ * reads weights in it. What was computed since the last check is then worthless. */
+CDL_MUST_USE cdl_status encoder_check_files(const model_encoder *encoder);
 
 const model_config *encoder_config(const model_encoder *encoder);
 int encoder_labels(const model_encoder *encoder);
@@ -191,8 +206,9 @@ CDL_MUST_USE cdl_status encoder_plan(model_encoder *encoder, cdl_queue *queue,
                                      encoder_batch_limits training,
                                      encoder_batch_limits evaluation);
 
-/* Frees all memory of a plan and a run except the weights. The next run needs a new plan. No
- * enqueued work may still use the memory. */
+/* Frees all memory of a plan and a run except the weights, and copies of weights that the
+ * checkpoint's file still has. The next run needs a new plan. No enqueued work may still use the
+ * memory. */
 void encoder_release_plan(model_encoder *encoder);
 
 /* Plans joint passes of several encoders over one body, with `training` [count] for the batch of

@@ -6,19 +6,11 @@
 #include "model/encoder/state.h"
 #include "model/files/checkpoint.h"
 
-/* Returns the parameter's name in the checkpoint, without the family's prefix. */
-static const char *canonical(const model_encoder *e, const char *name)
-{
-  const char *prefix = e->family->prefix;
-  const size_t n = strlen(prefix);
-  return strncmp(name, prefix, n) == 0 ? name + n : name;
-}
-
 static cdl_status read_parameter(const model_checkpoint *checkpoint, model_encoder *e, cdl_queue *q,
                                  const encoder_parameter *p, float *staging)
 {
   const int64_t matrix[2] = {p->value.size[2], p->value.size[3]};
-  const char *name = canonical(e, p->name);
+  const char *name = encoder_canonical_name(e, p);
   const void *values;
   CDL_TRY(model_checkpoint_view(checkpoint, name, (uint32_t)p->dimensions,
                                 p->dimensions == 2 ? matrix : matrix + 1, staging, &values));
@@ -44,7 +36,7 @@ static void draw_parameter(const model_encoder *e, cdl_queue *q, const encoder_p
 
 static bool is_pooler(const model_encoder *e, const encoder_parameter *p)
 {
-  return strncmp(canonical(e, p->name), "pooler.", strlen("pooler.")) == 0;
+  return strncmp(encoder_canonical_name(e, p), "pooler.", strlen("pooler.")) == 0;
 }
 
 static bool is_adapted_weight(const model_encoder *e, const encoder_parameter *p)
@@ -73,6 +65,8 @@ static cdl_status fill_parameters(const model_checkpoint *checkpoint, model_enco
   for (size_t i = 0; status == CDL_STATUS_OK && i < e->parameter_count; i++) {
     const encoder_parameter *p = &e->parameters[i];
     const bool head = model_checkpoint_is_head(p->name), pooler = is_pooler(e, p);
+    if (parameter_in_file(p))
+      continue;
     if (p == e->tables[EMBEDDING_WORD] &&
         e->config.vocabulary_size != model_checkpoint_config(checkpoint)->vocabulary_size)
       continue;
@@ -125,10 +119,12 @@ static cdl_status check_room(const model_encoder *e, const encoder_load_options 
              : CDL_STATUS_OK;
 }
 
-static cdl_status load(const model_checkpoint *checkpoint, cdl_queue *q, const char *folder,
+/* *opened becomes NULL if the encoder keeps the checkpoint. */
+static cdl_status load(model_checkpoint **opened, cdl_queue *q, const char *folder,
                        const encoder_load_options *options, model_encoder **encoder,
                        encoder_load_report *report)
 {
+  const model_checkpoint *checkpoint = *opened;
   model_config config = *model_checkpoint_config(checkpoint);
   config.vocabulary_size = options->vocabulary > 0 ? options->vocabulary : config.vocabulary_size;
   const int64_t stored = model_checkpoint_head_labels(checkpoint);
@@ -141,7 +137,7 @@ static cdl_status load(const model_checkpoint *checkpoint, cdl_queue *q, const c
         folder);
   const int labels = options->labels != 0 ? options->labels : (int)stored;
   *report = report_of(checkpoint, options);
-  CDL_TRY(encoder_create(q, &config, labels, encoder));
+  CDL_TRY(encoder_create_over(q, &config, labels, opened, encoder));
   (*encoder)->fresh_head = report->fresh_head;
   (*encoder)->fresh_pooler = report->fresh_pooler;
   cdl_status status = check_room(*encoder, options);
@@ -160,9 +156,10 @@ cdl_status encoder_load(cdl_queue *queue, const char *folder, const encoder_load
   *encoder = NULL;
   model_checkpoint *checkpoint;
   CDL_TRY(model_checkpoint_open(folder, options->config, &checkpoint));
-  const cdl_status status = load(checkpoint, queue, folder, options, encoder, report);
+  model_checkpoint *const opened = checkpoint;
+  const cdl_status status = load(&checkpoint, queue, folder, options, encoder, report);
   if (status == CDL_STATUS_OK)
-    model_checkpoint_note_left_out(checkpoint);
+    model_checkpoint_note_left_out(opened);
   model_checkpoint_close(checkpoint);
   return status;
 }

@@ -17,6 +17,9 @@ typedef struct {
   char name[MODEL_NAME_BYTES];
   int dimensions; /* 1 or 2, as in the file */
   cdl_tensor value, gradient;
+  /* The values in the checkpoint's mapped file. If `value` is the same view, it cannot be written:
+   * encoder_own comes first. Absent if `value` is a copy that may have other values. */
+  cdl_tensor stored;
   encoder_parameter_role role;
   float lr_scale; /* factor of the learning rate */
   bool trained;   /* has a gradient and an optimizer state, and is saved in the adapter */

@@ -410,6 +410,7 @@ void encoder_release_memory(pass_memory *m)
 void encoder_release_plan(model_encoder *e)
 {
   encoder_release_memory(&e->own_memory);
+  encoder_drop_copies(e);
   e->first_block = 0;
   for (int l = 0; l < e->config.layers; l++) {
     release_single_weights(&e->blocks[l].qkv);

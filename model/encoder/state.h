@@ -4,6 +4,7 @@
 
 #include "model/encoder/distance.h"
 #include "model/encoder/encoder.h"
+#include "model/files/checkpoint.h"
 #include "model/files/family.h"
 
 enum { MODULES_PER_PROJECTION = 3 };
@@ -154,6 +155,9 @@ struct model_encoder {
   bool fresh_head, fresh_pooler; /* drawn, not read from a file */
   /* of the whole model; for an encoder over a shared body, of its head */
   cdl_buffer *weight_buffer;
+  model_checkpoint *source; /* the file of parameters that are `stored`; NULL: none are */
+  cdl_buffer **own_buffers; /* [own_count] copies of such parameters */
+  size_t own_count;
   cdl_buffer *bias_buffer; /* of the body's biases in BF16; NULL: none, or the base's */
 
   model_encoder *base; /* the owner of the body; NULL: this encoder */
@@ -217,6 +221,34 @@ static inline int64_t encoder_row_count(const model_encoder *member, encoder_row
 {
   return rows == ROWS_TOKENS ? member->batch.packing.tokens : member->batch.packing.sequences;
 }
+
+/* weights.c */
+
+/* Like encoder_create, with matrices in the checkpoint's file, which the encoder then closes:
+ * *checkpoint becomes NULL. */
+cdl_status encoder_create_over(cdl_queue *queue, const model_config *config, int labels,
+                               model_checkpoint **checkpoint, model_encoder **encoder);
+/* Tells the backend that the weights of adapted modules were written. */
+void encoder_adapted_changed(model_encoder *encoder, cdl_queue *queue);
+
+/* stored.c */
+
+/* Returns the parameter's name in a checkpoint, without the family's prefix. */
+const char *encoder_canonical_name(const model_encoder *encoder,
+                                   const encoder_parameter *parameter);
+/* Sets `value` and `stored` of the body's matrices to their places in the checkpoint's file, which
+ * the encoder then closes (*checkpoint becomes NULL), if the backend can read all of them there.
+ * Otherwise it does nothing: equal layers are always equally far apart. */
+cdl_status encoder_store(model_encoder *encoder, model_checkpoint **checkpoint);
+static inline bool parameter_in_file(const encoder_parameter *p)
+{
+  return cdl_tensor_present(p->stored) && p->value.buffer == p->stored.buffer;
+}
+/* Gives the pages of a parameter's stored values back to the system. */
+void encoder_discard(const model_encoder *encoder, const encoder_parameter *parameter);
+/* Drops the copies of parameters whose values the file still has. */
+void encoder_drop_copies(model_encoder *encoder);
+void encoder_release_stored(model_encoder *encoder);
 
 /* activation_type.c */
 

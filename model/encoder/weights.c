@@ -169,8 +169,10 @@ static cdl_status finish_projection(cdl_queue *q, projection *p, projection *bas
   cdl_tensor sources[MODULES_PER_PROJECTION];
   for (int i = 0; i < p->module_count; i++) {
     sources[i] = p->weight[i]->value;
-    if (p->module[i] != NULL)
+    if (p->module[i] != NULL) {
       p->module[i]->weight = p->weight[i]->value;
+      p->module[i]->parameter = p->weight[i];
+    }
   }
   p->stacked_bias = p->bias[0]->value;
   p->stacked_bias.size[3] *= p->module_count;
@@ -268,17 +270,39 @@ static cdl_status finish_head(model_encoder *e, cdl_queue *q)
   return finish_projection(q, &e->head_out, NULL);
 }
 
-static cdl_status build(model_encoder *e, cdl_queue *q)
+/* Moves together what does not lie in a file; neighbours stay neighbours. Returns the elements of
+ * all. */
+static int64_t place_others(model_encoder *e)
+{
+  int64_t used = 0, moved = 0;
+  bool follows = false;
+  for (size_t i = 0; i < e->parameter_count; i++) {
+    encoder_parameter *p = &e->parameters[i];
+    if (!parameter_in_file(p)) {
+      moved = follows ? moved : encoder_aligned(used) - p->value.offset;
+      p->value.offset += moved;
+      used = p->value.offset + cdl_tensor_elements(p->value);
+    }
+    follows = !parameter_in_file(p);
+  }
+  return used;
+}
+
+static cdl_status build(model_encoder *e, cdl_queue *q, model_checkpoint **checkpoint)
 {
   int64_t elements;
   CDL_TRY(list_parts(e, &elements));
+  if (checkpoint != NULL)
+    CDL_TRY(encoder_store(e, checkpoint));
+  elements = place_others(e);
   const cdl_status room =
       cdl_buffer_create(e->backend, (size_t)elements * sizeof(float), &e->weight_buffer);
   if (room == CDL_STATUS_MEMORY)
     return cdl_context(room, "the model's weights do not fit the device");
   CDL_TRY(room);
   for (size_t i = 0; i < e->parameter_count; i++)
-    e->parameters[i].value.buffer = e->weight_buffer;
+    if (!parameter_in_file(&e->parameters[i]))
+      e->parameters[i].value.buffer = e->weight_buffer;
   CDL_TRY(finish_body(e, q, NULL));
   e->takes_narrow = encoder_takes_narrow(e);
   if (e->takes_narrow)
@@ -316,6 +340,12 @@ static cdl_status copy_label_names(model_config *copy, const model_config *confi
 cdl_status encoder_create(cdl_queue *queue, const model_config *config, int labels,
                           model_encoder **encoder)
 {
+  return encoder_create_over(queue, config, labels, NULL, encoder);
+}
+
+cdl_status encoder_create_over(cdl_queue *queue, const model_config *config, int labels,
+                               model_checkpoint **checkpoint, model_encoder **encoder)
+{
   *encoder = NULL;
   if (labels < 1)
     return cdl_fail(CDL_STATUS_ARGUMENT, "an encoder has at least one label, not %d", labels);
@@ -329,7 +359,7 @@ cdl_status encoder_create(cdl_queue *queue, const model_config *config, int labe
   e->family = model_family_of(config->family);
   e->labels = labels;
   if (status == CDL_STATUS_OK)
-    status = build(e, queue);
+    status = build(e, queue, checkpoint);
   if (status != CDL_STATUS_OK) {
     encoder_destroy(e);
     return status;
@@ -353,6 +383,7 @@ static cdl_status share_parts(model_encoder *e, cdl_queue *q, uint64_t seed)
     encoder_parameter *p = &e->parameters[i];
     if (i < e->head_parameter) {
       p->value = base->parameters[i].value;
+      p->stored = base->parameters[i].stored;
       p->shared = true;
       continue;
     }
@@ -417,6 +448,7 @@ void encoder_destroy(model_encoder *e)
   release_packed(&e->project);
   release_packed(&e->head_dense);
   release_packed(&e->head_out);
+  encoder_release_stored(e);
   cdl_buffer_destroy(e->weight_buffer);
   cdl_buffer_destroy(e->bias_buffer);
   cdl_buffer_destroy(e->distance_buffer);
@@ -488,4 +520,25 @@ void encoder_weights_changed(model_encoder *e, cdl_queue *q, bool trained_only)
     update_projection(q, &e->project, trained_only);
   update_projection(q, &e->head_dense, trained_only);
   update_projection(q, &e->head_out, trained_only);
+}
+
+static void update_adapted(cdl_queue *q, projection *p)
+{
+  bool adapted = false;
+  for (int i = 0; i < p->module_count; i++)
+    adapted = adapted || module_adapted(p->module[i]);
+  if (adapted)
+    update_projection(q, p, false);
+}
+
+void encoder_adapted_changed(model_encoder *e, cdl_queue *q)
+{
+  for (int l = 0; l < e->config.layers; l++) {
+    update_adapted(q, &e->blocks[l].qkv);
+    update_adapted(q, &e->blocks[l].attention_out);
+    update_adapted(q, &e->blocks[l].intermediate);
+    update_adapted(q, &e->blocks[l].output);
+  }
+  update_adapted(q, &e->project);
+  update_adapted(q, &e->head_dense);
 }

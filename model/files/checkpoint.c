@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "condlora/log.h"
 #include "model/files/family.h"
+#include "model/files/stored.h"
 
 enum { NAME_BYTES = 96, ANY_SIZE = -1 };
 enum { SAMPLES_MOST = 16, SAMPLE_BYTES = 64 };
@@ -445,6 +446,20 @@ cdl_status model_checkpoint_view(const model_checkpoint *checkpoint, const char 
   if (place == NULL || place->stored == NULL)
     return cdl_fail(CDL_STATUS_DATA, "%s: tensor \"%s\": is missing", checkpoint->folder, name);
   return cdl_safetensors_view(checkpoint->file, place->stored, rank, shape, staging, values);
+}
+
+const void *model_checkpoint_mapped(const model_checkpoint *checkpoint, const char *name)
+{
+  const slot *place = find_slot(checkpoint, name);
+  return place != NULL && place->stored != NULL && place->stored->type == CDL_STORED_F32 &&
+                 model_stored_is_mapped(checkpoint->file, place->stored)
+             ? place->stored->data
+             : NULL;
+}
+
+cdl_status model_checkpoint_check_files(const model_checkpoint *checkpoint)
+{
+  return model_stored_check(checkpoint->file);
 }
 
 void model_checkpoint_discard(const model_checkpoint *checkpoint, const char *name)

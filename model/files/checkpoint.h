@@ -59,6 +59,11 @@ void model_checkpoint_note_left_out(const model_checkpoint *checkpoint);
 CDL_MUST_USE cdl_status model_checkpoint_view(const model_checkpoint *checkpoint, const char *name,
                                               uint32_t rank, const int64_t *shape, float *staging,
                                               const void **values);
+/* Returns the tensor's values in the mapped file if they are stored there as float32, otherwise
+ * NULL. They may be unaligned, and stay until the checkpoint is closed. */
+const void *model_checkpoint_mapped(const model_checkpoint *checkpoint, const char *name);
+/* Fails with IO, naming the file, if a file of the checkpoint was written since it was opened. */
+CDL_MUST_USE cdl_status model_checkpoint_check_files(const model_checkpoint *checkpoint);
 /* Gives back the pages of a tensor that has been read. */
 void model_checkpoint_discard(const model_checkpoint *checkpoint, const char *name);
 

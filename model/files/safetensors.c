@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/path.h"
+#include "model/files/stored.h"
 #include "model/files/torch_file.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -532,4 +533,19 @@ void cdl_safetensors_discard(const cdl_safetensors *file, const cdl_stored_tenso
     return;
   base_file_discard(mapping, (size_t)((const uint8_t *)tensor->data - mapping->data),
                     tensor->bytes);
+}
+
+bool model_stored_is_mapped(const cdl_safetensors *file, const cdl_stored_tensor *tensor)
+{
+  return !is_copy(shard_of(file, tensor), tensor);
+}
+
+cdl_status model_stored_check(const cdl_safetensors *file)
+{
+  for (size_t i = 0; i < file->shard_count; i++)
+    if (!base_file_unchanged(file->shards[i].path, &file->shards[i].mapping))
+      return cdl_fail(CDL_STATUS_IO,
+                      "%s: was overwritten while it was in use; results would mix both contents",
+                      file->shards[i].path);
+  return CDL_STATUS_OK;
 }

@@ -435,6 +435,7 @@ static cdl_status compute(const taking *t, model_encoder *e, cdl_queue *queue)
   cdl_queue_download(queue, c->computed, states,
                      (size_t)cdl_tensor_elements(states) * cdl_dtype_bytes(states.dtype));
   CDL_TRY(cdl_queue_sync(queue));
+  CDL_TRY(encoder_check_files(e)); /* before later runs can read the states */
   for (size_t i = 0; i < missing->examples; i++) {
     const frozen_example x = example_at(missing, missing->type_ids, i);
     void *from = states_at(t, missing, c->computed, i);

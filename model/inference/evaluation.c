@@ -164,6 +164,8 @@ static cdl_status run_logits(inference_evaluation *e, model_encoder *encoder, cd
   cdl_status status = run_batches(e, encoder, queue, h, stop, &stopped);
   if (status == CDL_STATUS_OK && stopped)
     status = cdl_fail(CDL_STATUS_CANCELLED, "stopped while evaluating");
+  if (status == CDL_STATUS_OK)
+    status = encoder_check_files(encoder);
   if (e->job == NULL)
     return status;
   CDL_TRY(ranks_agree(e->job, status, "an evaluation"));

@@ -70,6 +70,8 @@ static cdl_status merge_into(cdl_model *model, const char *folder,
     status = write_merged(model, made.temporary);
   if (status == CDL_STATUS_OK)
     status = compare(model, made.temporary, check, change);
+  if (status == CDL_STATUS_OK)
+    status = encoder_check_files(model->active->model.encoder);
   return base_new_folder_finish(&made, status);
 }
 
@@ -148,9 +150,11 @@ static cdl_status write_folder(const cdl_model *model, const char *folder, cdl_e
 {
   base_new_folder made;
   CDL_TRY(base_new_folder_begin(&made, folder));
-  return base_new_folder_finish(&made, format == CDL_EXPORT_ONNX
-                                           ? write_onnx(model, made.temporary)
-                                           : write_lora(model, made.temporary));
+  cdl_status status = format == CDL_EXPORT_ONNX ? write_onnx(model, made.temporary)
+                                                : write_lora(model, made.temporary);
+  if (status == CDL_STATUS_OK)
+    status = encoder_check_files(model->active->model.encoder);
+  return base_new_folder_finish(&made, status);
 }
 
 /* `*change`: the largest of a logit that merging makes. */

@@ -1,5 +1,6 @@
 /* Signals: those that ask a run to save, those that nobody may take over, and the one that says
  * that a mapped file is gone. */
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -198,6 +199,85 @@ START_TEST(a_file_that_is_cut_while_it_is_read_is_named)
 }
 END_TEST
 
+/* ---- A base that changes while it is used ---- */
+
+/* Trains on a copy of a base, of which `change` makes something else in the middle of a step. */
+static outcome train_while(void (*change)(const char *file), const char *out, const char **file)
+{
+  const char *model = copied_folder(case_file("bert-lora", "model"), text_of("model-of-%s", out));
+  *file = joined(model, "model.safetensors");
+  const pid_t program =
+      program_start_held((const char *const[]){"train",
+                                               "--model",
+                                               model,
+                                               "--train",
+                                               case_file("bert-lora", "train.tsv"),
+                                               "--text-columns",
+                                               "sentence1",
+                                               "--label-column",
+                                               "label",
+                                               "--epochs",
+                                               "100",
+                                               "--batch-size",
+                                               "4",
+                                               "--eval-every",
+                                               "0",
+                                               "--checkpoint-every",
+                                               "7",
+                                               "--backend",
+                                               "cpu",
+                                               "--output",
+                                               scratch(out),
+                                               NULL},
+                         scratch(out));
+  change(*file);
+  kill(program, SIGCONT);
+  return program_wait(program);
+}
+
+static void write_in_place(const char *file)
+{
+  const char *bytes;
+  const size_t count = read_bytes(file, &bytes);
+  const int descriptor = open(file, O_WRONLY);
+  ck_assert_int_ge(descriptor, 0);
+  ck_assert_int_eq(write(descriptor, bytes, count), (ssize_t)count);
+  close(descriptor);
+}
+
+static void replace(const char *file)
+{
+  const char *other = scratch("other");
+  write_text(other, "another model");
+  ck_assert_int_eq(rename(other, file), 0);
+}
+
+static void cut(const char *file)
+{
+  ck_assert_int_eq(truncate(file, 0), 0);
+}
+
+START_TEST(a_base_that_is_overwritten_in_use_is_named)
+{
+  const char *file;
+  outcome o = train_while(write_in_place, "overwritten", &file);
+  ck_assert_msg(o.exit == 1, "exit status %d: %.2000s", o.exit, o.err);
+  ck_assert_msg(strstr(o.err, text_of("condlora: %s: was overwritten while it was in use", file)) !=
+                    NULL,
+                "%.2000s", o.err);
+  ck_assert(!exists(joined(scratch("overwritten"), "metrics.json")));
+  ck_assert(!exists(joined(scratch("overwritten"), "adapter/adapter_model.safetensors")));
+
+  o = train_while(cut, "cut", &file);
+  ck_assert_msg(o.exit == 1, "exit status %d: %.2000s", o.exit, o.err);
+  ck_assert_msg(strstr(o.err, file) != NULL && strstr(o.err, "cut short") != NULL, "%.2000s",
+                o.err);
+
+  /* The mapping still has the old file. */
+  check_done(train_while(replace, "replaced", &file));
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("signals");
@@ -206,5 +286,6 @@ int main(void)
   CASE(suite, what_was_ignored_stays_ignored);
   CASE(suite, drivers_take_no_signals_over);
   CASE(suite, a_file_that_is_cut_while_it_is_read_is_named);
+  CASE(suite, a_base_that_is_overwritten_in_use_is_named);
   return run_suite(suite);
 }

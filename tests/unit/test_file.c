@@ -35,6 +35,42 @@ START_TEST(maps_an_empty_file)
 }
 END_TEST
 
+static void set_modified(const char *path, time_t seconds, long nanoseconds)
+{
+  const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {seconds, nanoseconds}};
+  ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* In place: another size, or a later time. A rename leaves the mapped file as it is. */
+START_TEST(a_mapping_knows_whether_its_file_was_written)
+{
+  char path[512];
+  snprintf(path, sizeof path, "%s", scratch_path("a"));
+  base_mapping mapping;
+  scratch_put(path, "abcdefg", 7);
+  set_modified(path, 1000, 5);
+  ck_assert_int_eq(base_file_map(path, &mapping), CDL_STATUS_OK);
+  ck_assert(base_file_unchanged(path, &mapping));
+  set_modified(path, 1000, 6);
+  ck_assert(!base_file_unchanged(path, &mapping));
+  set_modified(path, 999, 5);
+  ck_assert(!base_file_unchanged(path, &mapping));
+  ck_assert_int_eq(truncate(path, 6), 0);
+  set_modified(path, 1000, 5);
+  ck_assert(!base_file_unchanged(path, &mapping));
+  ck_assert_int_eq(truncate(path, 7), 0);
+  set_modified(path, 1000, 5);
+  ck_assert(base_file_unchanged(path, &mapping));
+
+  scratch_put(scratch_path("b"), "another file", 12);
+  ck_assert_int_eq(rename(scratch_path("b"), path), 0);
+  ck_assert(base_file_unchanged(path, &mapping));
+  ck_assert_int_eq(unlink(path), 0);
+  ck_assert(base_file_unchanged(path, &mapping));
+  base_file_unmap(&mapping);
+}
+END_TEST
+
 /* What cannot be looked into is not taken for empty: a run would begin in it. */
 START_TEST(a_folder_is_empty_or_not_or_an_error)
 {
@@ -496,6 +532,7 @@ int main(void)
       maps_an_empty_file,
       refuses_what_is_no_file,
       discarded_pages_come_back,
+      a_mapping_knows_whether_its_file_was_written,
       joins_paths,
       a_folder_is_empty_or_not_or_an_error,
       makes_folders,

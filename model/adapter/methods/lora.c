@@ -98,6 +98,7 @@ static cdl_status take_off_all(model_adapter *a, cdl_queue *q)
   if (taken == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: initial values");
   a->own_state = taken;
+  CDL_TRY(adapter_own_weights(a, q, true));
   for (size_t i = 0; i < a->module_count; i++)
     CDL_TRY(take_off(a, q, i, taken + own_offset(a, 2 * i), taken + own_offset(a, 2 * i + 1)));
   encoder_weights_changed(a->encoder, q, false);
