@@ -100,13 +100,14 @@ static cdl_status plan_memory(train_trainer *t, train_plan *plan)
   plan->longest_tokens = bound.longest;
   plan->batch_tokens = bound.tokens;
   plan->activation_bytes =
-      encoder_activation_bytes(session->model.encoder, t->training_limits, true);
+      encoder_planned_bytes(session->model.encoder, t->training_limits, t->evaluation_limits);
   CDL_TRY(
       encoder_check_room(session->model.encoder, plan->activation_bytes, t->training_limits, true));
   plan->activation_type = encoder_activation_dtype(session->model.encoder);
   cdl_memory_info memory = {.size = sizeof memory};
   CDL_TRY(cdl_backend_memory(session->model.backend, &memory));
   plan->model_bytes = memory.used_bytes;
+  plan->mapped_bytes = memory.mapped_bytes;
   CDL_TRY(train_step_create(&t->step, session, t->settings, bound));
   if (session->model.job != NULL)
     CDL_TRY(train_rank_shards_create(&t->ranks, session, t->settings, &t->step.shards));
@@ -315,8 +316,8 @@ static cdl_status finish_steps(train_trainer *t)
 cdl_status trainer_save(train_trainer *t)
 {
   CDL_TRY(finish_steps(t));
-  if (!t->files.writes)
   CDL_TRY(encoder_check_files(t->session->model.encoder));
+  if (!t->files.writes)
     return CDL_STATUS_OK;
   CDL_TRY(train_run_log_sync(&t->files, &t->state.log_bytes));
   CDL_TRY(adapter_snapshot_take(&t->now, t->session->model.adapter, t->session->model.queue));

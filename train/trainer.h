@@ -19,7 +19,8 @@ typedef struct {
   /* Where each shard of a step passes alone: their number, the passes of a step, and the most of
    * one rank. 0 where shards pass together, and with one. */
   int shards, step_passes, rank_passes;
-  size_t activation_bytes, model_bytes;
+  /* `model_bytes`: weights in memory of the backend; `mapped_bytes`: those in the model's file */
+  size_t activation_bytes, model_bytes, mapped_bytes;
   cdl_dtype activation_type; /* between the ops of the encoder's body: F32 or BF16 */
   train_frozen_plan frozen;
   bool finished; /* the run had finished before */

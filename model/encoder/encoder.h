@@ -192,6 +192,9 @@ void encoder_weights_changed(model_encoder *encoder, cdl_queue *queue, bool trai
  * reads), or for evaluation. */
 size_t encoder_activation_bytes(const model_encoder *encoder, encoder_batch_limits limits,
                                 bool training);
+/* Returns the bytes of activations that encoder_plan allocates for these limits. */
+size_t encoder_planned_bytes(const model_encoder *encoder, encoder_batch_limits training,
+                             encoder_batch_limits evaluation);
 /* Fails with MEMORY if the device has too little free memory for `bytes` of activations of such
  * batches; the message names both, and what needs less. A device that does not say how much it has
  * passes. */

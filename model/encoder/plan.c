@@ -442,6 +442,11 @@ static int32_t larger(int32_t a, int32_t b)
   return a > b ? a : b;
 }
 
+static size_t larger_size(size_t a, size_t b)
+{
+  return a > b ? a : b;
+}
+
 size_t encoder_activation_bytes(const model_encoder *encoder, encoder_batch_limits limits,
                                 bool training)
 {
@@ -449,6 +454,30 @@ size_t encoder_activation_bytes(const model_encoder *encoder, encoder_batch_limi
   const encoder_members alone = {&member, 1};
   encoder_find_reach(alone); /* the set of trained tensors may have changed since the last plan */
   return encoder_lay_out(alone, &limits, training, false) * sizeof(float);
+}
+
+/* Of passes over the batches of one encoder, beside those of joint training. */
+static size_t elements_alone(encoder_members alone, encoder_batch_limits training,
+                             encoder_batch_limits evaluation)
+{
+  size_t elements = 0;
+  if (evaluation.tokens > 0)
+    elements = encoder_lay_out(alone, &evaluation, false, false);
+  /* States of a training batch are computed by a pass of the batch's size. */
+  if (alone.encoder[0]->first_block > 0 && training.tokens > 0)
+    elements = larger_size(elements, encoder_lay_out(alone, &training, false, false));
+  return elements;
+}
+
+size_t encoder_planned_bytes(const model_encoder *encoder, encoder_batch_limits training,
+                             encoder_batch_limits evaluation)
+{
+  model_encoder copy = *encoder, *const member = &copy;
+  const encoder_members alone = {&member, 1};
+  encoder_find_reach(alone);
+  return larger_size(elements_alone(alone, training, evaluation),
+                     encoder_lay_out(alone, &training, true, false)) *
+         sizeof(float);
 }
 
 size_t encoder_reached_bytes(const model_encoder *encoder, encoder_batch_limits limits)
@@ -483,11 +512,6 @@ cdl_dtype encoder_activation_dtype(const model_encoder *encoder)
 {
   model_encoder copy = *encoder, *const member = &copy;
   return encoder_activation_type((encoder_members){&member, 1});
-}
-
-static size_t larger_size(size_t a, size_t b)
-{
-  return a > b ? a : b;
 }
 
 /* Makes each part of the memory at least this large; a part that is large enough stays. */
@@ -549,11 +573,7 @@ cdl_status encoder_plan_joint(model_encoder *const *encoders, size_t count, cdl_
         (encoder_batch_limits){.tokens = larger(training[k].tokens, evaluation[k].tokens),
                                .sequences = larger(training[k].sequences, evaluation[k].sequences),
                                .longest = larger(training[k].longest, evaluation[k].longest)};
-    if (evaluation[k].tokens > 0)
-      elements = larger_size(elements, encoder_lay_out(alone, &evaluation[k], false, false));
-    /* States of a training batch are computed by a pass of the batch's size. */
-    if (e->first_block > 0 && training[k].tokens > 0)
-      elements = larger_size(elements, encoder_lay_out(alone, &training[k], false, false));
+    elements = larger_size(elements, elements_alone(alone, training[k], evaluation[k]));
     staging = larger_size(staging, staging_elements(e, e->limits));
     together_staged += staging_elements(e, training[k]);
     if (e->embeddings_trained)

@@ -229,7 +229,9 @@ void console_report_plan(FILE *to, const train_settings *s, const train_plan *p)
     row(to, "shards", "%d, each passed alone: %d passes a step, %d of them on one rank", p->shards,
         p->step_passes, p->rank_passes);
   row(to, "largest batch", "%zu tokens, longest example %zu", p->batch_tokens, p->longest_tokens);
-  row(to, "memory", "%s model, %s activations in %s", describe_bytes(p->model_bytes).text,
+  row(to, "memory", "%s model%s%s, %s activations in %s", describe_bytes(p->model_bytes).text,
+      p->mapped_bytes > 0 ? " beside its file of " : "",
+      p->mapped_bytes > 0 ? describe_bytes(p->mapped_bytes).text : "",
       describe_bytes(p->activation_bytes).text,
       p->activation_type == CDL_DTYPE_BF16 ? "bf16" : "float32");
   frozen_row(to, s, &p->frozen);
