@@ -159,7 +159,7 @@ static cdl_status add_roofs(plan *p, const bench_report *r, const bench_list *li
   return CDL_STATUS_OK;
 }
 
-/* Writes "cpu: OpenBLAS …: measured 80 GFLOP/s, 12 GB/s (solid)". */
+/* Writes "cpu: vector set …: measured 80 GFLOP/s, 12 GB/s (solid)". */
 static void describe(const bench *b, char *text)
 {
   const bench_peak measured = measured_peak(b), sheet = sheet_peak(b);

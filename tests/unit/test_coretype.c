@@ -3,6 +3,8 @@
  * lacks is an error that names them, any other one opens and computes. */
 #include <check.h>
 #include <dirent.h>
+#include <glob.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,6 +192,34 @@ static bool is_loaded(const char *letters)
   fclose(maps);
   return found;
 }
+
+/* SciPy's build from PyPI, whose functions begin with scipy_, in the peers' Python. */
+START_TEST(scipys_build_serves)
+{
+  const char *python = getenv("CDL_PEERS_PYTHON"),
+             *name = python != NULL ? strrchr(python, '/') : NULL;
+  char pattern[PATH_MAX];
+  glob_t found = {.gl_pathc = 0};
+  float largest;
+  snprintf(pattern, sizeof pattern,
+           "%.*s/../lib/python3*/site-packages/scipy_openblas32/lib/libscipy_openblas.so",
+           name != NULL ? (int)(name - python) : 0, name != NULL ? python : "");
+  if (name == NULL || glob(pattern, 0, NULL, &found) != 0 ||
+      realpath(found.gl_pathv[0], pattern) == NULL)
+    puts("skipped: scipys_build_serves: CDL_PEERS_PYTHON has no scipy-openblas32");
+  else {
+    setenv("CDL_OPENBLAS", pattern, 1);
+    const machine m = open_machine();
+    ck_assert_msg(decompose(&m, &largest) == CDL_STATUS_OK, "%s", cdl_error_message());
+    ck_assert(is_near(largest, N));
+    ck_assert(is_loaded("libscipy_openblas"));
+    ck_assert_msg(strncmp(cdl_backend_decompositions(m.backend), "OpenBLAS 0.", 11) == 0, "%s",
+                  cdl_backend_decompositions(m.backend));
+    close_machine(&m);
+  }
+  globfree(&found);
+}
+END_TEST
 
 START_TEST(the_first_decomposition_opens_the_library)
 {
@@ -430,6 +460,7 @@ int main(int count, char **arguments)
   tcase_set_timeout(tests, 300);
   tcase_add_test(tests, a_set_of_another_processor_is_refused);
   tcase_add_test(tests, a_named_library_is_taken_or_refused);
+  tcase_add_test(tests, scipys_build_serves);
   tcase_add_test(tests, the_first_decomposition_opens_the_library);
   tcase_add_test(tests, a_library_without_address_space_is_refused);
   tcase_add_test(tests, first_decompositions_may_come_together);
