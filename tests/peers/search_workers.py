@@ -247,6 +247,8 @@ def test_array(folder):
 
 
 def main():
+    if not os.environ.get("CDL_TEST_POSTGRESQL"):
+        print("skipped: search_workers: studies in PostgreSQL: CDL_TEST_POSTGRESQL names no database", flush=True)
     with tempfile.TemporaryDirectory(prefix="condlora-workers-") as name:
         for test, run in list(globals().items()):
             if test.startswith("test_") and (len(sys.argv) < 3 or test in sys.argv[2:]):

@@ -50,7 +50,7 @@ NOT_RUN = {
     "condlora train ...": "an ellipsis",
     "config = AutoConfig": "lines of the README beside an export, which tests/peers/adapter_kinds.py runs",
     "import condlora": "tests/python runs the page docs/python.md, which has the same",
-    "condlora search … --storage": "needs a server",
+    "condlora search … --storage": "is in tests/peers/search_workers.py",
     "#!/bin/sh": "a batch script; there is no Slurm",
     "condlora reproduce verdict": "trains for hours; the test of reproduce runs it in small, and from records",
 }

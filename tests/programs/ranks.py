@@ -344,6 +344,26 @@ def test_search():
     assert_same(alone / "adapter", SCRATCH / "search-3" / "trials" / "0" / "adapter", "the best trial")
 
 
+def test_failing_trials():
+    """A trial that cannot be trained, and one whose loss is not finite: all ranks go on with the next one."""
+    heard = []
+    trials = [{"method": method, "rank": rank, "dylora_rank_min": 5, "lr": lr}
+              for method, rank, lr in (("condlora", 2, 0.01), ("lora", 8, 8e5), ("condlora", 8, 0.01))]
+    for count in (0, 3):
+        study = SCRATCH / f"failing-{count}"
+        environment = fake_study(study, ())
+        numbered = [{"number": number, "parameters": trial} for number, trial in enumerate(trials)]
+        (study / "asks").write_text("".join(json.dumps(trial) + "\n" for trial in numbered))
+        (study / "list").write_text(json.dumps({"trials": [{**numbered[2], "state": "complete", "value": 0.5}]}) + "\n")
+        done(count, "search", *training("bert-condlora-paper", SCRATCH / f"search-failing-{count}", "--space", "rank=int:2:8", "--space",
+                                        "dylora-rank-min=int:1:8", "--space", "lr=log:1e-3:9e5", "--space", "method=choice:condlora,lora",
+                                        "--targets", "all-linear", "--lora-plus-ratio", 1e6, "--alpha", 1e9, "--max-grad-norm", 0, "--trials", 3,
+                                        "--storage", SCRATCH / "unused", "--epochs", 4)[1:], **environment)
+        heard.append(told(study))
+    if heard[0] != heard[1] or [heard[0].count(f'"state":"{state}"') for state in ("fail", "pruned", "complete")] != [1, 1, 1]:
+        sys.exit(f"the study of 3 processes was told:\n{heard[1]}\nand of one:\n{heard[0]}")
+
+
 def test_stopped_search():
     """SIGTERM ends the trial with a checkpoint, and another number of ranks goes on with it."""
     study, output = SCRATCH / "study-stopped", SCRATCH / "search-stopped"
