@@ -1,6 +1,7 @@
 /* Opening a job, and its collective functions in bounded time. */
 #include "ranks/ranks.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -391,7 +392,7 @@ static cdl_status begin_mpi(ranks_job *job, const ranks_launcher *launcher)
   return CDL_STATUS_OK;
 }
 
-static cdl_status meet_peers(ranks_job *job)
+static cdl_status allocate(ranks_job *job)
 {
   const size_t size = (size_t)job->size;
   job->peer = calloc(size, sizeof *job->peer);
@@ -400,6 +401,41 @@ static cdl_status meet_peers(ranks_job *job)
   job->present = calloc(size, sizeof *job->present);
   if (job->peer == NULL || job->counts == NULL || job->starts == NULL || job->present == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d ranks", job->size);
+  return CDL_STATUS_OK;
+}
+
+/* The first words of a rank. Programs of other versions say them too, so their size stays. */
+typedef struct {
+  char host[64], program[192];
+} greeting;
+static_assert(sizeof(greeting) == 256, "programs of all versions exchange 256 bytes");
+
+/* Programs that differ may not understand each other in anything else. */
+static cdl_status greet(ranks_job *job, const char *program)
+{
+  greeting mine = {0}, *all = calloc((size_t)job->size, sizeof *all);
+  if (all == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d ranks", job->size);
+  const base_machine machine = base_machine_look();
+  snprintf(mine.host, sizeof mine.host, "%.63s", machine.host);
+  snprintf(mine.program, sizeof mine.program, "%s", program);
+  cdl_status status = ranks_gather(job, &mine, sizeof mine, all, "the start");
+  for (int i = 1; status == CDL_STATUS_OK && i < job->size; i++) {
+    all[i].host[sizeof mine.host - 1] = all[i].program[sizeof mine.program - 1] = '\0';
+    if (strcmp(all[0].program, all[i].program) == 0)
+      continue;
+    job->agreed = job->named = true;
+    job->silent = job->rank != 0;
+    status = cdl_fail(CDL_STATUS_USAGE,
+                      "rank %d (%s) runs %s, rank 0 (%s) runs %s; all ranks of a job run the same",
+                      i, all[i].host, all[i].program, all[0].host, all[0].program);
+  }
+  free(all);
+  return status;
+}
+
+static cdl_status meet_peers(ranks_job *job)
+{
   const base_machine machine = base_machine_look();
   const char *visible = getenv("CUDA_VISIBLE_DEVICES");
   ranks_peer me = {.process = getpid(), .devices = BASE_FNV_START};
@@ -425,7 +461,7 @@ static void release(ranks_job *job)
   free(job);
 }
 
-cdl_status ranks_open(ranks_job **opened)
+cdl_status ranks_open(ranks_job **opened, const char *program)
 {
   const ranks_launcher launcher = ranks_launcher_find();
   *opened = NULL;
@@ -446,13 +482,17 @@ cdl_status ranks_open(ranks_job **opened)
   if (status == CDL_STATUS_OK)
     status = begin_mpi(job, &launcher);
   if (status == CDL_STATUS_OK)
+    status = allocate(job);
+  if (status == CDL_STATUS_OK)
+    status = greet(job, program);
+  if (status == CDL_STATUS_OK)
     status = meet_peers(job);
-  if (status != CDL_STATUS_OK) {
+  if (status != CDL_STATUS_OK && !job->agreed) {
     release(job);
     return status;
   }
   *opened = job;
-  return CDL_STATUS_OK;
+  return status;
 }
 
 void ranks_close(ranks_job *job, cdl_status status)

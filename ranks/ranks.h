@@ -24,9 +24,11 @@ typedef struct ranks_job ranks_job;
 /* ---- Opening and closing ---- */
 
 /* Opens MPI if the environment says that a launcher started several processes; *job is NULL
- * otherwise. Call it once in a process. Errors: USAGE if the launcher has no MPI interface, or the
- * MPI that was opened is not the launcher's; ABSENT if no MPI can be opened. */
-CDL_MUST_USE cdl_status ranks_open(ranks_job **job);
+ * otherwise. `program` is what this process runs, with its version; all ranks must run the same.
+ * Call it once in a process, and ranks_close in any case. Errors: USAGE if the launcher has no MPI
+ * interface, the MPI that was opened is not the launcher's, or a rank runs another program; ABSENT
+ * if no MPI can be opened. */
+CDL_MUST_USE cdl_status ranks_open(ranks_job **job, const char *program);
 
 /* Ends the job. `status` is how this process ends. If it is a failure that the ranks did not agree
  * on, the job is aborted: the launcher ends all processes, and this function may not return. */

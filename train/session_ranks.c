@@ -3,25 +3,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/commit.h"
 #include "base/json.h"
+#include "base/nearest.h"
 #include "condlora/backend.h"
 #include "train/run_record.h"
 #include "train/session.h"
 #include "train/trainer.h"
 
-enum { OWN_FACTS = 4, FACTS_MAX = TRAIN_SETTINGS_MAX + OWN_FACTS };
+enum { OWN_FACTS = 6, FACTS_MAX = TRAIN_SETTINGS_MAX + OWN_FACTS };
 
 /* The settings that decide what is computed, each with its value as JSON. `names` and `values`
  * [TRAIN_SETTINGS_MAX] are freed by the caller. */
 static size_t list_settings(json_t *settings, char **names, char **values)
 {
+  /* A host may have them elsewhere. */
+  static const char *const inputs[] = {"model", "data", "train", "dev"};
   const char *key;
   json_t *value;
   size_t count = 0;
   json_object_foreach(settings, key, value)
   {
-    if (train_run_record_may_change(key) || count == TRAIN_SETTINGS_MAX)
+    if (base_is_one_of(key, inputs, sizeof inputs / sizeof inputs[0]) ||
+        count == TRAIN_SETTINGS_MAX)
       continue;
     values[count] = base_json_line(value);
     if (asprintf(&names[count], "the setting %s", key) < 0)
@@ -34,10 +37,9 @@ static size_t list_settings(json_t *settings, char **names, char **values)
 static cdl_status compare(const train_session *session, const train_settings *settings,
                           ranks_job *job)
 {
-  char program[96], model[20], examples[20];
+  char model[20], examples[20];
   uint64_t hash;
   CDL_TRY(train_session_examples_hash(session, &hash));
-  snprintf(program, sizeof program, "%s (%s)", cdl_version(), base_commit());
   snprintf(model, sizeof model, "%016" PRIx64, session->model.loaded.fingerprint);
   snprintf(examples, sizeof examples, "%016" PRIx64, hash);
   char *kernels = train_kernel_set(session->model.backend), *backend = NULL;
@@ -47,10 +49,12 @@ static cdl_status compare(const train_session *session, const train_settings *se
   free(kernels);
   char *names[TRAIN_SETTINGS_MAX] = {NULL}, *values[TRAIN_SETTINGS_MAX] = {NULL};
   json_t *object = train_settings_json(settings, true);
-  ranks_fact facts[FACTS_MAX] = {{"the program", program},
-                                 {"the base model", model},
+  ranks_fact facts[FACTS_MAX] = {{"the base model", model},
                                  {"the set of examples", examples},
-                                 {"the backend", backend}};
+                                 {"the backend", backend},
+                                 {"--resume", settings->resume ? "given" : "not given"},
+                                 {"--dry-run", settings->dry_run ? "given" : "not given"},
+                                 {"--trace", settings->trace != NULL ? "given" : "not given"}};
   const size_t count = list_settings(object, names, values);
   bool complete = backend != NULL && object != NULL;
   for (size_t i = 0; i < count; i++) {

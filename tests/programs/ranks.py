@@ -470,9 +470,61 @@ def test_refusals():
         sys.exit("a refused job has left a folder")
 
 
+def condlora_of_two(first, second, program=None, **more):
+    """Two processes with other arguments, or the second of another program."""
+    start = [*LAUNCHER, "1", PROGRAM, *map(str, first), ":", "-n", "1", program or PROGRAM, *map(str, second)]
+    began = time.monotonic()
+    run = subprocess.run(start, capture_output=True, text=True, timeout=SECONDS, env={**ENVIRONMENT, **more}, check=False)
+    said = [line for line in run.stderr.splitlines() if line.startswith(("condlora: ", "warning: "))]
+    if run.returncode == 0 or time.monotonic() - began > 60:
+        sys.exit(f"{second}: status {run.returncode} after {time.monotonic() - began:.0f} s:\n{run.stderr}")
+    return said
+
+
+def test_bad_launches():
+    """What differs between ranks is one line that names a rank."""
+    usual = training("bert-lora", SCRATCH / "bad", "--max-steps", 4)
+
+    def expect(pattern, second, **more):
+        said = condlora_of_two(usual, second, **more)
+        if len(said) != 1 or not re.search(pattern, said[0]):
+            sys.exit(f"{second}: expected one line with {pattern}; got {said}")
+
+    expect(r"rank 1 \(.+\): the setting lr is 0\.5, on rank 0 .+ it is", [*usual, "--lr", "0.5"])
+    expect(r"rank 1 \(.+\): the setting epochs is 7, on rank 0 .+ it is", [*usual, "--epochs", 7])
+    for given in (("--resume",), ("--dry-run",), ("--trace", SCRATCH / "bad.json")):
+        expect(rf"rank 1 \(.+\): {given[0]} is given, on rank 0 .+ it is not given", [*usual, *given])
+    expect(r"rank 1 \(.+\): .*absent\.tsv: no such file", [*usual[:3], "--train", "absent.tsv", *usual[5:]])
+    shorter = SCRATCH / "shorter.tsv"
+    shorter.write_text("".join((CASES / "bert-lora" / "train.tsv").read_text().splitlines(keepends=True)[:-1]))
+    expect(r"rank 1 \(.+\): the set of examples is", [*usual[:3], "--train", shorter, *usual[5:]])
+    expect(r"rank 1 \(.+\) runs condlora eval of version .+, rank 0 \(.+\) runs condlora train of version", ["eval", *usual[1:]])
+    other, version = SCRATCH / "condlora-of-another-version", done(0, "--version").split()[1]
+    other.write_bytes(PROGRAM_BYTES.replace(f"{version}\0".encode(), f"{version[:-1]}9\0".encode()))
+    other.chmod(0o755)
+    expect(rf"rank 1 \(.+\) runs condlora train of version {version[:-1]}9 \(.*\), rank 0 \(.+\) runs condlora train of version "
+           rf"{version} ", usual, program=other)
+    if (SCRATCH / "bad").exists():
+        sys.exit("a bad launch has left a folder")
+
+
+def test_absent_host():
+    """A host that is not there is the launcher's to report, at once. MPICH's says so and waits."""
+    if MPI != "openmpi":
+        return
+    hosts = SCRATCH / "hosts"
+    hosts.write_text("no-such-host.invalid\n")
+    began = time.monotonic()
+    run = subprocess.run([LAUNCHER[0], "-hostfile", hosts, "-n", "2", PROBE, "who"], capture_output=True,
+                         text=True, timeout=SECONDS, env=ENVIRONMENT, check=False)
+    if run.returncode == 0 or run.stdout or "no-such-host" not in run.stderr or time.monotonic() - began > 60:
+        sys.exit(f"a host that is absent: status {run.returncode}:\n{run.stdout}{run.stderr}")
+
+
 if __name__ == "__main__":
     MPI, PROBE, PROGRAM, CASES = *sys.argv[1:4], pathlib.Path(sys.argv[4])
     LAUNCHER, ENVIRONMENT = launcher_of(MPI)
+    PROGRAM_BYTES = pathlib.Path(PROGRAM).read_bytes()
     with tempfile.TemporaryDirectory(prefix="condlora-ranks-") as scratch:
         SCRATCH = pathlib.Path(scratch)
         for name, test in list(globals().items()):

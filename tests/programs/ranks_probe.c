@@ -156,7 +156,7 @@ int main(int count, char **arguments)
 {
   ranks_job *job;
   cdl_log_to(print_log, NULL);
-  cdl_status status = ranks_open(&job);
+  cdl_status status = ranks_open(&job, "a probe");
   if (status == CDL_STATUS_OK)
     status = run(job, count, arguments);
   if (ranks_name_failure(job, status) != CDL_STATUS_OK && ranks_speaks(job))

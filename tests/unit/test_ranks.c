@@ -237,17 +237,17 @@ START_TEST(a_launcher_without_an_interface_is_refused)
 {
   ranks_job *job;
   set((const char *[]){"SLURM_STEP_NUM_TASKS", "8", "SLURM_PROCID", "5", NULL});
-  ck_assert_int_eq(ranks_open(&job), CDL_STATUS_USAGE);
+  ck_assert_int_eq(ranks_open(&job, "a test"), CDL_STATUS_USAGE);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "--mpi=pmix"));
   set((const char *[]){"PMI_RANK", "0", "PMI_SIZE", "2", "CDL_MPI", "other", NULL});
-  ck_assert_int_eq(ranks_open(&job), CDL_STATUS_USAGE);
+  ck_assert_int_eq(ranks_open(&job, "a test"), CDL_STATUS_USAGE);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "CDL_MPI is other"));
   set((const char *[]){"PMI_RANK", "0", "PMI_SIZE", "2", "CDL_MPI", "/nowhere/libmpi_abi.so.1",
                        NULL});
-  ck_assert_int_eq(ranks_open(&job), CDL_STATUS_ABSENT);
+  ck_assert_int_eq(ranks_open(&job, "a test"), CDL_STATUS_ABSENT);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "/nowhere/libmpi_abi.so.1"));
   set((const char *[]){"SLURM_STEP_NUM_TASKS", "1", "SLURM_PROCID", "0", NULL});
-  ck_assert_int_eq(ranks_open(&job), CDL_STATUS_OK);
+  ck_assert_int_eq(ranks_open(&job, "a test"), CDL_STATUS_OK);
   ck_assert_ptr_null(job);
 }
 END_TEST

@@ -1,8 +1,10 @@
 #include "tools/cli/command.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/commit.h"
 #include "base/json.h"
 #include "base/nearest.h"
 #include "base/process.h"
@@ -56,7 +58,10 @@ cdl_status cli_job_open(const char *command)
                     "%s started %d processes, but condlora %s is for one; start it without a "
                     "launcher",
                     launcher, launched, command);
-  CDL_TRY(ranks_open(&job));
+  char program[160];
+  snprintf(program, sizeof program, "condlora %s of version %s (%s)", command, cdl_version(),
+           base_commit());
+  CDL_TRY(ranks_open(&job, program));
   if (ranks_rank(job) > 0)
     console_log_quiet();
   return CDL_STATUS_OK;
