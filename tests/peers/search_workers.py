@@ -5,12 +5,15 @@
 Each test runs with a study in SQLite, in a journal, and in the database that CDL_TEST_POSTGRESQL names (a URL), if it is set.
 Exit status 0 when all is as it must be; each thing that is not is a line.
 """
+import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -22,6 +25,7 @@ import optuna
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 CASE = pathlib.Path(__file__).resolve().parent.parent / "data" / "cases" / "bert-condlora-paper"
 EXAMPLES = CASE.parents[3] / "examples"
+BRIDGE = CASE.parents[3] / "scripts" / "optuna-bridge"
 ENVIRONMENT = {**os.environ, "CDL_PYTHON": sys.executable, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 GRACE, SECONDS = 10, 300
 failures = []
@@ -214,6 +218,67 @@ def test_grace(folder):
     check("the study grace has a grace period of 10 s, not 20 s" in errors, f"grace: {errors}")
     Worker(storage, "grace", folder / "grace-2", "--trials", 2, steps=20, grace=()).end()
     check(not (folder / "grace-1").exists(), "grace: the search that was refused left a folder")
+
+
+def test_storm(folder):
+    """Workers that are killed at random moments; most are started again."""
+    kills = 5
+    for kind, storage in enumerate(storages(folder, "storm")):
+        name, draw = f"storm{kind}", random.Random(kind)
+        wanted = 4 + 2 * kills
+        outputs = [folder / f"{name}-{number}" for number in range(3 + kills)]
+        workers = {number: Worker(storage, name, outputs[number], "--trials", wanted, steps=120) for number in range(3)}
+        for kill in range(kills):
+            time.sleep(draw.uniform(0.3, 4))
+            victim = draw.choice(sorted(workers))
+            worker = workers.pop(victim)
+            worker.process.kill()
+            worker.process.communicate()
+            heir = victim if draw.random() < 0.6 else 3 + kill
+            workers[heir] = Worker(storage, name, outputs[heir], "--trials", wanted, "--resume", steps=120)
+        for worker in workers.values():
+            worker.end()
+        repeated = sum("retry_history" in trial.system_attrs for trial in study_of(storage, name).get_trials())
+        check_study(storage, name, outputs, wanted, repeated)
+        print(f"{name}: {kills} kills, {repeated} trials repeated", flush=True)
+
+
+class Bridge:
+    """The bridge to a study, asked as a search asks it."""
+
+    def __init__(self, storage, owner):
+        self.process = subprocess.Popen([sys.executable, BRIDGE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.ask({"do": "open", "version": 1, "storage": storage, "study": "deadly", "direction": "maximize", "sampler": "random",
+                  "pruner": "none", "seed": 1, "trials": 3, "grace": 600, "owner": owner, "facts": {},
+                  "space": {"lr": {"kind": "log", "low": 1e-3, "high": 1e-1}}})
+
+    def ask(self, request):
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def die(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+def test_deadly_trial(folder):
+    """A trial that kills whoever trains it is repeated three times, then left."""
+    drawn = []
+    for owner in range(6):
+        bridge = Bridge(f"sqlite:///{folder}/deadly.db", f"owner{owner}")
+        drawn.append(bridge.ask({"do": "ask"}))
+        bridge.die()
+        with contextlib.closing(sqlite3.connect(folder / "deadly.db")) as database:
+            database.execute("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')")
+            database.commit()
+    check([trial["number"] for trial in drawn] == [0, 1, 2, 3, 4, 5], f"deadly: {drawn}")
+    rates = [trial["parameters"]["lr"] for trial in drawn]
+    check(len(set(rates[:4])) == 1 and rates[4] != rates[0] and rates[5] == rates[4], f"deadly: rates {rates}")
+    bridge = Bridge(f"sqlite:///{folder}/deadly.db", "last")
+    listed = bridge.ask({"do": "list"})["trials"]
+    bridge.die()
+    check([trial["note"] for trial in listed[:3]] == [f"its search has died; trial {n} repeats it" for n in (1, 2, 3)], f"deadly: {listed}")
 
 
 def test_array(folder):
