@@ -135,6 +135,13 @@ static CUresult count_cuDeviceGetName(char *name, int bytes, CUdevice device)
   return CUDA_SUCCESS;
 }
 
+static CUresult count_cuDeviceGetPCIBusId(char *name, int bytes, CUdevice device)
+{
+  (void)device;
+  strncpy(name, "0000:00:00.0", (size_t)bytes);
+  return CUDA_SUCCESS;
+}
+
 static CUresult count_cuDeviceGetAttribute(int *value, CUdevice_attribute attribute,
                                            CUdevice device)
 {
@@ -343,6 +350,12 @@ static CUresult count_cuStreamSynchronize(CUstream stream)
   return CUDA_SUCCESS;
 }
 
+static CUresult count_cuStreamQuery(CUstream stream)
+{
+  (void)stream;
+  return CUDA_SUCCESS;
+}
+
 static CUresult count_cuEventCreate(CUevent *event, unsigned int flags)
 {
   (void)flags;
@@ -363,6 +376,12 @@ static CUresult count_cuEventRecord(CUevent event, CUstream stream)
 }
 
 static CUresult count_cuEventSynchronize(CUevent event)
+{
+  (void)event;
+  return CUDA_SUCCESS;
+}
+
+static CUresult count_cuEventQuery(CUevent event)
 {
   (void)event;
   return CUDA_SUCCESS;
@@ -645,6 +664,7 @@ static const cuda_functions functions = {
 #define COUNT_cublasLt(name) count_##name
 #define COUNT_cusolver(name) NULL /* training decomposes nothing */
 #define COUNT_nvrtc(name) NULL    /* the kernels are there */
+#define COUNT_nccl(name) NULL     /* and no other process */
 #define FUNCTION(library, result, name, parameters) .name = COUNT_##library(name),
 #include "backends/cuda/api.def"
 #undef FUNCTION

@@ -18,7 +18,7 @@ struct cdl_backend {
   bool no_fallback;
   int threads;
   atomic_bool prefer_composed;
-  atomic_size_t buffers, weights, queues, events; /* numbers of those that exist */
+  atomic_size_t buffers, weights, queues, events, groups; /* numbers of those that exist */
   atomic_size_t used_bytes, peak_bytes, mapped_bytes;
   pthread_mutex_t host_lock;
   struct cdl_backend *host; /* runs the host path; opened by the first op that needs it */

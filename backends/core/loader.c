@@ -104,6 +104,9 @@ static cdl_status check_groups(const cdl_backend_table *table, const char *whose
   TOGETHER("capture_begin, capture_end, replay, graph_destroy", HAS(capture_begin),
            HAS(capture_end), HAS(replay), HAS(graph_destroy))
   TOGETHER("pinned_allocate, pinned_free", HAS(pinned_allocate), HAS(pinned_free))
+  TOGETHER("group_place, group_key, group_join, gather, group_abandon, group_leave",
+           HAS(group_place), HAS(group_key), HAS(group_join), HAS(gather), HAS(group_abandon),
+           HAS(group_leave))
 #undef HAS
 #undef TOGETHER
   return CDL_STATUS_OK;

@@ -91,7 +91,7 @@ cdl_status cdl_queue_status(const cdl_queue *queue)
 
 static const char *work_name(int work)
 {
-  static const char *const others[] = {"upload", "download", "weight", "replay"};
+  static const char *const others[] = {"upload", "download", "weight", "replay", "gather"};
   return work < CDL_OP_COUNT ? cdl_op_name((cdl_op)work) : others[work - CDL_OP_COUNT];
 }
 

@@ -5,7 +5,14 @@
 #include "backends/core/backend.h"
 
 /* What a queue remembers since its last sync: each op, and the calls that are not ops. */
-enum { CORE_UPLOAD = CDL_OP_COUNT, CORE_DOWNLOAD, CORE_WEIGHT, CORE_REPLAY, CORE_WORK_COUNT };
+enum {
+  CORE_UPLOAD = CDL_OP_COUNT,
+  CORE_DOWNLOAD,
+  CORE_WEIGHT,
+  CORE_REPLAY,
+  CORE_GATHER,
+  CORE_WORK_COUNT
+};
 
 struct cdl_queue {
   cdl_backend *backend;

@@ -322,10 +322,11 @@ cdl_status cdl_backend_close(cdl_backend *backend)
     return CDL_STATUS_OK;
   const size_t buffers = atomic_load(&backend->buffers), weights = atomic_load(&backend->weights);
   const size_t queues = atomic_load(&backend->queues), events = atomic_load(&backend->events);
-  if (buffers + weights + queues + events > 0)
+  const size_t groups = atomic_load(&backend->groups);
+  if (buffers + weights + queues + events + groups > 0)
     return cdl_fail(CDL_STATUS_ARGUMENT,
-                    "%s: still alive: %zu buffers, %zu weights, %zu queues, %zu events",
-                    backend->table->name, buffers, weights, queues, events);
+                    "%s: still alive: %zu buffers, %zu weights, %zu queues, %zu events, %zu groups",
+                    backend->table->name, buffers, weights, queues, events, groups);
   CDL_TRY(cdl_backend_close(backend->host));
   backend->table->close(backend->device);
   pthread_mutex_destroy(&backend->host_lock);

@@ -11,7 +11,7 @@ static const char *constant_name(const char *prefix, int code)
     int value;
   } constants[] = {
 #define CONSTANT(name, value) {#name, value},
-      CUDA_CONSTANTS(CONSTANT) CUDA_NEWER_CONSTANTS(CONSTANT)
+      CUDA_CONSTANTS(CONSTANT) CUDA_NEWER_CONSTANTS(CONSTANT) CUDA_NCCL_CONSTANTS(CONSTANT)
 #undef CONSTANT
   };
   for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++)
@@ -100,6 +100,18 @@ cdl_status cuda_check_compiler(const char *call, nvrtcResult answer)
     return CDL_STATUS_OK;
   return refuse(answer == NVRTC_ERROR_OUT_OF_MEMORY ? CDL_STATUS_MEMORY : CDL_STATUS_DEVICE, call,
                 constant_name("NVRTC", answer), answer);
+}
+
+const char *cuda_group_error_name(ncclResult_t code)
+{
+  return constant_name("nccl", code);
+}
+
+cdl_status cuda_check_group(const char *call, ncclResult_t answer)
+{
+  return answer == ncclSuccess
+             ? CDL_STATUS_OK
+             : refuse(CDL_STATUS_DEVICE, call, cuda_group_error_name(answer), answer);
 }
 
 /* ---- A driver that does not start ---- */

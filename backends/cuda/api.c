@@ -30,6 +30,7 @@ static cdl_status lacks(const char *file, const char *name, const char *advice)
 #define TAKE_cublasLt SKIP
 #define TAKE_cusolver SKIP
 #define TAKE_nvrtc SKIP
+#define TAKE_nccl SKIP
 #define TAKE_cuda(result, name, parameters) \
   TAKE("libcuda.so.1", "the driver is too old, CUDA 11.4 (470) is the first that serves", name)
 static cdl_status take_driver(void *library)
@@ -75,6 +76,16 @@ static cdl_status take_compiler(void *library)
 #include "backends/cuda/api.def"
   return CDL_STATUS_OK;
 }
+#undef TAKE_nvrtc
+#define TAKE_nvrtc SKIP
+
+#undef TAKE_nccl
+#define TAKE_nccl(result, name, parameters) TAKE("libnccl.so.2", "it is too old", name)
+static cdl_status take_groups(void *library)
+{
+#include "backends/cuda/api.def"
+  return CDL_STATUS_OK;
+}
 #undef FUNCTION
 
 /* ---- Opening them ---- */
@@ -110,7 +121,7 @@ static const struct {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* Guarded by lock. Not NULL: all its functions are known. */
-static void *driver, *opened[LIBRARIES];
+static void *driver, *groups, *opened[LIBRARIES];
 
 static cdl_status open_driver(void)
 {
@@ -198,6 +209,50 @@ static cdl_status open_later(library_id which, int version, const char *why)
 cdl_status cuda_api_open_solver(int version)
 {
   return open_later(SOLVER, version, "");
+}
+
+/* The first whose gathers can be recorded. */
+static cdl_status check_group_version(const char *file)
+{
+  enum { LEAST = 20906 };
+  int version = 0;
+  CDL_TRY(CUDA_GROUP_CALL(ncclGetVersion, &version));
+  return version >= LEAST ? CDL_STATUS_OK
+                          : cuda_host->fail(CDL_STATUS_ABSENT,
+                                            "%s is NCCL of version code %d, 20906 (2.9.6) is the "
+                                            "first that serves",
+                                            file, version);
+}
+
+static cdl_status open_groups(void)
+{
+  static const cuda_library library = {"libnccl", {"2"}, "nccl", {NULL}};
+  char looked[CUDA_LIBRARY_LOOKED_BYTES];
+  if (groups != NULL)
+    return CDL_STATUS_OK;
+  void *found = cuda_library_open(cuda_host, &library, looked);
+  if (found == NULL)
+    return cuda_host->fail(CDL_STATUS_ABSENT,
+                           "NCCL is missing: libnccl.so.2; NVIDIA's package libnccl2 has it, and "
+                           "pip's nvidia-nccl-cu12; searched: %s",
+                           looked);
+  cdl_status status = take_groups(found);
+  if (status == CDL_STATUS_OK)
+    status = check_group_version(cuda_library_path(found));
+  if (status == CDL_STATUS_OK)
+    groups = found;
+  else
+    dlclose(found);
+  return status;
+}
+
+cdl_status cuda_api_open_groups(void)
+{
+  CDL_TRY(cuda_libraries_check(cuda_host));
+  pthread_mutex_lock(&lock);
+  const cdl_status status = open_groups();
+  pthread_mutex_unlock(&lock);
+  return status;
 }
 
 void cuda_api_give(const cuda_functions *functions)

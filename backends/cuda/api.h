@@ -11,7 +11,7 @@ typedef struct {
 #undef FUNCTION
 } cuda_functions;
 
-/* filled by cuda_api_open; cuSOLVER's and NVRTC's parts by the functions that open them */
+/* filled by cuda_api_open; the parts of cuSOLVER, NVRTC and NCCL by the functions that open them */
 extern cuda_functions cuda_api;
 extern bool cuda_has_blas_lt;     /* whether cublasLt's part is filled too */
 extern const cdl_host *cuda_host; /* the argument of cdl_plugin */
@@ -28,6 +28,8 @@ void cuda_api_give(const cuda_functions *functions);
 /* Opens NVRTC, the compiler of kernels, for the same version. `why` says what for: the message of a
  * missing library begins with it. */
 CDL_MUST_USE cdl_status cuda_api_open_compiler(int version, const char *why);
+/* Opens NCCL, for groups of devices. */
+CDL_MUST_USE cdl_status cuda_api_open_groups(void);
 /* Gives cuBLAS's version: "13.0.2". */
 CDL_MUST_USE cdl_status cuda_blas_version(char text[32]);
 
@@ -38,6 +40,8 @@ const char *cuda_error_name(CUresult code);
 cdl_status cuda_check(const char *call, CUresult answer);
 cdl_status cuda_check_blas(const char *call, cublasStatus_t answer);
 cdl_status cuda_check_solver(const char *call, cusolverStatus_t answer);
+const char *cuda_group_error_name(ncclResult_t code); /* NCCL's */
+cdl_status cuda_check_group(const char *call, ncclResult_t answer);
 cdl_status cuda_check_compiler(const char *call, nvrtcResult answer);
 /* Fails with ABSENT for the answer of cuInit, with advice. `library` is the driver's file. */
 cdl_status cuda_no_start(CUresult answer, const char *library);
@@ -47,6 +51,7 @@ bool cuda_is_lasting(CUresult answer);
 #define CUDA_CALL(name, ...) cuda_check(#name, cuda_api.name(__VA_ARGS__))
 #define CUDA_BLAS_CALL(name, ...) cuda_check_blas(#name, cuda_api.name(__VA_ARGS__))
 #define CUDA_COMPILER_CALL(name, ...) cuda_check_compiler(#name, cuda_api.name(__VA_ARGS__))
+#define CUDA_GROUP_CALL(name, ...) cuda_check_group(#name, cuda_api.name(__VA_ARGS__))
 /* For calls that cannot return an error: logs a warning. Returns whether all is well. */
 bool cuda_warn(const char *call, CUresult answer);
 #define CUDA_CALL_OR_WARN(name, ...) cuda_warn(#name, cuda_api.name(__VA_ARGS__))

@@ -42,6 +42,7 @@ bool cuda_settle(cuda_queue *queue)
 {
   /* An error may be that of work before it, said once; what counts is that nothing runs. */
   for (int attempt = 0; attempt < 2; attempt++) {
+    cuda_watch(queue->device, queue->stream);
     const CUresult answer = cuda_api.cuStreamSynchronize(queue->stream);
     if (cuda_warn("cuStreamSynchronize", answer) || cuda_is_lasting(answer))
       return true;

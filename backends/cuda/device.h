@@ -39,6 +39,8 @@ typedef struct cuda_pinned {
   size_t bytes;
 } cuda_pinned;
 
+typedef struct cuda_group cuda_group;
+
 typedef enum { CUDA_SOLVER_UNKNOWN, CUDA_SOLVER_THERE, CUDA_SOLVER_ABSENT } cuda_solver_state;
 
 typedef struct {
@@ -55,6 +57,7 @@ typedef struct {
   _Atomic CUresult fault;           /* the first one that the device cannot recover from */
   _Atomic(const char *) fault_call; /* that answered it; NULL: not known yet */
   _Atomic cuda_solver_state solver;
+  _Atomic(cuda_group *) group; /* with devices of other processes; NULL: none */
   pthread_mutex_t lock; /* guards the members below, and the begin and end of a queue's recording */
   cuda_segment *segments;
   cuda_queue *queues;
@@ -174,6 +177,24 @@ cdl_status cuda_weight_create(void *queue, const cdl_tensor *sources, size_t cou
                               size_t *bytes);
 cdl_status cuda_weight_update(void *queue, void *handle, const cdl_tensor *sources, size_t count);
 void cuda_weight_destroy(void *device, void *handle);
+
+/* ---- Groups: group.c ---- */
+
+cdl_status cuda_group_place(void *device, char place[CDL_GROUP_PLACE_BYTES]);
+cdl_status cuda_group_key(void *device, cdl_group_key *key);
+cdl_status cuda_group_join(void *device, const cdl_group_key *key, int rank, int size,
+                           double seconds, void **group);
+cdl_status cuda_gather(void *queue, void *group, cdl_buffer *out, size_t out_offset,
+                       const cdl_buffer *x, size_t offset, size_t bytes);
+void cuda_group_abandon(void *group);
+void cuda_group_leave(void *group);
+/* Wait for all work of a stream, and for an event. In a group they end with DEVICE if the work
+ * takes longer than the group's seconds, or a member is lost; the group is then abandoned. The
+ * context is current. */
+CDL_MUST_USE cdl_status cuda_wait(cuda_device *device, CUstream stream);
+CDL_MUST_USE cdl_status cuda_wait_event(cuda_device *device, CUevent event);
+/* Abandons the group if the stream's work does not end in the same way. */
+void cuda_watch(cuda_device *device, CUstream stream);
 
 /* Returns whether cuSOLVER is available. */
 bool cuda_solver_supports(cuda_device *device);

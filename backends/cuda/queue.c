@@ -25,7 +25,7 @@ static cdl_status link_queue(cuda_queue *queue)
   for (cuda_queue *other = device->queues; other != NULL && status == CDL_STATUS_OK;
        other = other->next)
     if (!other->recording)
-      status = CUDA_DEVICE_CALL(device, cuStreamSynchronize, other->stream);
+      status = cuda_wait(device, other->stream);
   if (status == CDL_STATUS_OK) {
     queue->next = device->queues;
     device->queues = queue;

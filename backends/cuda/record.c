@@ -22,7 +22,7 @@ static cdl_status begin(cuda_queue *queue)
 {
   cuda_device *device = queue->device;
   /* So a queue that records has no work under way, and nobody has to wait for it. */
-  CDL_TRY(CUDA_DEVICE_CALL(device, cuStreamSynchronize, queue->stream));
+  CDL_TRY(cuda_wait(device, queue->stream));
   pthread_mutex_lock(&device->lock);
   const cdl_status status = CUDA_DEVICE_CALL(device, cuStreamBeginCapture_v2, queue->stream,
                                              CU_STREAM_CAPTURE_MODE_RELAXED);
@@ -188,8 +188,8 @@ cdl_status cuda_event_record(void *given, void *event)
 
 static cdl_status elapsed(cuda_device *device, CUevent from, CUevent to, float *milliseconds)
 {
-  CDL_TRY(CUDA_DEVICE_CALL(device, cuEventSynchronize, from));
-  CDL_TRY(CUDA_DEVICE_CALL(device, cuEventSynchronize, to));
+  CDL_TRY(cuda_wait_event(device, from));
+  CDL_TRY(cuda_wait_event(device, to));
   return CUDA_DEVICE_CALL(device, cuEventElapsedTime, milliseconds, from, to);
 }
 

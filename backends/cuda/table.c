@@ -41,6 +41,12 @@ static const cdl_backend_table table = {
     .compile_nanoseconds = cuda_compile_nanoseconds,
     .auto_priority = 300,
     .memory_address = cuda_memory_address,
+    .group_place = cuda_group_place,
+    .group_key = cuda_group_key,
+    .group_join = cuda_group_join,
+    .gather = cuda_gather,
+    .group_abandon = cuda_group_abandon,
+    .group_leave = cuda_group_leave,
 };
 
 CDL_EXPORT const cdl_backend_table *cdl_plugin(const cdl_host *host);

@@ -56,7 +56,7 @@ static cdl_status next_slot(cuda_queue *queue)
   cuda_slot *next = &queue->slots[queue->slot];
   if (!next->pending)
     return CDL_STATUS_OK;
-  CDL_TRY(CUDA_DEVICE_CALL(queue->device, cuEventSynchronize, next->done));
+  CDL_TRY(cuda_wait_event(queue->device, next->done));
   next->pending = false;
   return CDL_STATUS_OK;
 }
@@ -88,7 +88,7 @@ static cdl_status upload_staged(cuda_queue *queue, CUdeviceptr out, const char *
 static cdl_status upload_pinned(cuda_queue *queue, CUdeviceptr out, const void *host, size_t bytes)
 {
   CDL_TRY(CUDA_DEVICE_CALL(queue->device, cuMemcpyHtoDAsync_v2, out, host, bytes, queue->stream));
-  return CUDA_DEVICE_CALL(queue->device, cuStreamSynchronize, queue->stream);
+  return cuda_wait(queue->device, queue->stream);
 }
 
 cdl_status cuda_upload(void *given, cdl_buffer *out, size_t offset, const void *host, size_t bytes)
@@ -137,7 +137,7 @@ static cdl_status download_staged(cuda_queue *queue, char *host, CUdeviceptr x, 
   CDL_TRY(need_staging(queue));
   while (bytes > 0) {
     if (queue->download_used == CUDA_DOWNLOAD_BYTES) {
-      CDL_TRY(CUDA_DEVICE_CALL(queue->device, cuStreamSynchronize, queue->stream));
+      CDL_TRY(cuda_wait(queue->device, queue->stream));
       deliver(queue);
     }
     CDL_TRY(make_room_for_delivery(queue));
@@ -172,8 +172,7 @@ cdl_status cuda_sync(void *given)
   cuda_queue *queue = given;
   CDL_TRY(cuda_refuse_recording(queue, "a sync"));
   CDL_TRY(cuda_enter(queue->device));
-  CDL_TRY(cuda_leave(queue->device,
-                     CUDA_DEVICE_CALL(queue->device, cuStreamSynchronize, queue->stream)));
+  CDL_TRY(cuda_leave(queue->device, cuda_wait(queue->device, queue->stream)));
   deliver(queue);
   return CDL_STATUS_OK;
 }

@@ -20,6 +20,11 @@ typedef struct {
   int reserved[4];
 } cuda_heuristic_result;
 
+/* ncclUniqueId. */
+typedef struct {
+  char internal[128];
+} cuda_unique_id;
+
 /* Enumerations are passed as int. */
 /*   name                what it is here */
 #define CUDA_TYPES(X)                                                    \
@@ -60,9 +65,17 @@ typedef struct {
   X(nvrtcProgram, struct _nvrtcProgram *)                                \
   X(nvrtcResult, int)
 
+/* NCCL's, which comes apart from CUDA. */
+#define CUDA_NCCL_TYPES(X)         \
+  X(ncclResult_t, int)             \
+  X(ncclDataType_t, int)           \
+  X(ncclComm_t, struct ncclComm *) \
+  X(ncclUniqueId, cuda_unique_id)
+
 #ifndef CUDA_TYPES_ARE_THE_VENDORS
 #define CUDA_TYPE(name, is) typedef is name;
 CUDA_TYPES(CUDA_TYPE)
+CUDA_NCCL_TYPES(CUDA_TYPE)
 #undef CUDA_TYPE
 #endif
 
@@ -190,10 +203,22 @@ CUDA_TYPES(CUDA_TYPE)
   X(CUDA_ERROR_MPS_CLIENT_TERMINATED, 810) \
   X(CUDA_ERROR_EXTERNAL_DEVICE, 911)
 
+#define CUDA_NCCL_CONSTANTS(X) \
+  X(ncclSuccess, 0)            \
+  X(ncclUnhandledCudaError, 1) \
+  X(ncclSystemError, 2)        \
+  X(ncclInternalError, 3)      \
+  X(ncclInvalidArgument, 4)    \
+  X(ncclInvalidUsage, 5)       \
+  X(ncclRemoteError, 6)        \
+  X(ncclInProgress, 7)         \
+  X(ncclInt8, 0)
+
 #ifndef CUDA_TYPES_ARE_THE_VENDORS
 enum {
 #define CUDA_CONSTANT(name, value) name = value,
   CUDA_CONSTANTS(CUDA_CONSTANT) CUDA_NEWER_CONSTANTS(CUDA_CONSTANT)
+      CUDA_NCCL_CONSTANTS(CUDA_CONSTANT)
 #undef CUDA_CONSTANT
 };
 #endif

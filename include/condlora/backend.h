@@ -213,6 +213,35 @@ CDL_API CDL_MUST_USE cdl_status cdl_event_wait(cdl_event *event);
 CDL_API CDL_MUST_USE cdl_status cdl_event_elapsed(cdl_event *from, cdl_event *to,
                                                   uint64_t *nanoseconds);
 
+/* ---- Groups: devices of several processes that exchange bytes without the host ---- */
+
+/* One process makes a key, hands it to the others by means of its own, and all of them join. From
+ * then on each enqueues the same gathers, in the same order. A backend has at most one group. */
+typedef struct cdl_group cdl_group;
+
+/* Names the device as its host knows it; the members of a group on one host have different ones.
+ * Errors: UNSUPPORTED if the backend has no groups; ABSENT, with the reason, if a library that it
+ * needs for them is missing. */
+CDL_API CDL_MUST_USE cdl_status cdl_group_place(cdl_backend *backend,
+                                                char place[CDL_GROUP_PLACE_BYTES]);
+CDL_API CDL_MUST_USE cdl_status cdl_group_key_create(cdl_backend *backend, cdl_group_key *key);
+/* Joins as member `rank` of `size`, and returns when all members have joined. Later waits for the
+ * device end with DEVICE after `seconds`, or as soon as the backend finds that another member is
+ * lost. */
+CDL_API CDL_MUST_USE cdl_status cdl_group_join(cdl_backend *backend, const cdl_group_key *key,
+                                               int rank, int size, double seconds,
+                                               cdl_group **group);
+/* Enqueues: `out` gets the elements of x of all members, in their order. Both are dense F32; out
+ * has `size` times the elements of x. x may be the part of `out` that is this member's. It can be
+ * recorded. */
+CDL_API void cdl_queue_gather(cdl_queue *queue, cdl_group *group, cdl_tensor out, cdl_tensor x);
+/* Makes gathers that wait for another member end, with undefined results, and fails later ones.
+ * Call it, from any thread, when a member has failed. */
+CDL_API void cdl_group_abandon(cdl_group *group);
+/* Leaves. If the group was not abandoned, all members leave, and their queues have finished all
+ * gathers. Destroy what was recorded with the group before. NULL is allowed. */
+CDL_API void cdl_group_leave(cdl_group *group);
+
 /* ---- Weights ---- */
 
 /* Creates one weight from `count` matrices [out_i, in], F32, stacked along rows, in the layout and

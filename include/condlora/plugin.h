@@ -5,7 +5,7 @@
  * Minor versions: 1.1 added precisions and compile_nanoseconds, 1.2 auto_priority, 1.3 attention's
  * bias, 1.4 BF16 activations, attention_grad's `out` and low_rank's further terms, 1.5
  * memory_address, binary_cross_entropy, map_weights and its gradient, add_layer_norm's dropout and
- * gradient, kernels and decompositions, 1.6 map_file.
+ * gradient, kernels and decompositions, 1.6 map_file and groups.
  *
  * The core checks every argument before it calls the table. It also counts and logs paths, keeps
  * each queue's first error, and calls nothing on a failed queue. So the functions of a table only
@@ -176,6 +176,19 @@ typedef struct cdl_backend_table {
    * The backend may give pages that it no longer needs back to the system
    * (madvise(MADV_DONTNEED)); the next access reads them again. `free` destroys the buffer. */
   cdl_status (*map_file)(void *device, const void *mapped, size_t bytes, void **handle);
+
+  /* Since 1.6, optional, all or none: devices of several processes as a group (backend.h). `group`
+   * is an object of the backend. `gather` moves `bytes` from x, at `offset`, to each member's
+   * `out`, which gets rank r's at out_offset + r * bytes. A wait of the device ends with DEVICE if
+   * it takes longer than `seconds`, or another member is lost. */
+  cdl_status (*group_place)(void *device, char place[CDL_GROUP_PLACE_BYTES]);
+  cdl_status (*group_key)(void *device, cdl_group_key *key);
+  cdl_status (*group_join)(void *device, const cdl_group_key *key, int rank, int size,
+                           double seconds, void **group);
+  cdl_status (*gather)(void *queue, void *group, cdl_buffer *out, size_t out_offset,
+                       const cdl_buffer *x, size_t offset, size_t bytes);
+  void (*group_abandon)(void *group);
+  void (*group_leave)(void *group);
 } cdl_backend_table;
 
 /* The type of cdl_plugin, the only symbol of a plug-in. The core compares the versions and names

@@ -69,6 +69,13 @@ typedef struct {
   void *memory; /* host address; CUdeviceptr cast to a pointer; cl_mem */
 } cdl_memory_address;
 
+/* What a process hands to the others of a group (backend.h); the backend makes the bytes. */
+typedef struct {
+  unsigned char bytes[128];
+} cdl_group_key;
+
+#define CDL_GROUP_PLACE_BYTES 64
+
 /* A view of a buffer. Element (i, j, k, l) is at offset + i·stride[0] + j·stride[1] + k·stride[2]
  * + l·stride[3], counted in elements of `dtype` from the start of `buffer`. A matrix [rows,
  * columns] uses the last two dimensions and a vector the last one; the leading sizes are 1.

@@ -360,6 +360,86 @@ START_TEST(recorded_work_reads_what_is_there)
 }
 END_TEST
 
+/* ---- Groups; those of several processes are tested by the jobs of ranks_devices.py ---- */
+
+static cdl_group *join_alone(void)
+{
+  cdl_group_key key;
+  cdl_group *group;
+  ck_assert_msg(cdl_group_key_create(backend, &key) == CDL_STATUS_OK, "%s", cdl_error_message());
+  ck_assert_msg(cdl_group_join(backend, &key, 0, 1, 5, &group) == CDL_STATUS_OK, "%s",
+                cdl_error_message());
+  return group;
+}
+
+START_TEST(a_group_gathers_and_is_left)
+{
+  char place[CDL_GROUP_PLACE_BYTES];
+  cdl_group_key key = {{0}};
+  cdl_group *second;
+  open_with("cuda", CDL_PRECISION_FP32);
+  cdl_buffer *x = buffer_of(400), *y = buffer_of(400);
+  cdl_graph *graph;
+  ck_assert_int_eq(cdl_group_place(backend, place), CDL_STATUS_OK);
+  ck_assert_str_eq(place, "0000:00:00.0");
+  ck_assert_int_eq(cdl_group_join(backend, &key, 1, 1, 5, &second), CDL_STATUS_ARGUMENT);
+  cdl_group *group = join_alone();
+  ck_assert_int_eq(cdl_group_join(backend, &key, 0, 1, 5, &second), CDL_STATUS_ARGUMENT);
+  assert_message("already");
+  fill(vector(x, 100), 3);
+  fill(vector(y, 100), 0);
+  cdl_queue_gather(queue, group, vector(y, 100), vector(x, 100));
+  ck_assert_float_eq(first_of(vector(y, 100)), 3);
+  cdl_queue_gather(queue, group, vector(y, 100), vector(y, 100)); /* in place */
+  ck_assert_int_eq(cdl_queue_capture_begin(queue), CDL_STATUS_OK);
+  cdl_queue_gather(queue, group, vector(y, 100), vector(x, 100));
+  ck_assert_msg(cdl_queue_capture_end(queue, &graph) == CDL_STATUS_OK, "%s", cdl_error_message());
+  for (int step = 4; step < 7; step++) {
+    fill(vector(x, 100), step);
+    cdl_queue_replay(queue, graph);
+    ck_assert_float_eq(first_of(vector(y, 100)), (float)step);
+  }
+  cdl_graph_destroy(graph);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_ARGUMENT);
+  assert_message("1 groups");
+  cdl_group_leave(group);
+  cdl_buffer_destroy(x);
+  cdl_buffer_destroy(y);
+  close_it();
+}
+END_TEST
+
+START_TEST(a_gather_of_wrong_sizes_is_refused)
+{
+  open_with("cuda", CDL_PRECISION_FP32);
+  cdl_buffer *x = buffer_of(400);
+  cdl_group *group = join_alone();
+  cdl_queue_gather(queue, group, vector(x, 100), vector(x, 99));
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_ARGUMENT);
+  assert_message("1 times those of x");
+  cdl_group_leave(group);
+  cdl_buffer_destroy(x);
+  close_it();
+}
+END_TEST
+
+START_TEST(an_abandoned_group_gathers_nothing)
+{
+  open_with("cuda", CDL_PRECISION_FP32);
+  cdl_buffer *x = buffer_of(400);
+  fill(vector(x, 100), 3);
+  cdl_group *group = join_alone();
+  cdl_group_abandon(group);
+  cdl_group_abandon(group);
+  cdl_queue_gather(queue, group, vector(x, 100), vector(x, 100));
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_DEVICE);
+  assert_message("the group was given up");
+  cdl_group_leave(group);
+  cdl_buffer_destroy(x);
+  close_it();
+}
+END_TEST
+
 START_TEST(what_cannot_be_recorded_is_refused)
 {
   open_with("cuda", CDL_PRECISION_FP32);
@@ -698,6 +778,9 @@ int main(void)
   tcase_add_test(cases, memory_comes_and_goes);
   tcase_add_test(cases, out_of_memory_names_wanted_and_free);
   tcase_add_test(cases, two_queues_share_memory);
+  tcase_add_test(cases, a_group_gathers_and_is_left);
+  tcase_add_test(cases, a_gather_of_wrong_sizes_is_refused);
+  tcase_add_test(cases, an_abandoned_group_gathers_nothing);
   tcase_add_test(cases, recorded_work_reads_what_is_there);
   tcase_add_test(cases, what_cannot_be_recorded_is_refused);
   tcase_add_test(cases, foreign_memory_and_streams);

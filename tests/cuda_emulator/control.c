@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/cuda_emulator/emulator.h"
@@ -135,6 +136,24 @@ void emulator_leave(emulator_call *call)
   pthread_mutex_unlock(&lock);
 }
 
+void emulator_lock(void)
+{
+  pthread_mutex_lock(&lock);
+}
+
+void emulator_unlock(void)
+{
+  pthread_mutex_unlock(&lock);
+}
+
+void emulator_pause(void)
+{
+  enum { PAUSE_NS = 50000 };
+  emulator_unlock();
+  nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+  emulator_lock();
+}
+
 bool emulator_late_fault(void)
 {
   works++;
@@ -194,6 +213,7 @@ static const char *const kind_names[OBJECT_KINDS] = {
     [OBJECT_LT_LAYOUT] = "cublasLt layout",
     [OBJECT_LT_PREFERENCE] = "cublasLt preference",
     [OBJECT_SOLVER] = "cuSOLVER handle",
+    [OBJECT_GROUP] = "NCCL communicator",
 };
 
 /* Slot i has the handle 16 (given before + i + 1): small numbers, which no page backs. */

@@ -13,6 +13,7 @@
  *   CUDA_EMULATOR_CAPABILITY=N the compute capability: 80, which it is without it, is 8.0
  *   CUDA_EMULATOR_DRIVER=N     the driver's CUDA version: 12040 is 12.4. It then takes only images
  *                              that such a driver takes. Without it: 12000, which takes all
+ *   CUDA_EMULATOR_NCCL=N       the version of NCCL: 20906 is 2.9.6
  *   CUDA_EMULATOR_STRICT=1     exit status 86 at the end of a program with violations or leaks
  *   CUDA_EMULATOR_KERNELS=ptx  kernels are the PTX that the program loads, and run by the executor
  *   CUDA_EMULATOR_PTX=FILE     with it: PTX that takes the place of machine code, also of what the

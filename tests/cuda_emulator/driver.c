@@ -88,6 +88,14 @@ CUresult cuDeviceGetName(char *name, int bytes, CUdevice device)
   return check_device(device);
 }
 
+CUresult cuDeviceGetPCIBusId(char *name, int bytes, CUdevice device)
+{
+  ENTER_OR(CUDA_ERROR_UNKNOWN);
+  if (snprintf(name, (size_t)bytes, "0000:%02x:00.0", device) >= bytes)
+    return CUDA_ERROR_INVALID_VALUE;
+  return check_device(device);
+}
+
 CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device)
 {
   ENTER_OR(CUDA_ERROR_UNKNOWN);

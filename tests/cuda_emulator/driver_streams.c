@@ -45,6 +45,17 @@ CUresult cuStreamSynchronize(CUstream handle)
   return emulator_fault_code();
 }
 
+CUresult cuStreamQuery(CUstream handle)
+{
+  ENTER_OR(CUDA_ERROR_LAUNCH_FAILED);
+  CHECK(context_check());
+  stream *target = stream_find(handle);
+  CHECK(check_wait(target));
+  const bool done = stream_proceed(target);
+  CHECK(emulator_fault_code());
+  return done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+}
+
 /* ---- Events ---- */
 
 CUresult cuEventCreate(CUevent *handle, unsigned int flags)
@@ -80,6 +91,15 @@ CUresult cuEventSynchronize(CUevent handle)
   CHECK(stream_check_no_capture());
   CHECK(event_wait(handle));
   return emulator_fault_code();
+}
+
+CUresult cuEventQuery(CUevent handle)
+{
+  ENTER_OR(CUDA_ERROR_LAUNCH_FAILED);
+  CHECK(context_check());
+  const CUresult answer = event_query(handle);
+  CHECK(emulator_fault_code());
+  return answer;
 }
 
 CUresult cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to)

@@ -44,6 +44,10 @@ typedef struct {
 /* Takes the lock, counts the call and lets some earlier work run. `name` outlives the process. */
 emulator_call emulator_enter(const char *name);
 void emulator_leave(emulator_call *call);
+/* Leaves the lock to other threads for a moment, which both begins and ends with it. */
+void emulator_pause(void);
+/* The lock alone, for threads of the emulator's own. */
+void emulator_lock(void), emulator_unlock(void);
 
 /* First line of every function. ENTER leaves it to the function what to do of a call that is to
  * fail: one that destroys does its work, as the vendor's do, so that nothing is left behind. */
@@ -91,6 +95,7 @@ emulator_launch_counts *emulator_new_count(emulator_launch_counts *unread, bool 
 
 int setting_driver(void), setting_capability(void), setting_devices(void),
     setting_compute_mode(void);
+int setting_nccl(void);                                 /* the version of NCCL */
 int setting_multiprocessors(void), setting_items(void); /* work-items: of a multiprocessor */
 /* Whether all devices have one name, as those of one kind have. */
 bool setting_devices_are_alike(void);
@@ -135,6 +140,7 @@ typedef enum {
   OBJECT_LT_LAYOUT,
   OBJECT_LT_PREFERENCE,
   OBJECT_SOLVER,
+  OBJECT_GROUP, /* a communicator of NCCL's */
   OBJECT_KINDS
 } object_kind;
 
@@ -187,6 +193,7 @@ struct work {
   const char *call;
   bool always;                 /* runs after a fault too */
   void (*run)(work *item);     /* called once for each replay */
+  bool (*ready)(work *item);   /* whether it can run, or has to wait for others; NULL: it can */
   void (*destroy)(work *item); /* NULL: there is nothing but the item itself */
   _Alignas(16) unsigned char payload[];
 };
@@ -210,8 +217,10 @@ void stream_invalidate_capture(stream *target);
 CUresult stream_check_no_capture(void);
 CUresult stream_create(CUstream *handle);
 CUresult stream_destroy(CUstream handle);
-/* Runs what is enqueued. */
+/* Runs what is enqueued, and waits for what is not ready. */
 void stream_drain(stream *target);
+/* Runs the first piece of work, if it is ready; whether there is no other. */
+bool stream_proceed(stream *target);
 /* Lets a little of some stream's work run. */
 void stream_stir(void);
 /* Drops all work and every stream of this device; the number of live streams. */
@@ -233,6 +242,8 @@ CUresult event_create(CUevent *handle, bool timed);
 CUresult event_destroy(CUevent handle);
 CUresult event_record(CUevent handle, stream *target);
 CUresult event_wait(CUevent handle);
+/* Lets the first piece of work run that it waits for, if there is any. */
+CUresult event_query(CUevent handle);
 CUresult event_elapsed(float *milliseconds, CUevent from, CUevent to);
 
 /* ---- Host libraries: OpenBLAS and LAPACKE, opened at first use ---- */

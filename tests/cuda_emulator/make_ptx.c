@@ -19,6 +19,7 @@ typedef struct {
 #define USED_cublas(result, name, parameters)
 #define USED_cublasLt(result, name, parameters)
 #define USED_cusolver(result, name, parameters)
+#define USED_nccl(result, name, parameters)
 #define USED_nvrtc(result, name, parameters) result(*name) parameters;
 #include "backends/cuda/api.def"
 #undef USED_nvrtc

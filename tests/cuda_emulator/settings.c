@@ -6,7 +6,7 @@
 
 #include "tests/cuda_emulator/emulator.h"
 
-enum { DEFAULT_DRIVER = 12000, DEFAULT_DEVICES = 1 };
+enum { DEFAULT_DRIVER = 12000, DEFAULT_DEVICES = 1, DEFAULT_NCCL = 22703 };
 
 /* A small device where kernels are compiled for the CPU; where they are PTX, one that they are made
  * for. */
@@ -66,6 +66,11 @@ int setting_items(void)
 bool setting_devices_are_alike(void)
 {
   return setting("CUDA_EMULATOR_ALIKE", 0) != 0;
+}
+
+int setting_nccl(void)
+{
+  return setting("CUDA_EMULATOR_NCCL", DEFAULT_NCCL);
 }
 
 int setting_compute_mode(void)

@@ -69,17 +69,23 @@ static void run_item(work *item)
     item->run(item);
 }
 
-static void run_first(stream *target)
+/* Returns whether the item could run. */
+static bool run_first(stream *target)
 {
   work *item = target->first;
-  target->first = item->next;
-  if (target->first == NULL)
-    target->end = &target->first;
   const int before = target->device >= 0 ? context_act_as(target->device) : -1;
-  run_item(item);
-  work_destroy(item);
+  const bool ready =
+      item->ready == NULL || emulator_fault_code() != CUDA_SUCCESS || item->ready(item);
+  if (ready) {
+    target->first = item->next;
+    if (target->first == NULL)
+      target->end = &target->first;
+    run_item(item);
+    work_destroy(item);
+  }
   if (target->device >= 0)
     context_act_as(before);
+  return ready;
 }
 
 /* ---- Streams ---- */
@@ -146,7 +152,15 @@ CUresult stream_destroy(CUstream handle)
 void stream_drain(stream *target)
 {
   while (target->first != NULL)
-    run_first(target);
+    if (!run_first(target))
+      emulator_pause();
+}
+
+bool stream_proceed(stream *target)
+{
+  if (target->first != NULL)
+    (void)run_first(target);
+  return target->first == NULL;
 }
 
 void stream_stir(void)
@@ -162,7 +176,8 @@ void stream_stir(void)
     target = target->next;
   for (uint64_t left = 1 + emulator_random() % STIR_ITEMS; left > 0 && target->first != NULL;
        left--)
-    run_first(target);
+    if (!run_first(target))
+      break;
   if (target->first == NULL && target->handle == NULL)
     free_stream(target);
 }
@@ -295,29 +310,46 @@ void recording_release(recording *list)
   free(list);
 }
 
-static void run_recording(work *item)
-{
+/* One item of a recording, as a replay enqueues it. */
+typedef struct {
   recording *list;
-  memcpy(&list, item->payload, sizeof list);
-  for (work *each = list->first; each != NULL; each = each->next)
-    run_item(each);
+  work *recorded;
+} replayed;
+
+static replayed replayed_of(const work *item)
+{
+  replayed r;
+  memcpy(&r, item->payload, sizeof r);
+  return r;
 }
 
-static void release_recording(work *item)
+static void run_replayed(work *item)
 {
-  recording *list;
-  memcpy(&list, item->payload, sizeof list);
-  recording_release(list);
+  run_item(replayed_of(item).recorded);
+}
+
+static bool replayed_is_ready(work *item)
+{
+  work *recorded = replayed_of(item).recorded;
+  return recorded->ready == NULL || recorded->ready(recorded);
+}
+
+static void release_replayed(work *item)
+{
+  recording_release(replayed_of(item).list);
 }
 
 CUresult recording_replay(recording *list, stream *target)
 {
-  work *item = work_create("cuGraphLaunch", sizeof list, run_recording);
-  item->always = true; /* its own items decide */
-  item->destroy = release_recording;
-  recording_retain(list);
-  memcpy(item->payload, &list, sizeof list);
-  return stream_enqueue(target, item);
+  for (work *each = list->first; each != NULL; each = each->next) {
+    work *item = work_create("cuGraphLaunch", sizeof(replayed), run_replayed);
+    item->always = true; /* the recorded item decides */
+    item->ready = replayed_is_ready;
+    item->destroy = release_replayed;
+    memcpy(item->payload, &(replayed){recording_retain(list), each}, sizeof(replayed));
+    CHECK(stream_enqueue(target, item));
+  }
+  return CUDA_SUCCESS;
 }
 
 /* ---- Graphs, as they are and made executable: each has a share in what was recorded ---- */
@@ -392,7 +424,8 @@ static void pass_mark(work *item)
 static void reach_mark(const mark *point)
 {
   while (!point->passed && point->where->first != NULL)
-    run_first(point->where);
+    if (!run_first(point->where))
+      emulator_pause();
 }
 
 CUresult event_create(CUevent *handle, bool timed)
@@ -438,6 +471,19 @@ CUresult event_wait(CUevent handle)
     return ERROR_CAPTURED_EVENT;
   reach_mark(found->latest);
   return CUDA_SUCCESS;
+}
+
+CUresult event_query(CUevent handle)
+{
+  const event *found = object_find(OBJECT_EVENT, handle);
+  if (found == NULL)
+    return CUDA_ERROR_INVALID_HANDLE;
+  if (found->latest == NULL || found->latest->passed)
+    return CUDA_SUCCESS;
+  if (found->latest->captured)
+    return ERROR_CAPTURED_EVENT;
+  (void)stream_proceed(found->latest->where);
+  return found->latest->passed ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
 
 CUresult event_elapsed(float *milliseconds, CUevent from, CUevent to)

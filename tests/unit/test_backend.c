@@ -92,6 +92,18 @@ START_TEST(processes_take_devices_of_their_own)
 }
 END_TEST
 
+START_TEST(a_backend_without_groups_says_so)
+{
+  char place[CDL_GROUP_PLACE_BYTES];
+  cdl_group_key key;
+  cdl_group *group;
+  ck_assert_int_eq(cdl_group_place(backend, place), CDL_STATUS_UNSUPPORTED);
+  ck_assert_int_eq(cdl_group_key_create(backend, &key), CDL_STATUS_UNSUPPORTED);
+  ck_assert_int_eq(cdl_group_join(backend, &key, 0, 1, 1, &group), CDL_STATUS_UNSUPPORTED);
+  cdl_group_leave(NULL);
+}
+END_TEST
+
 /* ---- Buffers ---- */
 
 START_TEST(memory_is_counted)
@@ -515,6 +527,7 @@ int main(void)
       a_listing_says_why_a_plugin_fails,
       names_that_cannot_be_are_refused,
       processes_take_devices_of_their_own,
+      a_backend_without_groups_says_so,
       memory_is_counted,
       out_of_memory_names_wanted_and_free,
       an_empty_buffer_is_a_buffer,
