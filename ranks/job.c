@@ -90,6 +90,11 @@ const char *ranks_library(const ranks_job *job)
   return job != NULL ? job->library : "";
 }
 
+double ranks_limit(const ranks_job *job)
+{
+  return job != NULL ? job->limit : 0;
+}
+
 double ranks_waited(const ranks_job *job)
 {
   return job != NULL ? job->waited : 0;

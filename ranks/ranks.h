@@ -67,6 +67,8 @@ void ranks_share_devices(const ranks_job *job, int *number, int *count);
 const ranks_peer *ranks_peer_of(const ranks_job *job, int rank);
 /* Returns the library's version, such as "Open MPI v4.1.4"; "" if the job is one rank. */
 const char *ranks_library(const ranks_job *job);
+/* Returns the seconds within which all ranks come to a meeting. */
+double ranks_limit(const ranks_job *job);
 /* Returns the seconds that this rank has waited in collective functions. */
 double ranks_waited(const ranks_job *job);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "train/rank_group.h"
 #include "train/trainer_state.h"
 
 /* The runs that take part in a pass. */
@@ -16,8 +17,10 @@ typedef struct {
 static void end_run(train_joint_run *run, train_trainer *t, cdl_status status)
 {
   run->status = status;
-  if (status != CDL_STATUS_OK)
+  if (status != CDL_STATUS_OK) {
     snprintf(run->message, sizeof run->message, "%s", cdl_error_message());
+    train_rank_group_fail(t->session);
+  }
   if (status != CDL_STATUS_OK && status != CDL_STATUS_CANCELLED && t->recorded)
     train_run_json_fail(&t->files, run->message);
   trainer_release(t);
@@ -58,7 +61,10 @@ static cdl_status begin(train_joint_run *run, train_trainer *t, bool *ended)
 static cdl_status next_batch(train_joint_run *run, train_trainer *t, bool *ended)
 {
   CDL_TRY(trainer_next_batch(t, ended));
-  return *ended ? trainer_finish(t, &run->summary) : CDL_STATUS_OK;
+  if (!*ended)
+    return CDL_STATUS_OK;
+  CDL_TRY(trainer_finish(t, &run->summary));
+  return train_rank_group_rest(t->session);
 }
 
 static cdl_status proceed(train_joint_run *run, train_trainer *t, bool *ended)

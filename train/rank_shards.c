@@ -48,7 +48,8 @@ void train_rank_shards_begin(train_rank_shards *r, train_shards *shards)
 {
   int begin, end;
   r->began = base_process_seconds();
-  ranks_sum_begin(&r->sum, r->measured ? r->pace : NULL);
+  /* In a group all ranks have equally many. */
+  ranks_sum_begin(&r->sum, r->measured && shards->group == NULL ? r->pace : NULL);
   ranks_sum_shards(&r->sum, &begin, &end);
   train_shards_limit(shards, begin, end);
 }
@@ -116,6 +117,9 @@ cdl_status train_rank_shards_sum(train_rank_shards *r, train_shards *shards, cdl
                                  bool stop, int64_t number)
 {
   char what[40];
+  double longest, waited;
   snprintf(what, sizeof what, "step %lld", (long long)number);
-  return sum_on_host(r, shards, queue, stop, what);
+  /* The host enqueues and goes on: what the device waits is unknown to it. */
+  return shards->group != NULL ? meet(r, stop, what, &longest, &waited)
+                               : sum_on_host(r, shards, queue, stop, what);
 }

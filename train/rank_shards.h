@@ -31,8 +31,9 @@ int train_rank_shards_slowest(const train_rank_shards *ranks);
 
 /* After train_shards_begin: limits the step to this rank's shards. */
 void train_rank_shards_begin(train_rank_shards *ranks, train_shards *shards);
-/* Collective, after this rank's batches: gives the shards the sum of all ranks. `stop` says that
- * this rank was asked to stop; `number` of the step is for messages. */
+/* Collective, after this rank's batches: gives the shards the sum of all ranks, unless they are in
+ * a group and do it themselves on the device. All ranks have met then. `stop` says that this rank
+ * was asked to stop; `number` of the step is for messages. */
 CDL_MUST_USE cdl_status train_rank_shards_sum(train_rank_shards *ranks, train_shards *shards,
                                               cdl_queue *queue, bool stop, int64_t number);
 

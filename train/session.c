@@ -15,6 +15,7 @@
 #include "model/inference/inference.h"
 #include "train/examples.h"
 #include "train/frozen.h"
+#include "train/rank_group.h"
 #include "train/session_adapter.h"
 
 /* ---- Data ---- */
@@ -417,6 +418,7 @@ cdl_status train_session_examples_hash(const train_session *session, uint64_t *h
 void train_session_close(train_session *session)
 {
   data_census_release(&session->census);
+  train_rank_group_close(session);
   inference_close(&session->model);
   if (session->train != NULL)
     cdl_dataset_close(session->train);

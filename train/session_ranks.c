@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/nearest.h"
 #include "condlora/backend.h"
+#include "train/rank_group.h"
 #include "train/run_record.h"
 #include "train/session.h"
 #include "train/trainer.h"
@@ -88,7 +89,12 @@ static cdl_status meet(train_session *session, const train_settings *settings, c
 cdl_status train_session_open_ranks(train_session *session, train_settings *settings,
                                     const bool *given, ranks_job *job)
 {
-  return meet(session, settings, train_session_open(session, settings, given, job), job);
+  CDL_TRY(meet(session, settings, train_session_open(session, settings, given, job), job));
+  const cdl_status status =
+      settings->dry_run ? CDL_STATUS_OK : train_rank_group_open(session, (int)settings->shards);
+  if (status != CDL_STATUS_OK)
+    train_session_close(session);
+  return status;
 }
 
 cdl_status train_session_open_base_ranks(train_session *session, train_settings *settings,

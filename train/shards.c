@@ -54,6 +54,7 @@ cdl_status train_shards_create(train_shards *shards, const train_session *sessio
   else
     shards->count = settings->shards > 0 ? (int)settings->shards : ranks_size(model->job);
   shards->alone = !on_cpu || shards->count == 1;
+  shards->group = session->group;
   if (shards->count == 1)
     return CDL_STATUS_OK;
   const cdl_tensor gradients = adapter_pass_gradients(model->adapter);
@@ -179,9 +180,12 @@ size_t train_shards_next(train_shards *shards)
 
 void train_shards_clear(const train_shards *shards, cdl_queue *queue)
 {
+  /* A recorded step clears all rows: its shards may be others when it is replayed. */
   if (shards->count > 1)
-    cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_rows(shards->rows, shards->begin,
-                                                          shards->end - shards->begin)));
+    cdl_fill(queue,
+             CDL_ARGS(fill, .out = shards->alone ? shards->rows
+                                                 : cdl_tensor_rows(shards->rows, shards->begin,
+                                                                   shards->end - shards->begin)));
 }
 
 void train_shards_keep(const train_shards *shards, cdl_queue *queue, cdl_tensor loss)
@@ -246,6 +250,9 @@ void train_shards_add(const train_shards *shards, cdl_queue *queue, cdl_tensor l
 {
   if (shards->count == 1)
     return;
+  if (shards->group != NULL)
+    cdl_queue_gather(queue, shards->group, shards->rows,
+                     cdl_tensor_rows(shards->rows, shards->begin, shards->end - shards->begin));
   if (!shards->summed) {
     add_rows(queue, shards->loaded.sums);
     add_rows(queue, shards->losses);

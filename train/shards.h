@@ -21,6 +21,7 @@ typedef struct {
   size_t examples;       /* of the step under way */
   int begin, done, end;  /* this process's shards, and the next of them that goes into a batch */
   size_t at;             /* where they pass alone: the next example, counted in the step */
+  cdl_group *group;      /* sums the rows of the ranks on the device; NULL: none */
   bool summed;           /* row 0 of the sums has that of all shards, from all ranks */
   cdl_buffer *buffer;    /* NULL with one shard */
   cdl_tensor rows;       /* [S, columns]: a shard's gradients, its loss, and what fills the row */
@@ -64,7 +65,8 @@ int train_shards_passes(const train_shards *shards, size_t examples, int begin, 
 
 /* Enqueues zeros for the sums of the shards that this process has. */
 void train_shards_clear(const train_shards *shards, cdl_queue *queue);
-/* Enqueues the addition of all sums to the gradients and to `loss` [1]. */
+/* Enqueues the addition of all sums to the gradients and to `loss` [1]. In a group, those of
+ * all ranks are gathered before. */
 void train_shards_add(const train_shards *shards, cdl_queue *queue, cdl_tensor loss);
 
 #endif

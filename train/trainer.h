@@ -37,7 +37,8 @@ typedef struct {
   /* operations per second relative to this machine's fastest GEMM; 0: not measured */
   double gemm_share;
   /* In a job of several ranks: the part of this step that a rank spent on waiting for others and on
-   * exchanging gradients, on average; and the slowest rank so far. */
+   * exchanging gradients, on average; and the slowest rank so far. 0 where devices exchange them,
+   * whose waits the host does not see. */
   int ranks, slowest_rank;
   double waiting;
 } train_step_report;

@@ -5,11 +5,14 @@ import os
 import pathlib
 import re
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 
 import ranks
-from ranks import assert_same, done, refused, training
+from ranks import assert_same, condlora, done, refused, training
 
 EMULATED = {"CUDA_EMULATOR_DEVICES": "4", "CUDA_EMULATOR_ALIKE": "1"}
 METHODS = {
@@ -38,6 +41,60 @@ def test_one_shard_a_rank():
         for count in (2, 4):
             assert_same(run(count, f"{method}-{count}-once", "cuda", *options), run(count, f"{method}-{count}-again", "cuda", *options),
                         f"{method}, {count} ranks, twice")
+
+
+def test_gathers():
+    """Sums pass from device to device where they can, and otherwise through the host: the same bytes."""
+    options = (*METHODS["lora"], "--shards", 4)
+    expected, host = ranks.SCRATCH / "lora-alone", "the ranks' gradients pass through the host's memory: "
+    arguments = ("--epochs", 2, "--eval-every", 2, "--backend", "cuda", *options)
+    for why, more in {
+            "": {},
+            r"rank 0 \(.+\): .*NCCL of version code 20804, 20906 \(2\.9\.6\) is the first that serves": {"CUDA_EMULATOR_NCCL": "20804"},
+            r"rank 0 \(.+\): .*ncclCommInitRank: ncclUnhandledCudaError": {"CUDA_EMULATOR_FAIL": "ncclCommInitRank:1"},
+            # Where nothing can be recorded, the gather is enqueued in each step.
+            "steps are not recorded": {"CUDA_EMULATOR_FAIL": "recorded ncclAllGather:1"}}.items():
+        output = ranks.SCRATCH / "gathers"
+        job = condlora(2, *training("bert-lora", output, *arguments), **{**EMULATED, **more})
+        said = [line for line in job.stderr.splitlines() if line.startswith("note: ")]
+        wanted = why if "recorded" in why else host + why
+        if job.returncode != 0 or len(said) != (why != "") or (why and not re.match("note: " + wanted, said[0])):
+            sys.exit(f"{more}: status {job.returncode}, expected one note with {wanted}; got:\n{job.stderr}")
+        assert_same(expected, output, f"2 ranks with {more}")
+        shutil.rmtree(output)
+
+
+LONG = (*METHODS["lora"], "--shards", 4, "--max-steps", 100, "--eval-every", 50, "--checkpoint-every", 2, "--backend", "cuda")
+
+
+def start(count, output, **more):
+    """A job that has made a few steps."""
+    job = subprocess.Popen([*ranks.LAUNCHER, str(count), ranks.PROGRAM, *map(str, training("bert-lora", output, *LONG))],
+                           env={**ranks.ENVIRONMENT, **EMULATED, **more}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    log, until = output / "train.jsonl", time.monotonic() + ranks.SECONDS
+    while not (log.exists() and log.read_bytes().count(b"\n") > 8) and time.monotonic() < until and job.poll() is None:
+        time.sleep(0.01)
+    return job
+
+
+def test_lost_ranks():
+    """A rank that is killed, or that stops, ends the job in bounded time. The checkpoint stands, and another number of ranks goes on
+    to the bytes of a run that was not interrupted."""
+    whole = ranks.SCRATCH / "whole"
+    done(0, *training("bert-lora", whole, *LONG), **EMULATED)
+    for name, count, kind, more in (("killed", 4, signal.SIGKILL, {}), ("stopped", 2, signal.SIGSTOP, {"CDL_RANKS_TIMEOUT": "3"})):
+        output = ranks.SCRATCH / name
+        job = start(count, output, **more)
+        lost = max(ranks.ranks_of(output))
+        os.kill(lost, kind)
+        began = time.monotonic()
+        errors = job.communicate(timeout=ranks.SECONDS)[1]
+        if job.returncode == 0 or time.monotonic() - began > 45 or not (output / "checkpoint").exists():
+            sys.exit(f"a job whose rank was {name}: status {job.returncode} after {time.monotonic() - began:.0f} s:\n{errors}")
+        if kind == signal.SIGSTOP and not re.search(r"condlora: .*did not come within 3 s", errors):
+            sys.exit(f"a job whose rank was {name} says:\n{errors}")
+        done(6 - count, *training("bert-lora", output, *LONG), "--resume", **EMULATED)
+        assert_same(whole, output, f"a job whose rank was {name}, and resumed")
 
 
 def test_full_tuning():
