@@ -7,6 +7,7 @@
 #include "bench/compare.h"
 #include "bench/model.h"
 #include "bench/options.h"
+#include "bench/ranks.h"
 #include "bench/roofline.h"
 #include "bench/shapes_choice.h"
 #include "bench/tune.h"
@@ -96,7 +97,7 @@ static cdl_status run(const bench_command *c)
 int main(int count, char **arguments)
 {
   bench_command c;
-  bool slower = false;
+  bool slower = false, speaks = true;
   base_map_faults_begin("bench-condlora", NULL);
   console_log_begin(count, arguments);
   console_downloads_show();
@@ -113,11 +114,16 @@ int main(int count, char **arguments)
     status = bench_tune(&c.options);
   else if (status == CDL_STATUS_OK && c.model)
     status = bench_model(&c.options);
-  else if (status == CDL_STATUS_OK)
+  else if (status == CDL_STATUS_OK && c.ranks) {
+    status = bench_ranks(&c.options, &speaks);
+    speaks = false; /* it has printed its failure */
+  } else if (status == CDL_STATUS_OK)
     status = run(&c);
   if (status == CDL_STATUS_OK)
     return slower ? BENCH_EXIT_SLOWER : EXIT_SUCCESS;
-  bench_progress("", "");
-  console_log_error("bench-condlora");
+  if (speaks) {
+    bench_progress("", "");
+    console_log_error("bench-condlora");
+  }
   return status == CDL_STATUS_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }

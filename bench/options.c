@@ -29,7 +29,9 @@ static const base_operand workloads[] = {
     {"train", "a training step with LoRA and with CondLoRA, and its matrix products alone"},
     {"inference", "the bare encoder, and one with a merged adapter"},
     {"tune", "search the parameters of matrix products for an OpenCL device and save them"},
-    {"model", "a training step's time on NVIDIA devices by a model, without a device"}};
+    {"model", "a training step's time on NVIDIA devices by a model, without a device"},
+    {"ranks",
+     "under mpirun: sums over the ranks of a job, the gain of a step, and a model of more"}};
 
 static void list_options(bench_command *c, base_option list[OPTIONS])
 {
@@ -108,7 +110,7 @@ static void make_line(bench_command *c, command_line *l)
   l->line = (base_command_line){
       .usage = "bench-condlora [OPTION …] [WORKLOAD …]",
       .summary = "Measures backends. Each result is checked in float64 before it is timed. Without "
-                 "a workload, all except tune and model are run.",
+                 "a workload, all except tune, model and ranks are run.",
       .notes = "Exit status: 0 done, 1 failed (a wrong result too), 2 wrong usage, 3 slower "
                "(--compare).",
       .options = BASE_OPTIONS(l->options),
@@ -134,9 +136,13 @@ static cdl_status read_workload(const char *name, bench_command *c)
     c->model = true;
     return CDL_STATUS_OK;
   }
+  if (strcmp(name, "ranks") == 0) {
+    c->ranks = true;
+    return CDL_STATUS_OK;
+  }
   return cdl_fail(CDL_STATUS_USAGE,
                   "there is no workload '%s': gemm, svd, elementwise, attention, train, inference, "
-                  "tune or model",
+                  "tune, model or ranks",
                   name);
 }
 
@@ -145,8 +151,8 @@ static cdl_status check_alone(const bench_command *c, const char *name)
   for (int w = 0; w < BENCH_WORKLOADS; w++)
     if (c->wanted[w])
       return cdl_fail(CDL_STATUS_USAGE, "%s runs alone, without %s", name, bench_workload_names[w]);
-  if (c->tune && c->model)
-    return cdl_fail(CDL_STATUS_USAGE, "tune and model each run alone");
+  if (c->tune + c->model + c->ranks > 1)
+    return cdl_fail(CDL_STATUS_USAGE, "tune, model and ranks each run alone");
   return c->options.plot == NULL ? CDL_STATUS_OK
                                  : cdl_fail(CDL_STATUS_USAGE, "%s draws no --plot", name);
 }
@@ -176,6 +182,19 @@ static cdl_status check_model(const bench_command *c)
              : cdl_fail(CDL_STATUS_USAGE, "model runs on no --backend; --devices names devices");
 }
 
+static cdl_status check_ranks(const bench_command *c)
+{
+  const bench_options *o = &c->options;
+  CDL_TRY(check_alone(c, "ranks"));
+  if (o->task != NULL || strcmp(o->clock, "wall") != 0 || o->cold)
+    return cdl_fail(CDL_STATUS_USAGE, "ranks measures by the wall's clock with warm caches, with "
+                                      "--lengths N and no --task");
+  return o->lengths == NULL || strspn(o->lengths, "0123456789") == strlen(o->lengths)
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_USAGE,
+                        "ranks wants the same --lengths N of all examples, not '%s'", o->lengths);
+}
+
 static cdl_status check(const bench_command *c)
 {
   const bench_options *o = &c->options;
@@ -199,6 +218,8 @@ static cdl_status check(const bench_command *c)
     return cdl_fail(CDL_STATUS_USAGE, "--devices, --assume and --measured are for model only");
   if (c->tune || c->model)
     return c->tune ? check_tuning(c) : check_model(c);
+  if (c->ranks)
+    return check_ranks(c);
   if (o->plot != NULL) {
     CDL_TRY(cdl_context(plot_check_path(o->plot), "--plot"));
     CDL_TRY(cdl_context(plot_open(), "--plot")); /* checked before anything is measured */

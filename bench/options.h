@@ -8,7 +8,7 @@ enum { BENCH_WORKLOADS = 6 };
 
 typedef struct {
   bench_options options;
-  bool help, describe, version, tune, model,
+  bool help, describe, version, tune, model, ranks,
       wanted[BENCH_WORKLOADS]; /* in the order of bench_workload_names */
   const char *compare[2];      /* two reports to compare instead of a run; NULL */
 } bench_command;

@@ -12,6 +12,7 @@ import json
 import math
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -456,9 +457,42 @@ def check_model():
         run("svd", *alone, status=2)
 
 
+def ranks(processes, *more):
+    """The report of a job, or of one process alone."""
+    start = [shutil.which("mpirun.mpich"), "-n", str(processes)] if processes > 1 else []
+    done = subprocess.run([*start, PROGRAM, "ranks", "--quick", "--backend", "cpu", "--seconds", "0.1", "--batch-size", str(BATCH),
+                           "--lengths", str(LENGTH), "--model", MODEL, "--format", "json", *more], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def check_ranks():
+    """The figures of the model follow from what is assumed; efficiency is the gain for each rank."""
+    for processes in (1, 3) if shutil.which("mpirun.mpich") and not FEW else (1,):
+        report = ranks(processes)
+        assert report["ranks"] == processes and report["hosts"] == 1, report
+        step, = rows_of(report, "ranks-step")
+        assert step["ranks"] == processes and math.isclose(step["efficiency"] * processes, step["alone_s"] / step["shared_s"]), step
+        sums = {row["name"]: row["bytes"] for row in rows_of(report, "ranks-sums")}
+        assert sums["CondLoRA of RoBERTa-base"] == 98304 and all(row["min_s"] > 0 for row in rows_of(report, "ranks-sums")), sums
+        assumed = {row["name"]: row for row in rows_of(report, "ranks-assumptions")}
+        adding, compute = (next(row for name, row in assumed.items() if name.startswith(word)) for word in ("adding", "computing"))
+        rows = rows_of(report, "ranks-model")
+        assert [row["ranks"] for row in rows[:8]] == [8, 16, 32, 64, 128, 256, 512, 1024], rows
+        assert not any(word in assumed for word in ("as between these ranks",) if processes == 1), assumed
+        for row in rows:
+            network, head = assumed[row["network"]], sums["head of RoBERTa-base"]
+            seconds = (row["ranks"] - 1) * (network["latency_s"] + head / network["bytes_per_s"] + head / adding["bytes_per_s"])
+            assert math.isclose(row["head_sum_s"], seconds, rel_tol=1e-9), (row, seconds)
+            assert math.isclose(row["efficiency"], 1 / (1 + row["sum_s"] / compute["latency_s"]), rel_tol=1e-9), row
+    for wrong in (["gemm"], ["model"], ["--task", "RTE", "--data", "x", "--model", MODEL], ["--lengths", "rte"], ["--clock", "processor"]):
+        run("ranks", *wrong, status=2)
+
+
 def main():
     report = check_report()
     check_model()
+    check_ranks()
     check_joint()
     check_top()
     check_formats()
