@@ -508,6 +508,22 @@ def test_bad_launches():
         sys.exit("a bad launch has left a folder")
 
 
+def test_memory():
+    """Nothing is read before it was written or left behind, on any rank. MPICH; Open MPI itself leaks."""
+    valgrind = shutil.which("valgrind")
+    if MPI != "mpich" or valgrind is None:
+        return
+    suppressions = pathlib.Path(__file__).resolve().parent.parent / "suppressions" / "valgrind.supp"
+    watched = [valgrind, "-q", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite", f"--suppressions={suppressions}"]
+    for more in ([], ["--method", "full", "--shards", 4]):
+        command = [PROGRAM, *training("bert-lora", SCRATCH / "watched", "--max-steps", 3, "--backend", "cpu", *more)]
+        run = subprocess.run([*LAUNCHER, "2", *watched, *map(str, command)], capture_output=True, text=True, timeout=3 * SECONDS,
+                             env=ENVIRONMENT, check=False)
+        if run.returncode != 0:
+            sys.exit(f"valgrind on 2 ranks, {more}: status {run.returncode}:\n{run.stderr}")
+        shutil.rmtree(SCRATCH / "watched")
+
+
 def test_absent_host():
     """A host that is not there is the launcher's to report, at once. MPICH's says so and waits."""
     if MPI != "openmpi":
