@@ -1,4 +1,5 @@
 /* Parameters whose values lie in the checkpoint's mapped file. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -274,16 +275,26 @@ static cdl_status put_back(model_encoder *e, cdl_queue *q)
   return status;
 }
 
-void encoder_drop_copies(model_encoder *e)
+/* Without memory for a queue the copies stay. */
+static cdl_status put_back_with_queue(model_encoder *e)
 {
   cdl_queue *queue;
+  CDL_TRY(cdl_queue_create(e->backend, &queue));
+  const cdl_status status = put_back(e, queue);
+  cdl_queue_destroy(queue);
+  return status;
+}
+
+void encoder_drop_copies(model_encoder *e)
+{
+  enum { MESSAGE_BYTES = 1024 };
+  char message[MESSAGE_BYTES]; /* of what failed before, for this is also called to clean up */
   size_t kept = 0;
   if (e->own_count == 0 || e->base != NULL || e->merged)
     return;
-  if (cdl_queue_create(e->backend, &queue) != CDL_STATUS_OK)
-    return; /* without memory for a queue the copies stay */
-  const cdl_status status = put_back(e, queue);
-  cdl_queue_destroy(queue);
+  snprintf(message, sizeof message, "%s", cdl_error_message());
+  const cdl_status status = put_back_with_queue(e);
+  cdl_fail(status, "%s", message);
   for (size_t i = 0; i < e->own_count; i++)
     if (status == CDL_STATUS_OK && !is_used(e, e->own_buffers[i]))
       cdl_buffer_destroy(e->own_buffers[i]);
