@@ -265,7 +265,7 @@ cdl_status train_run_json_write(const train_run_files *f, const train_session *s
   base_json_set_text(&object, "backend", cdl_backend_name(session->model.backend));
   base_json_set_text(&object, "device", cdl_backend_description(session->model.backend));
   char *kernels = train_kernel_set(session->model.backend);
-  base_json_set_text(&object, "kernels", kernels);
+  base_json_set(&object, "kernels", kernels != NULL ? base_json_string_of(kernels) : NULL);
   free(kernels);
   base_json_set_text(&object, "metric", cdl_metric_name(session->metric));
   base_json_set(&object, "seeds", seeds_json(settings));
