@@ -123,6 +123,17 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* Guarded by lock. Not NULL: all its functions are known. */
 static void *driver, *groups, *opened[LIBRARIES];
 
+/* Takes the functions of a library that was found, and keeps it in *place or closes it. */
+static cdl_status keep(void *found, cdl_status (*take)(void *library), void **place)
+{
+  const cdl_status status = take(found);
+  if (status == CDL_STATUS_OK)
+    *place = found;
+  else
+    dlclose(found);
+  return status;
+}
+
 static cdl_status open_driver(void)
 {
   static const cuda_library library = {"libcuda", {"1"}, NULL, {NULL}};
@@ -133,12 +144,7 @@ static cdl_status open_driver(void)
   if (found == NULL)
     return cuda_host->fail(CDL_STATUS_ABSENT,
                            "no NVIDIA driver: libcuda.so.1 is missing; searched: %s", looked);
-  const cdl_status status = take_driver(found);
-  if (status == CDL_STATUS_OK)
-    driver = found;
-  else
-    dlclose(found);
-  return status;
+  return keep(found, take_driver, &driver);
 }
 
 /* pip's packages have the major version in their names up to CUDA 12. */
@@ -168,12 +174,7 @@ static cdl_status open_library(library_id which, int version, const char *why)
         why, why[0] != '\0' ? "; NVRTC would compile them here, but " : "", library.stem,
         OLDEST_MAJOR, major, libraries[which].package, major, version % 1000 / 10,
         libraries[which].pip, pip_suffix(major), looked);
-  const cdl_status status = libraries[which].take(found);
-  if (status == CDL_STATUS_OK)
-    opened[which] = found;
-  else
-    dlclose(found);
-  return status;
+  return keep(found, libraries[which].take, &opened[which]);
 }
 
 static cdl_status start_driver(int *version)
@@ -224,6 +225,12 @@ static cdl_status check_group_version(const char *file)
                                             file, version);
 }
 
+static cdl_status take_new_groups(void *library)
+{
+  CDL_TRY(take_groups(library));
+  return check_group_version(cuda_library_path(library));
+}
+
 static cdl_status open_groups(void)
 {
   static const cuda_library library = {"libnccl", {"2"}, "nccl", {NULL}};
@@ -236,14 +243,7 @@ static cdl_status open_groups(void)
                            "NCCL is missing: libnccl.so.2; NVIDIA's package libnccl2 has it, and "
                            "pip's nvidia-nccl-cu12; searched: %s",
                            looked);
-  cdl_status status = take_groups(found);
-  if (status == CDL_STATUS_OK)
-    status = check_group_version(cuda_library_path(found));
-  if (status == CDL_STATUS_OK)
-    groups = found;
-  else
-    dlclose(found);
-  return status;
+  return keep(found, take_new_groups, &groups);
 }
 
 cdl_status cuda_api_open_groups(void)
