@@ -178,19 +178,42 @@ def claims_success(job):
     return job.returncode == 0 and MPI != "mpich"
 
 
+def wait_for_lines(log, count, job):
+    until = time.monotonic() + SECONDS
+    while not (log.exists() and log.read_bytes().count(b"\n") > count) and time.monotonic() < until and job.poll() is None:
+        time.sleep(0.01)
+
+
+def stop_within(job, log):
+    """Asks the launcher to stop its job once the log has a few lines; gives what the job said."""
+    wait_for_lines(log, 5, job)
+    job.send_signal(signal.SIGTERM)
+    return job.communicate(timeout=SECONDS)[1]
+
+
+def long_examples():
+    """The examples often, with long texts: a step of 128 takes so long that a rank computes most of the time."""
+    data = SCRATCH / "long.tsv"
+    if not data.exists():
+        header, *lines = (CASES / "bert-lora" / "train.tsv").read_text().splitlines()
+        rows = [line.split("\t") for line in lines] * 7
+        data.write_text("\n".join([header, *("\t".join([" ".join([text] * 60), label]) for text, label in rows)] + [""]))
+    return ("--train", data, "--batch-size", 128)
+
+
+def long_run():
+    """A run of seconds: Open MPI's launcher waits for one before it tells the ranks to stop."""
+    return (*long_examples(), "--max-steps", 250, "--eval-every", 60)
+
+
 def test_resuming():
     """A job that was stopped goes on with another number of ranks, to the bytes of one that was not."""
-    options = ("--method", "condlora", "--rank", 2, "--max-steps", 1000, "--eval-every", 250)
+    options = (*long_run(), "--method", "condlora", "--rank", 2)
     done(0, *training("bert-lora", SCRATCH / "whole", *options))
     output = SCRATCH / "stopped"
     job = subprocess.Popen([*LAUNCHER, "3", PROGRAM, *map(str, training("bert-lora", output, *options))], env=ENVIRONMENT,
                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    log = output / "train.jsonl"
-    until = time.monotonic() + SECONDS
-    while not (log.exists() and log.read_bytes().count(b"\n") > 5) and time.monotonic() < until and job.poll() is None:
-        time.sleep(0.01)
-    job.send_signal(signal.SIGTERM)
-    errors = job.communicate(timeout=SECONDS)[1]
+    errors = stop_within(job, output / "train.jsonl")
     if claims_success(job) or errors.count("stopped after step") != 1:
         sys.exit(f"status {job.returncode} of a job that was stopped:\n{errors}")
     done(2, *training("bert-lora", output, *options), "--resume")
@@ -222,11 +245,7 @@ def send(process, number):
 
 def test_slow_ranks():
     """A rank that is slow gets fewer shards and is named in the log; no byte changes."""
-    header, *lines = (CASES / "bert-lora" / "train.tsv").read_text().splitlines()
-    rows = [line.split("\t") for line in lines] * 7
-    data = SCRATCH / "long.tsv"  # long enough that a rank computes most of the time
-    data.write_text("\n".join([header, *("\t".join([" ".join([text] * 60), label]) for text, label in rows)] + [""]))
-    options = ("--train", data, "--method", "lora", "--rank", 2, "--max-steps", 30, "--eval-every", 0, "--batch-size", 128)
+    options = (*long_examples(), "--method", "lora", "--rank", 2, "--max-steps", 30, "--eval-every", 0)
     done(0, *training("bert-lora", SCRATCH / "even", *options))
     train_with_slow_rank(1, *training("bert-lora", SCRATCH / "uneven", *options))
     assert_same(SCRATCH / "even", SCRATCH / "uneven", "a job with a slow rank")
@@ -277,15 +296,13 @@ def is_rank(entry, folder):
 
 def test_kills():
     """A rank that is killed ends the job; the checkpoint stands, and the run goes on from it."""
-    options = ("--method", "condlora", "--rank", 2, "--max-steps", 1000, "--eval-every", 250, "--checkpoint-every", 5)
+    options = (*long_run(), "--method", "condlora", "--rank", 2, "--checkpoint-every", 5)
     output, log = SCRATCH / "killed", SCRATCH / "killed" / "train.jsonl"
     for count, resume in ((3, ()), (4, ("--resume",))):
         lines = log.read_bytes().count(b"\n") if log.exists() else 0
         job = subprocess.Popen([*LAUNCHER, str(count), PROGRAM, *map(str, training("bert-lora", output, *options)), *resume],
                                env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until = time.monotonic() + SECONDS
-        while not (log.exists() and log.read_bytes().count(b"\n") > lines + 20) and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_for_lines(log, lines + 20, job)
         os.kill(max(ranks_of(output)), signal.SIGKILL)
         if job.wait(timeout=SECONDS) == 0:
             sys.exit("a job whose rank was killed ended well")
@@ -373,21 +390,16 @@ def test_stopped_search():
     """SIGTERM ends the trial with a checkpoint, and another number of ranks goes on with it."""
     study, output = SCRATCH / "study-stopped", SCRATCH / "search-stopped"
     environment = fake_study(study, (2,))
-    arguments = search(output, "--trials", 3, "--max-steps", 600, "--eval-every", 150)
+    arguments = search(output, "--trials", 3, *long_run())
     job = subprocess.Popen([*LAUNCHER, "3", PROGRAM, *map(str, arguments)], env={**ENVIRONMENT, **environment},
                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    log = output / "trials" / "2" / "train.jsonl"
-    until = time.monotonic() + SECONDS
-    while not (log.exists() and log.read_bytes().count(b"\n") > 5) and time.monotonic() < until and job.poll() is None:
-        time.sleep(0.01)
-    job.send_signal(signal.SIGTERM)
-    errors = job.communicate(timeout=SECONDS)[1]
+    errors = stop_within(job, output / "trials" / "2" / "train.jsonl")
     if claims_success(job) or errors.count("stopped in trial 2") != 1 or '"do":"tell"' in told(study):
         sys.exit(f"status {job.returncode} of a search that was stopped:\n{errors}\n{told(study)}")
     (study / "resumed").write_text(json.dumps({"version": 1, "resumed": [{"number": 2, "parameters": TRIALS[2], "prune": False}]}) + "\n")
     done(2, *arguments, "--resume", **environment)
     whole = fake_study(SCRATCH / "study-unstopped", (2,))
-    done(0, *search(SCRATCH / "search-unstopped", "--trials", 3, "--max-steps", 600, "--eval-every", 150), **whole)
+    done(0, *search(SCRATCH / "search-unstopped", "--trials", 3, *long_run()), **whole)
     assert_same(SCRATCH / "search-unstopped" / "trials", output / "trials", "a search that was stopped and resumed")
 
 
