@@ -33,6 +33,7 @@ struct ranks_job {
   int64_t meetings; /* that this rank has come to */
   /* Of the failure that this rank has met: all ranks know it; it names ranks; another prints it. */
   bool agreed, named, silent;
+  char broken[1024]; /* how a meeting has failed: none comes about after it; "": none has */
 };
 
 /* ---- Facts ---- */
@@ -219,7 +220,7 @@ static cdl_status call_roll(ranks_job *job, const char *what)
                   absent, job->limit);
 }
 
-static cdl_status wait_for(ranks_job *job, int code, const char *what)
+static cdl_status wait_until_done(ranks_job *job, int code, const char *what)
 {
   enum { TURNS_OF_ATTENDING = 256 };
   const double began = base_process_seconds();
@@ -244,13 +245,29 @@ static cdl_status wait_for(ranks_job *job, int code, const char *what)
   return failed(job, code, what);
 }
 
+static cdl_status wait_for(ranks_job *job, int code, const char *what)
+{
+  const cdl_status status = wait_until_done(job, code, what);
+  if (status != CDL_STATUS_OK)
+    snprintf(job->broken, sizeof job->broken, "%s", cdl_error_message());
+  return status;
+}
+
 /* ---- Collective functions ---- */
+
+static cdl_status come(ranks_job *job)
+{
+  if (job->broken[0] != '\0')
+    return cdl_fail(CDL_STATUS_DEVICE, "%s", job->broken);
+  job->meetings++;
+  return CDL_STATUS_OK;
+}
 
 cdl_status ranks_barrier(ranks_job *job, const char *what)
 {
   if (job == NULL)
     return CDL_STATUS_OK;
-  job->meetings++;
+  CDL_TRY(come(job));
   return wait_for(job, job->mpi->barrier(), what);
 }
 
@@ -260,7 +277,7 @@ cdl_status ranks_broadcast(ranks_job *job, void *bytes, size_t count, int root, 
   uint8_t *at = bytes;
   while (job != NULL && count > 0) {
     const int part = count < MOST ? (int)count : MOST;
-    job->meetings++;
+    CDL_TRY(come(job));
     CDL_TRY(wait_for(job, job->mpi->broadcast(at, part, root), what));
     at += part;
     count -= (size_t)part;
@@ -283,7 +300,7 @@ cdl_status ranks_gather_each(ranks_job *job, const void *mine, const size_t *cou
     job->starts[i] = (int)total;
     total += counts[i];
   }
-  job->meetings++;
+  CDL_TRY(come(job));
   return wait_for(
       job, job->mpi->gather(mine, job->counts[job->rank], all, job->counts, job->starts), what);
 }

@@ -5,8 +5,8 @@
  *
  * Collective functions are called by all ranks in the same order, each from the thread that opened
  * the job. They end within a bounded time (CDL_RANKS_TIMEOUT, in seconds): if a rank does not come,
- * the others fail with DEVICE and a message that names it. What one rank meets alone goes through
- * ranks_agree, so that all ranks return the same status.
+ * the others fail with DEVICE and a message that names it, and each later call fails so at once.
+ * What one rank meets alone goes through ranks_agree, so that all ranks return the same status.
  *
  * Memory is the host's. Where all ranks compute on GPUs of one kind, their own library may carry
  * bytes instead of MPI; ranks/tree.h does not depend on who carries them. */

@@ -7,6 +7,7 @@
 #include "base/process.h"
 #include "model/inference/evaluation.h"
 #include "model/inference/inference.h"
+#include "train/data/token_sharing.h"
 
 static cdl_status outside(const cdl_dataset *dataset, size_t example, const char *what, int32_t id,
                           int64_t limit)
@@ -36,15 +37,21 @@ cdl_status train_check_ids(const inference_model *model, const cdl_dataset *data
   return CDL_STATUS_OK;
 }
 
-cdl_status train_split_tokens(const inference_model *model, cdl_dataset *dataset)
+cdl_status train_split_tokens(const inference_model *model, cdl_dataset *const *datasets, int count)
 {
-  return cdl_dataset_tokenize(dataset, model->tokenizer, model->max_length,
-                              base_process_processors());
+  const char *folder = model->tokenizer_folder;
+  if (folder == NULL && model->base_source != NULL)
+    folder = cdl_hub_source_folder(model->base_source);
+  const data_token_maker maker = {.tokenizer = model->tokenizer,
+                                  .folder = folder,
+                                  .max_length = model->max_length,
+                                  .threads = base_process_processors()};
+  return data_tokenize_together(model->job, datasets, count, &maker);
 }
 
 cdl_status train_tokenize(const inference_model *model, cdl_dataset *dataset)
 {
-  CDL_TRY(train_split_tokens(model, dataset));
+  CDL_TRY(train_split_tokens(model, &dataset, 1));
   return train_check_ids(model, dataset);
 }
 

@@ -8,8 +8,11 @@
 /* Tokenizes a data set for this model. Errors: DATA, naming the line, for an id or type outside the
  * model's tables. */
 CDL_MUST_USE cdl_status train_tokenize(const inference_model *model, cdl_dataset *dataset);
-/* The first half of it, for a model whose encoder is not there yet. */
-CDL_MUST_USE cdl_status train_split_tokens(const inference_model *model, cdl_dataset *dataset);
+/* The first half of it, for a model whose encoder is not there yet, on data sets [count]; NULL ones
+ * are left out. The ranks of a host share the work and the tokens: data_tokenize_together says how
+ * they meet. */
+CDL_MUST_USE cdl_status train_split_tokens(const inference_model *model,
+                                           cdl_dataset *const *datasets, int count);
 /* The second half: checks the ids of all examples before anything runs: a tokenizer can have more
  * tokens than the model in its folder. Errors: DATA, as above. */
 CDL_MUST_USE cdl_status train_check_ids(const inference_model *model, const cdl_dataset *dataset);

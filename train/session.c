@@ -241,9 +241,8 @@ static cdl_status open_base(train_session *session, const train_settings *s)
   encoder_load_options options = load_options(session, s, &config);
   CDL_TRY(inference_open_tokenizer(
       &session->model, base, options.vocabulary > 0 ? options.vocabulary : config.vocabulary_size));
-  CDL_TRY(train_split_tokens(&session->model, session->train));
-  if (session->dev != NULL)
-    CDL_TRY(train_split_tokens(&session->model, session->dev));
+  session->met = true;
+  CDL_TRY(train_split_tokens(&session->model, (cdl_dataset *[]){session->train, session->dev}, 2));
   /* The texts first, so that a device that is too small is found before a weight is read. */
   CDL_TRY(find_batches(session, s, &options.training));
   CDL_TRY(encoder_load(session->model.queue, base, &options, &session->model.encoder,
@@ -288,6 +287,14 @@ static cdl_status open_initial(train_session *session, train_settings *s, const 
   return adopt_initial(session, s, given);
 }
 
+/* Closes a session that could not be opened. */
+static void give_up(train_session *session)
+{
+  const bool met = session->met;
+  train_session_close(session);
+  session->met = met;
+}
+
 cdl_status train_session_open(train_session *session, train_settings *settings, const bool *given,
                               ranks_job *job)
 {
@@ -300,7 +307,7 @@ cdl_status train_session_open(train_session *session, train_settings *settings, 
   if (status == CDL_STATUS_OK)
     status = train_session_make_adapter(session, settings);
   if (status != CDL_STATUS_OK)
-    train_session_close(session);
+    give_up(session);
   return status;
 }
 
@@ -314,7 +321,7 @@ cdl_status train_session_open_base(train_session *session, train_settings *setti
   if (status == CDL_STATUS_OK)
     status = open_base(session, settings);
   if (status != CDL_STATUS_OK)
-    train_session_close(session);
+    give_up(session);
   return status;
 }
 

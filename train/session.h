@@ -8,7 +8,8 @@
 /* Opens a session for training. `given` marks the settings that the user set (by index in
  * train_setting_list; NULL: none); --init-adapter must not contradict them. Settings that the
  * adapter decides are changed in `settings`. `job` is borrowed: its ranks take different devices;
- * NULL: one rank. After an error nothing stays open. */
+ * NULL: one rank. After an error nothing stays open, and session->met says whether the error may
+ * have come from a meeting of the ranks. */
 CDL_MUST_USE cdl_status train_session_open(train_session *session, train_settings *settings,
                                            const bool *given, ranks_job *job);
 

@@ -78,6 +78,8 @@ static cdl_status compare(const train_session *session, const train_settings *se
 static cdl_status meet(train_session *session, const train_settings *settings, cdl_status own,
                        ranks_job *job)
 {
+  if (own != CDL_STATUS_OK && session->met && ranks_agreed(job))
+    return own;
   cdl_status status = ranks_agree(job, own, "the opening of inputs");
   if (status == CDL_STATUS_OK && job != NULL)
     status = compare(session, settings, job);

@@ -23,6 +23,7 @@ typedef struct {
   cdl_safetensors *initial_tensors;
   cdl_group *group;  /* of the ranks' devices; NULL: none (train/rank_group.h) */
   bool group_rests;  /* no rank has work of it any more */
+  bool met;          /* the ranks have met while it was opened */
   bool serves_runs;  /* several, one after another or together */
   bool body_changed; /* by this run or an earlier one, besides pooler and head */
 } train_session;

@@ -25,7 +25,7 @@ ROOMS = {
     "model/adapter": ["base", "model/files", "model/hub", "model/encoder"],
     "model/export": ["base", "model/files", "model/hub", "model/encoder", "model/adapter"],
     "model/inference": ["base", "ranks", "model/files", "model/hub", "model/encoder", "model/frozen", "model/adapter", "model/export"],
-    "train/data": ["base", "model/files", "model/encoder"],
+    "train/data": ["base", "ranks", "model/files", "model/encoder"],
     "train": ["base", "ranks", "model/files", "model/hub", "model/encoder", "model/frozen", "model/adapter", "model/export", "model/inference", "train/data"],
     "tools/analysis": ["base", "model/files", "model/encoder", "model/adapter"],
     "tools/plot": ["base"],

@@ -256,6 +256,41 @@ def test_slow_ranks():
         sys.exit(f"rank 1 was slow, {named} of {len(lines[8:])} lines name it, and ranks waited {waited}")
 
 
+def memory_of(process):
+    """{inode: mode} of the memory that a process shares with others."""
+    maps = pathlib.Path("/proc", str(process), "maps").read_text().splitlines()
+    fields = [line.split() for line in maps if "/memfd:condlora" in line]
+    return {field[4]: field[1] for field in fields}
+
+
+def test_shared_tokens():
+    """The ranks of a host hold train's and dev's tokens once, in memory that nobody can write any more."""
+    command = training("bert-lora", SCRATCH / "shared", *long_run(), "--dev", CASES / "bert-lora" / "train.tsv", "--method", "lora")
+    job = subprocess.Popen([*LAUNCHER, "3", PROGRAM, *map(str, command)], env=ENVIRONMENT, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+    wait_for_lines(SCRATCH / "shared" / "train.jsonl", 1, job)
+    found = [memory_of(process) for process in ranks_of(SCRATCH / "shared")]
+    job.send_signal(signal.SIGTERM)
+    job.wait(timeout=SECONDS)
+    if len(found) != 3 or len(found[0]) != 2 or set(found[0].values()) != {"r--s"} or found != [found[0]] * 3:
+        sys.exit(f"three ranks share this memory: {found}")
+
+
+def test_unshared_tokens():
+    """Ranks that cannot reach each other's memory, as in two containers, make the tokens themselves."""
+    apart = ("unshare", "--pid", "--fork", "--mount-proc")
+    if MPI != "openmpi" or subprocess.run([*apart, "true"], capture_output=True, check=False).returncode != 0:
+        return
+    options = ("--method", "lora", "--max-steps", 4)
+    done(0, *training("bert-lora", SCRATCH / "alone", *options))
+    command = [PROGRAM, *map(str, training("bert-lora", SCRATCH / "apart", *options))]
+    run = subprocess.run([*LAUNCHER, "1", *command, ":", "-n", "1", *apart, *command], capture_output=True, text=True, timeout=SECONDS,
+                         env={**ENVIRONMENT, "OMPI_MCA_btl_vader_single_copy_mechanism": "none"}, check=False)
+    if run.returncode != 0 or run.stderr.count("each rank makes the tokens for itself") != 1:
+        sys.exit(f"ranks that share no memory: status {run.returncode}:\n{run.stderr}")
+    assert_same(SCRATCH / "alone", SCRATCH / "apart", "ranks that share no memory")
+
+
 def test_records():
     """run.json names the ranks and hosts; a trace has each rank's ops and meetings."""
     folder, trace = SCRATCH / "recorded", SCRATCH / "trace.json"
@@ -515,6 +550,9 @@ def test_bad_launches():
     shorter = SCRATCH / "shorter.tsv"
     shorter.write_text("".join((CASES / "bert-lora" / "train.tsv").read_text().splitlines(keepends=True)[:-1]))
     expect(r"rank 1 \(.+\): the set of examples is", [*usual[:3], "--train", shorter, *usual[5:]])
+    reworded = SCRATCH / "reworded.tsv"  # the same labels and numbers of examples
+    reworded.write_text((CASES / "bert-lora" / "train.tsv").read_text().replace("the", "a", 1))
+    expect(r"rank 1 \(.+\): the set of examples is", [*usual[:3], "--train", reworded, *usual[5:]])
     expect(r"rank 1 \(.+\) runs condlora eval of version .+, rank 0 \(.+\) runs condlora train of version", ["eval", *usual[1:]])
     other, version = SCRATCH / "condlora-of-another-version", done(0, "--version").split()[1]
     other.write_bytes(PROGRAM_BYTES.replace(f"{version}\0".encode(), f"{version[:-1]}9\0".encode()))

@@ -51,11 +51,12 @@ cdl_status study_predict_dev(const study_reproduction *r, const train_settings *
   if (status != CDL_STATUS_OK && opened == CDL_STATUS_OK)
     inference_close(&model);
   CDL_TRY(status);
-  status = cdl_dataset_read_task(task, r->asked.data, "dev", &dataset);
-  if (status == CDL_STATUS_OK) {
+  const cdl_status read = cdl_dataset_read_task(task, r->asked.data, "dev", &dataset);
+  status = ranks_agree(r->asked.job, read, "the examples of dev");
+  if (status == CDL_STATUS_OK)
     status = predict_dataset(r, &model, dataset, take, user);
+  if (read == CDL_STATUS_OK)
     cdl_dataset_close(dataset);
-  }
   inference_close(&model);
   return status;
 }

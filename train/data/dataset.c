@@ -12,7 +12,7 @@
 #include "train/data/dataset_windows.h"
 #include "train/data/table.h"
 #include "train/data/task_files.h"
-#include "train/data/token_store.h"
+#include "train/data/token_sharing.h"
 #include "train/data/truth.h"
 
 typedef struct {
@@ -467,7 +467,8 @@ static cdl_status tokenize_front(cdl_dataset *dataset, const data_window_tokeniz
 {
   data_token_store store;
   dataset->count = dataset->parts[0].count = count;
-  CDL_TRY(data_token_store_build(&store, dataset, t->tokenizer, t->max_length, t->threads));
+  CDL_TRY(
+      data_token_store_build(&store, dataset, 0, count, t->tokenizer, t->max_length, t->threads));
   data_token_store_release(&dataset->tokens);
   dataset->tokens = store;
   return t->check != NULL ? t->check(t->user, dataset) : CDL_STATUS_OK;
@@ -663,15 +664,21 @@ cdl_status cdl_dataset_tokenize(cdl_dataset *dataset, const cdl_tokenizer *token
                                 size_t max_length, unsigned threads)
 {
   data_token_store store;
-  CDL_TRY(data_token_store_build(&store, dataset, tokenizer, max_length, threads));
+  CDL_TRY(
+      data_token_store_build(&store, dataset, 0, dataset->count, tokenizer, max_length, threads));
+  dataset_take_tokens(dataset, &store, max_length);
+  return CDL_STATUS_OK;
+}
+
+void dataset_take_tokens(cdl_dataset *dataset, const data_token_store *store, size_t max_length)
+{
   data_token_store_release(&dataset->tokens);
-  dataset->tokens = store;
+  dataset->tokens = *store;
   for (size_t i = 0; i < dataset->part_count; i++)
     data_table_discard(dataset->parts[i].table);
-  dataset->cut = store.truncated;
-  dataset->tokenized = store.count;
+  dataset->cut = store->truncated;
+  dataset->tokenized = store->count;
   dataset_note_cut(dataset, max_length);
-  return CDL_STATUS_OK;
 }
 
 void dataset_note_cut(const cdl_dataset *dataset, size_t max_length)

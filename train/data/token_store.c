@@ -27,7 +27,7 @@ typedef struct {
 typedef struct {
   const cdl_dataset *dataset;
   const cdl_tokenizer *tokenizer;
-  size_t max_length, examples, piece_count;
+  size_t max_length, from, examples, piece_count; /* `from`: the first example */
 
   pthread_mutex_t lock; /* protects everything below */
   pthread_cond_t appended;
@@ -97,14 +97,14 @@ static cdl_status make_piece(const session *j, size_t number, piece *p)
   p->examples = rest < PIECE_EXAMPLES ? rest : PIECE_EXAMPLES;
   p->truncated = p->buffer.tokens = 0;
   for (size_t i = 0; i < p->examples; i++) {
-    const cdl_example example = cdl_dataset_get(j->dataset, first + i);
+    const cdl_example example = cdl_dataset_get(j->dataset, j->from + first + i);
     cdl_status status =
         cdl_tokenizer_encode(j->tokenizer, example.text[0], example.bytes[0], example.text[1],
                              example.bytes[1], j->max_length, &p->encoding);
     if (status == CDL_STATUS_OK)
       status = add_encoding(&p->buffer, &p->encoding);
     if (status != CDL_STATUS_OK)
-      return cdl_context(status, "%s:%u", path_of(j->dataset, first + i), example.line);
+      return cdl_context(status, "%s:%u", path_of(j->dataset, j->from + first + i), example.line);
     p->lengths[i] = p->encoding.count;
     p->truncated += p->encoding.truncated;
   }
@@ -204,14 +204,17 @@ static void finish(session *j)
   j->store->count = j->examples;
 }
 
-cdl_status data_token_store_build(data_token_store *store, const cdl_dataset *dataset,
-                                  const cdl_tokenizer *tokenizer, size_t max_length,
+cdl_status data_token_store_build(data_token_store *store, const cdl_dataset *dataset, size_t first,
+                                  size_t count, const cdl_tokenizer *tokenizer, size_t max_length,
                                   unsigned threads)
 {
   *store = (data_token_store){0};
-  session j = {
-      .dataset = dataset, .tokenizer = tokenizer, .max_length = max_length, .store = store};
-  j.examples = cdl_dataset_count(dataset);
+  session j = {.dataset = dataset,
+               .tokenizer = tokenizer,
+               .max_length = max_length,
+               .from = first,
+               .examples = count,
+               .store = store};
   j.piece_count = (j.examples + PIECE_EXAMPLES - 1) / PIECE_EXAMPLES;
   store->offsets = calloc(j.examples + 1, sizeof *store->offsets);
   if (store->offsets == NULL)
@@ -233,8 +236,11 @@ cdl_status data_token_store_build(data_token_store *store, const cdl_dataset *da
 
 void data_token_store_release(data_token_store *store)
 {
-  free(store->ids);
-  free(store->type_ids);
-  free(store->offsets);
+  if (store->shared.at == NULL) {
+    free(store->ids);
+    free(store->type_ids);
+    free(store->offsets);
+  }
+  ranks_host_memory_close(&store->shared);
   *store = (data_token_store){0};
 }
