@@ -1,5 +1,6 @@
 /* Attention, with a tile for each sequence and head. Scores of a block of query rows are computed,
  * used and dropped while they are in cache; the gradient computes them again from log_sum. */
+#include "backends/cpu/activation.h"
 #include "backends/cpu/dropout.h"
 #include "backends/cpu/product.h"
 
@@ -15,7 +16,7 @@ typedef struct {
   cpu_rows bias; /* a row of 2 · radius + 1 for each head; data NULL without one */
   int64_t radius;
   const int32_t *offsets, *examples;
-  cpu_rows qkv;
+  cdl_tensor qkv;
   int64_t heads, width; /* d, of one head */
   int64_t longest;
   float scale;
@@ -25,7 +26,7 @@ typedef struct {
 
 typedef struct {
   int64_t first, length, padded, block; /* `block`: query rows at a time */
-  const float *q, *k, *v;
+  cpu_rows q, k, v;
   cpu_mask mask;
   int64_t head;
 } attention_tile;
@@ -48,7 +49,7 @@ static attention_shape shape_of(void *queue, const cdl_packing *packing, cdl_ten
                            .bias = cpu_rows_at(bias, 0, 0),
                            .radius = bias.size[3] / 2,
                            .offsets = cpu_ints(packing->offsets),
-                           .qkv = cpu_rows_at(qkv, 0, 0),
+                           .qkv = qkv,
                            .heads = heads,
                            .width = qkv.size[3] / (3 * heads),
                            .scale = scale,
@@ -60,17 +61,47 @@ static attention_shape shape_of(void *queue, const cdl_packing *packing, cdl_ten
   return shape;
 }
 
-static attention_tile tile_of(const attention_shape *shape, int64_t tile)
+/* ---- Blocks of a sequence and head, which BF16 is widened into ---- */
+
+/* Returns the bytes of the longest sequence's. */
+static size_t head_bytes(const attention_shape *shape)
 {
-  const int64_t sequence = tile / shape->heads, head = tile % shape->heads,
-                hidden = shape->heads * shape->width;
+  return cpu_block_bytes(shape->qkv, shape->longest, shape->width);
+}
+
+/* Takes the memory of one block; of none if activations are float32. */
+static float *next_block(const attention_shape *shape, float **memory)
+{
+  float *block = *memory;
+  if (cpu_is_narrow(shape->qkv))
+    *memory += head_bytes(shape) / sizeof *block;
+  return block;
+}
+
+/* Returns the place of a tile's query (part 0), key or value; part 0 of an output too. */
+static cpu_block block_of(const attention_shape *shape, const attention_tile *t, int part)
+{
+  return (cpu_block){t->first, (part * shape->heads + t->head) * shape->width, t->length,
+                     shape->width};
+}
+
+static cpu_rows rows_from(cpu_rows x, int64_t row)
+{
+  return (cpu_rows){x.data + row * x.stride, x.stride};
+}
+
+/* Widens into three blocks of *memory, and moves it past them. */
+static attention_tile tile_of(const attention_shape *shape, int64_t tile, float **memory)
+{
+  const int64_t sequence = tile / shape->heads, head = tile % shape->heads;
   attention_tile t = {.first = shape->offsets[sequence], .head = head, .mask = shape->mask};
   t.length = shape->offsets[sequence + 1] - t.first;
   t.padded = padded_length(t.length);
   t.block = t.length > 0 ? block_rows(t.padded, shape->width) : 0;
-  t.q = shape->qkv.data + t.first * shape->qkv.stride + head * shape->width;
-  t.k = t.q + hidden;
-  t.v = t.k + hidden;
+  cpu_rows *parts[] = {&t.q, &t.k, &t.v};
+  for (int part = 0; part < 3; part++)
+    *parts[part] = cpu_widen(shape->device->kernels, shape->qkv, block_of(shape, &t, part),
+                             next_block(shape, memory));
   if (shape->drops)
     t.mask.example = (uint32_t)shape->examples[sequence];
   return t;
@@ -92,12 +123,6 @@ static void multiply_rows(const attention_shape *shape, const attention_tile *t,
 {
   cpu_sgemm(shape->device->kernels, memory, false, true, rows, t->length, shape->width, factor,
             x.data, x.stride, y.data, y.stride, 0.0f, products, t->padded);
-}
-
-/* Returns rows of a tile's query, key or value from `row` on. */
-static cpu_rows rows_from(const attention_shape *shape, const float *x, int64_t row)
-{
-  return (cpu_rows){(float *)(uintptr_t)x + row * shape->qkv.stride, shape->qkv.stride};
 }
 
 static void drop(const attention_shape *shape, const attention_tile *t, int64_t row, float *out,
@@ -152,30 +177,34 @@ static void add_bias(const attention_shape *shape, const attention_tile *t, int6
 /* Rows that belong to no sequence are zero. */
 static void clear_rest(const attention_shape *shape, const cdl_packing *packing, cdl_tensor out)
 {
+  const size_t element = cdl_dtype_bytes(out.dtype);
   for (int64_t row = shape->offsets[packing->sequences]; row < out.size[2]; row++)
-    memset(cpu_rows_at(out, row, 0).data, 0, (size_t)out.size[3] * sizeof(float));
+    memset(cpu_bytes(out) + (size_t)(row * cpu_row_stride(out)) * element, 0,
+           (size_t)out.size[3] * element);
 }
 
 /* ---- attention ---- */
 
 typedef struct {
   attention_shape shape;
-  cpu_rows out, log_sum;
+  cdl_tensor out;
+  cpu_rows log_sum;
 } attention_job;
 
 static void attention_forward_tile(const void *context, int64_t tile, void *scratch)
 {
   const attention_job *job = context;
   const attention_shape *shape = &job->shape;
-  const attention_tile t = tile_of(shape, tile);
   const cpu_kernels *kernels = shape->device->kernels;
-  float *line = (float *)(void *)((char *)scratch + CPU_PRODUCT_BYTES);
-  float *scores = line + line_bytes(shape) / sizeof *line;
+  float *memory = (float *)(void *)((char *)scratch + CPU_PRODUCT_BYTES);
+  const attention_tile t = tile_of(shape, tile, &memory);
+  const cpu_block place = block_of(shape, &t, 0);
+  const cpu_rows out = cpu_place(job->out, place, next_block(shape, &memory));
+  float *line = memory, *scores = line + line_bytes(shape) / sizeof *line;
   spread_bias(shape, &t, line);
-  const cpu_rows k = rows_from(shape, t.k, 0), v = rows_from(shape, t.v, 0);
   for (int64_t row = 0; row < t.length; row += t.block) {
     const int64_t rows = cpu_min(t.block, t.length - row);
-    multiply_rows(shape, &t, scratch, rows, shape->scale, rows_from(shape, t.q, row), k, scores);
+    multiply_rows(shape, &t, scratch, rows, shape->scale, rows_from(t.q, row), t.k, scores);
     for (int64_t i = 0; i < rows; i++) {
       float *p = scores + i * t.padded;
       add_bias(shape, &t, row + i, p, line);
@@ -187,20 +216,20 @@ static void attention_forward_tile(const void *context, int64_t tile, void *scra
         drop(shape, &t, row + i, p, p);
     }
     cpu_sgemm(kernels, scratch, false, false, rows, shape->width, t.length, 1.0f, scores, t.padded,
-              v.data, v.stride, 0.0f,
-              job->out.data + (t.first + row) * job->out.stride + t.head * shape->width,
-              job->out.stride);
+              t.v.data, t.v.stride, 0.0f, rows_from(out, row).data, out.stride);
   }
+  cpu_store(kernels, job->out, place, out);
 }
 
 cdl_status cpu_attention(void *queue, const cdl_attention_args *a)
 {
   const attention_job job = {
-      shape_of(queue, a->packing, a->qkv, a->bias, a->heads, a->scale, &a->mask),
-      cpu_rows_at(a->out, 0, 0), cpu_rows_at(a->log_sum, 0, 0)};
+      shape_of(queue, a->packing, a->qkv, a->bias, a->heads, a->scale, &a->mask), a->out,
+      cpu_rows_at(a->log_sum, 0, 0)};
   const attention_shape *shape = &job.shape;
   clear_rest(shape, a->packing, a->out);
-  const size_t scratch = CPU_PRODUCT_BYTES + line_bytes(shape) + scores_bytes(shape);
+  const size_t scratch =
+      CPU_PRODUCT_BYTES + 4 * head_bytes(shape) + line_bytes(shape) + scores_bytes(shape);
   return cpu_pool_run(shape->device->pool, a->packing->sequences * shape->heads, scratch,
                       attention_forward_tile, &job);
 }
@@ -211,7 +240,8 @@ cdl_status cpu_attention(void *queue, const cdl_attention_args *a)
  * the radius or what the longest sequence has of it. NULL: not wanted. */
 typedef struct {
   attention_shape shape;
-  cpu_rows d_qkv, d_out, log_sum, d_bias;
+  cdl_tensor d_qkv, d_out;
+  cpu_rows log_sum, d_bias;
   float *sums;
   int64_t reach, sequences;
 } attention_grad_job;
@@ -220,6 +250,7 @@ typedef struct {
   void *memory;
   float *line, *d_line; /* the bias and its gradient by distance */
   float *p, *d_p, *kept;
+  cpu_rows d_q, d_k, d_v, d_out;
 } grad_scratch;
 
 /* The bias's gradient is without the scale. If it is wanted, the scale is left to the products. */
@@ -263,24 +294,21 @@ static void differentiate_rows(const attention_grad_job *job, const attention_ti
 
 /* d_v (+)= Pᵀ d_out, d_k (+)= d_scoresᵀ Q, d_q = d_scores K for query rows [row, row + rows). */
 static void multiply_back(const attention_grad_job *job, const attention_tile *t, int64_t row,
-                          int64_t rows, cpu_rows d_out, const grad_scratch *s)
+                          int64_t rows, const grad_scratch *s)
 {
   const attention_shape *shape = &job->shape;
   const cpu_kernels *kernels = shape->device->kernels;
-  const int64_t width = shape->width, hidden = shape->heads * width;
-  const cpu_rows d = job->d_qkv;
-  float *d_q = d.data + t->first * d.stride + t->head * width, *d_k = d_q + hidden,
-        *d_v = d_k + hidden;
+  const int64_t width = shape->width;
   const float beta = row > 0 ? 1.0f : 0.0f;
   const float *p = shape->drops ? s->kept : s->p;
-  const cpu_rows q = rows_from(shape, t->q, row), k = rows_from(shape, t->k, 0);
+  const cpu_rows q = rows_from(t->q, row), d_out = rows_from(s->d_out, row);
   cpu_sgemm(kernels, s->memory, true, false, t->length, width, rows, 1.0f, p, t->padded, d_out.data,
-            d_out.stride, beta, d_v, d.stride);
+            d_out.stride, beta, s->d_v.data, s->d_v.stride);
   const float scale = product_scale(job);
   cpu_sgemm(kernels, s->memory, true, false, t->length, width, rows, scale, s->d_p, t->padded,
-            q.data, q.stride, beta, d_k, d.stride);
+            q.data, q.stride, beta, s->d_k.data, s->d_k.stride);
   cpu_sgemm(kernels, s->memory, false, false, rows, width, t->length, scale, s->d_p, t->padded,
-            k.data, k.stride, 0.0f, d_q + row * d.stride, d.stride);
+            t->k.data, t->k.stride, 0.0f, rows_from(s->d_q, row).data, s->d_q.stride);
 }
 
 /* Writes a tile's row of sums: those of the line, with what lies beyond the radius at the ends. */
@@ -315,10 +343,16 @@ static void attention_grad_tile(const void *context, int64_t tile, void *scratch
 {
   const attention_grad_job *job = context;
   const attention_shape *shape = &job->shape;
-  const attention_tile t = tile_of(shape, tile);
+  const cpu_kernels *kernels = shape->device->kernels;
+  float *memory = (float *)(void *)((char *)scratch + CPU_PRODUCT_BYTES);
+  const attention_tile t = tile_of(shape, tile, &memory);
   const int64_t block_floats = t.block * t.padded;
   grad_scratch s = {.memory = scratch};
-  s.line = (float *)(void *)((char *)scratch + CPU_PRODUCT_BYTES);
+  s.d_out = cpu_widen(kernels, job->d_out, block_of(shape, &t, 0), next_block(shape, &memory));
+  cpu_rows *parts[] = {&s.d_q, &s.d_k, &s.d_v};
+  for (int part = 0; part < 3; part++)
+    *parts[part] = cpu_place(job->d_qkv, block_of(shape, &t, part), next_block(shape, &memory));
+  s.line = memory;
   s.d_line = s.line + line_bytes(shape) / sizeof *s.line;
   s.p = s.d_line + line_bytes(shape) / sizeof *s.line;
   s.d_p = s.p + block_floats;
@@ -326,17 +360,15 @@ static void attention_grad_tile(const void *context, int64_t tile, void *scratch
   spread_bias(shape, &t, s.line);
   if (job->sums != NULL)
     memset(s.d_line, 0, line_bytes(shape));
-  const cpu_rows k = rows_from(shape, t.k, 0), v = rows_from(shape, t.v, 0);
   for (int64_t row = 0; row < t.length; row += t.block) {
     const int64_t rows = cpu_min(t.block, t.length - row);
-    const cpu_rows d_out = {job->d_out.data + (t.first + row) * job->d_out.stride +
-                                t.head * shape->width,
-                            job->d_out.stride};
-    multiply_rows(shape, &t, scratch, rows, shape->scale, rows_from(shape, t.q, row), k, s.p);
-    multiply_rows(shape, &t, scratch, rows, 1.0f, d_out, v, s.d_p);
+    multiply_rows(shape, &t, scratch, rows, shape->scale, rows_from(t.q, row), t.k, s.p);
+    multiply_rows(shape, &t, scratch, rows, 1.0f, rows_from(s.d_out, row), t.v, s.d_p);
     differentiate_rows(job, &t, row, rows, &s);
-    multiply_back(job, &t, row, rows, d_out, &s);
+    multiply_back(job, &t, row, rows, &s);
   }
+  for (int part = 0; part < 3; part++)
+    cpu_store(kernels, job->d_qkv, block_of(shape, &t, part), *parts[part]);
   if (job->sums != NULL)
     keep_sums(job, &t, s.d_line, job->sums + tile * (2 * job->reach + 1));
 }
@@ -345,16 +377,16 @@ cdl_status cpu_attention_grad(void *queue, const cdl_attention_grad_args *a)
 {
   attention_grad_job job = {
       .shape = shape_of(queue, a->packing, a->qkv, a->bias, a->heads, a->scale, &a->mask),
-      .d_qkv = cpu_rows_at(a->d_qkv, 0, 0),
-      .d_out = cpu_rows_at(a->d_out, 0, 0),
+      .d_qkv = a->d_qkv,
+      .d_out = a->d_out,
       .log_sum = cpu_rows_at(a->log_sum, 0, 0),
       .d_bias = cpu_rows_at(a->d_bias, 0, 0),
       .sequences = a->packing->sequences};
   const attention_shape *shape = &job.shape;
   const bool summed = job.d_bias.data != NULL && shape->longest > 0;
   clear_rest(shape, a->packing, a->d_qkv);
-  const size_t scratch =
-      CPU_PRODUCT_BYTES + 2 * line_bytes(shape) + (shape->drops ? 3 : 2) * scores_bytes(shape);
+  const size_t scratch = CPU_PRODUCT_BYTES + 7 * head_bytes(shape) + 2 * line_bytes(shape) +
+                         (shape->drops ? 3 : 2) * scores_bytes(shape);
   const int64_t tiles = job.sequences * shape->heads;
   job.reach = cpu_max(0, cpu_min(shape->radius, shape->longest - 1));
   void *shared;

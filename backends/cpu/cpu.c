@@ -4,6 +4,7 @@
 #include "backends/cpu/memory.h"
 #include "backends/cpu/narrow.h"
 #include "backends/cpu/weight.h"
+#include "base/narrow_call.h"
 #include "base/quota.h"
 #include "condlora/backend.h"
 
@@ -194,13 +195,25 @@ static cdl_status cpu_download(void *queue, void *host, const cdl_buffer *x, siz
 
 /* ---- The table ---- */
 
-/* Without supports(): every op takes whatever the core admits. Without events: nothing is done
- * later than it is called for, and the host's clock tells its time. */
+/* Activations may be BF16 where products with frozen weights are; else every op takes whatever the
+ * core admits. CondLoRA's maps read the weights themselves, which are float32. */
+static bool cpu_supports(void *opaque, cdl_op op, const void *args)
+{
+  const cpu_device *device = opaque;
+  if (!base_is_narrow_call(op, args))
+    return true;
+  return device->precision == CDL_PRECISION_BF16 && op != CDL_OP_map_weights &&
+         op != CDL_OP_map_weights_grad;
+}
+
+/* Without events: nothing is done later than it is called for, and the host's clock tells its
+ * time. */
 static const cdl_backend_table table = {
     .header = CDL_TABLE_HEADER,
     .name = "cpu",
     .enumerate = cpu_enumerate,
     .open = cpu_open,
+    .supports = cpu_supports,
     .close = cpu_close,
     .description = cpu_description,
     .memory_info = cpu_memory_info,

@@ -1,6 +1,6 @@
 #include "backends/cpu/dropout.h"
 
-#include "backends/cpu/walk.h"
+#include "backends/cpu/activation.h"
 #include "condlora/random.h"
 
 #include <string.h>
@@ -19,13 +19,6 @@ cpu_mask cpu_mask_from(const cdl_dropout_mask *mask)
   };
 }
 
-typedef struct {
-  const cpu_kernels *kernels;
-  const cdl_dropout_args *args;
-  cpu_mask mask;
-  int64_t tiles;
-} dropout_job;
-
 /* Returns the last sequence that starts at or before `row`. */
 static int32_t sequence_of(const int32_t *offsets, int32_t sequences, int64_t row)
 {
@@ -40,27 +33,46 @@ static int32_t sequence_of(const int32_t *offsets, int32_t sequences, int64_t ro
   return low;
 }
 
+void cpu_drop_rows(const cpu_kernels *kernels, const cpu_dropping *dropping, int64_t row,
+                   int64_t rows, int64_t columns, cpu_rows out, cpu_rows x)
+{
+  const cdl_packing *packing = dropping->packing;
+  const int32_t *offsets = cpu_ints(packing->offsets), *examples = cpu_ints(packing->examples);
+  const bool per_sequence = dropping->per_sequence;
+  cpu_mask mask = dropping->mask;
+  int32_t sequence = per_sequence ? 0 : sequence_of(offsets, packing->sequences, row);
+  for (int64_t i = 0; i < rows; i++, row++) {
+    if (per_sequence)
+      sequence = (int32_t)row;
+    while (!per_sequence && sequence + 1 < packing->sequences && offsets[sequence + 1] <= row)
+      sequence++;
+    const int64_t within = per_sequence ? 0 : row - offsets[sequence];
+    mask.example = (uint32_t)examples[sequence];
+    kernels->dropout(&mask, out.data + i * out.stride, x.data + i * x.stride,
+                     (uint64_t)(within * columns), columns);
+  }
+}
+
+typedef struct {
+  const cpu_kernels *kernels;
+  const cdl_dropout_args *args;
+  cpu_dropping dropping;
+  int64_t tiles;
+} dropout_job;
+
 static void dropout_tile(const void *context, int64_t tile, void *scratch)
 {
-  (void)scratch;
   const dropout_job *job = context;
   const cdl_dropout_args *a = job->args;
-  const cdl_packing *packing = a->packing;
   const int64_t columns = a->out.size[3];
-  const int32_t *offsets = cpu_ints(packing->offsets), *examples = cpu_ints(packing->examples);
-  const cpu_range rows = cpu_part(a->out.size[2], job->tiles, tile, 1);
-  cpu_mask mask = job->mask;
-  int32_t sequence = a->per_sequence ? 0 : sequence_of(offsets, packing->sequences, rows.first);
-  for (int64_t row = rows.first; row < rows.first + rows.count; row++) {
-    if (a->per_sequence)
-      sequence = (int32_t)row;
-    while (!a->per_sequence && sequence + 1 < packing->sequences && offsets[sequence + 1] <= row)
-      sequence++;
-    const int64_t within = a->per_sequence ? 0 : row - offsets[sequence];
-    mask.example = (uint32_t)examples[sequence];
-    job->kernels->dropout(&mask, cpu_floats(a->out) + row * a->out.stride[2],
-                          cpu_floats(a->x) + row * a->x.stride[2], (uint64_t)(within * columns),
-                          columns);
+  const cpu_range range = cpu_part(a->out.size[2], job->tiles, tile, 1);
+  const int64_t end = range.first + range.count, step = cpu_block_rows(a->x, range.count);
+  for (int64_t row = range.first; row < end; row += step) {
+    const cpu_block block = {row, 0, cpu_min(step, end - row), columns};
+    const cpu_rows x = cpu_widen(job->kernels, a->x, block, scratch),
+                   out = cpu_place(a->out, block, scratch);
+    cpu_drop_rows(job->kernels, &job->dropping, row, block.rows, columns, out, x);
+    cpu_store(job->kernels, a->out, block, out);
   }
 }
 
@@ -74,7 +86,11 @@ cdl_status cpu_dropout(void *queue, const cdl_dropout_args *a)
     const bool in_place = cpu_bytes(a->out) == cpu_bytes(a->x);
     return in_place ? CDL_STATUS_OK : cpu_copy(queue, CDL_ARGS(copy, .out = a->out, .x = a->x));
   }
-  const dropout_job job = {device->kernels, a, cpu_mask_from(&a->mask),
+  const dropout_job job = {device->kernels,
+                           a,
+                           {cpu_mask_from(&a->mask), a->packing, a->per_sequence},
                            cpu_min(rows, cpu_divide_up(rows * columns, 8192))};
-  return cpu_pool_run(device->pool, job.tiles, 0, dropout_tile, &job);
+  return cpu_pool_run(device->pool, job.tiles,
+                      cpu_block_bytes(a->x, cpu_block_rows(a->x, rows), columns), dropout_tile,
+                      &job);
 }

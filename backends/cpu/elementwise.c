@@ -18,6 +18,50 @@ static float *output_at(char *const *pointers)
   return (float *)(void *)pointers[0];
 }
 
+/* ---- BF16 ---- */
+
+/* A map of float32 on BF16: blocks of the runs are widened, computed in place of one another, and
+ * rounded. */
+typedef struct {
+  const cpu_kernels *kernels;
+  cpu_run *run;
+  const void *context;
+  int tensors;
+  bool reads_output;
+} narrow_context;
+
+static void narrow_run(const void *context, char *const *pointers, int64_t n)
+{
+  enum { BLOCK = 512 };
+  const narrow_context *narrow = context;
+  float blocks[CPU_WALK_TENSORS][BLOCK];
+  char *wide[CPU_WALK_TENSORS];
+  for (int t = 0; t < narrow->tensors; t++)
+    wide[t] = (char *)blocks[t];
+  for (int64_t done = 0; done < n; done += BLOCK) {
+    const int64_t count = cpu_min(BLOCK, n - done);
+    for (int t = narrow->reads_output ? 0 : 1; t < narrow->tensors; t++)
+      narrow->kernels->bf16_to_f32(blocks[t], (const cdl_bf16 *)(const void *)pointers[t] + done,
+                                   count);
+    narrow->run(narrow->context, wide, count);
+    narrow->kernels->f32_to_bf16((cdl_bf16 *)(void *)pointers[0] + done, blocks[0], count);
+  }
+}
+
+/* Runs a map over tensors of one type, float32 or BF16; the first one is the output. */
+static cdl_status run_map(cpu_device *device, const cdl_tensor *tensors, int count, cpu_run *run,
+                          const void *args, bool reads_output)
+{
+  const cpu_walk walk = cpu_walk_over(tensors, count, false);
+  const map_context map = {device->kernels, args, false};
+  if (tensors[0].dtype == CDL_DTYPE_F32)
+    return cpu_walk_run(device, &walk, run, &map);
+  const narrow_context narrow = {device->kernels, run, &map, count, reads_output};
+  return cpu_walk_run(device, &walk, narrow_run, &narrow);
+}
+
+/* ---- Maps ---- */
+
 static void unary_run(const void *context, char *const *pointers, int64_t n)
 {
   const map_context *map = context;
@@ -27,9 +71,7 @@ static void unary_run(const void *context, char *const *pointers, int64_t n)
 
 cdl_status cpu_unary(void *queue, const cdl_unary_args *a)
 {
-  cpu_device *device = cpu_device_of(queue);
-  const cpu_walk walk = cpu_walk_over((cdl_tensor[]){a->out, a->x}, 2, false);
-  return cpu_walk_run(device, &walk, unary_run, &(map_context){device->kernels, a, false});
+  return run_map(cpu_device_of(queue), (cdl_tensor[]){a->out, a->x}, 2, unary_run, a, false);
 }
 
 static void unary_grad_run(const void *context, char *const *pointers, int64_t n)
@@ -42,9 +84,8 @@ static void unary_grad_run(const void *context, char *const *pointers, int64_t n
 
 cdl_status cpu_unary_grad(void *queue, const cdl_unary_grad_args *a)
 {
-  cpu_device *device = cpu_device_of(queue);
-  const cpu_walk walk = cpu_walk_over((cdl_tensor[]){a->d_x, a->d_out, a->x}, 3, false);
-  return cpu_walk_run(device, &walk, unary_grad_run, &(map_context){device->kernels, a, false});
+  return run_map(cpu_device_of(queue), (cdl_tensor[]){a->d_x, a->d_out, a->x}, 3, unary_grad_run, a,
+                 false);
 }
 
 static void binary_run(const void *context, char *const *pointers, int64_t n)
@@ -76,9 +117,8 @@ static void axpby_run(const void *context, char *const *pointers, int64_t n)
 
 cdl_status cpu_axpby(void *queue, const cdl_axpby_args *a)
 {
-  cpu_device *device = cpu_device_of(queue);
-  const cpu_walk walk = cpu_walk_over((cdl_tensor[]){a->out, a->x}, 2, false);
-  return cpu_walk_run(device, &walk, axpby_run, &(map_context){device->kernels, a, false});
+  return run_map(cpu_device_of(queue), (cdl_tensor[]){a->out, a->x}, 2, axpby_run, a,
+                 a->beta != 0.0f);
 }
 
 typedef struct {

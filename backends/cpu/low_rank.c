@@ -1,4 +1,5 @@
 /* Low-rank updates, by tiles of rows that stay in cache between their products. */
+#include "backends/cpu/activation.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/product.h"
 
@@ -9,6 +10,12 @@ static int64_t row_parts(int64_t rows, int64_t columns, int64_t rank)
 {
   const int64_t fitting = TILE_WORK / cpu_max(1, columns * rank);
   return cpu_divide_up(rows, cpu_min(MOST_ROWS, cpu_max(LEAST_ROWS, fitting)));
+}
+
+/* Returns the most rows of a part. */
+static int64_t rows_of_part(int64_t rows, int64_t parts)
+{
+  return cpu_divide_up(rows, parts) + CPU_GRID_ROWS;
 }
 
 /* ---- low_rank ---- */
@@ -26,13 +33,18 @@ static void low_rank_tile(const void *context, int64_t tile, void *scratch)
   const cpu_kernels *kernels = job->device->kernels;
   const int64_t rank = g->a.size[2], in = g->x.size[3];
   const cpu_range rows = cpu_part(g->out.size[2], job->parts, tile, CPU_GRID_ROWS);
-  const cpu_rows out = cpu_rows_at(g->out, rows.first, 0), x = cpu_rows_at(g->x, rows.first, 0);
+  const cpu_block of_x = {rows.first, 0, rows.count, in},
+                  of_out = {rows.first, 0, rows.count, g->out.size[3]};
+  float *memory = (float *)(void *)((char *)scratch + CPU_PRODUCT_BYTES);
   const cpu_rows hidden = cpu_rows_at(g->hidden, rows.first, 0);
   const cpu_rows a = cpu_rows_at(g->a, 0, 0), b = cpu_rows_at(g->b, 0, 0);
+  const cpu_rows x = cpu_widen(kernels, g->x, of_x, memory);
   cpu_sgemm(kernels, scratch, false, true, rows.count, rank, in, 1.0f, x.data, x.stride, a.data,
             a.stride, 0.0f, hidden.data, hidden.stride);
-  cpu_sgemm(kernels, scratch, false, true, rows.count, g->out.size[3], rank, g->scale, hidden.data,
+  const cpu_rows out = cpu_widen(kernels, g->out, of_out, memory); /* x is done with */
+  cpu_sgemm(kernels, scratch, false, true, rows.count, of_out.columns, rank, g->scale, hidden.data,
             hidden.stride, b.data, b.stride, 1.0f, out.data, out.stride);
+  cpu_store(kernels, g->out, of_out, out);
 }
 
 static cdl_status run_term(cpu_device *device, const cdl_low_rank_args *g)
@@ -44,7 +56,9 @@ static cdl_status run_term(cpu_device *device, const cdl_low_rank_args *g)
   const int64_t parts = row_parts(rows, cpu_max(g->x.size[3], g->out.size[3]), rank),
                 each = cpu_min(cpu_pool_threads(device->pool), cpu_divide_up(rows, LEAST_ROWS));
   const low_rank_job job = {.device = device, .args = g, .parts = cpu_max(parts, each)};
-  return cpu_pool_run(device->pool, job.parts, CPU_PRODUCT_BYTES, low_rank_tile, &job);
+  const size_t memory =
+      cpu_block_bytes(g->x, rows_of_part(rows, job.parts), cpu_max(g->x.size[3], g->out.size[3]));
+  return cpu_pool_run(device->pool, job.parts, CPU_PRODUCT_BYTES + memory, low_rank_tile, &job);
 }
 
 cdl_status cpu_low_rank(void *queue, const cdl_low_rank_args *args)
@@ -65,34 +79,60 @@ typedef struct {
   float *partial; /* [parts, rank · in + out · rank]: each part's d_a and d_b */
 } low_rank_grad_job;
 
+/* Takes rows of a part; the first ones begin the part's sums. */
+static void differentiate_rows(const low_rank_grad_job *job, int64_t row, int64_t rows, bool first,
+                               float *d_a, char *scratch)
+{
+  const cdl_low_rank_grad_args *g = job->args;
+  const cpu_kernels *kernels = job->device->kernels;
+  const int64_t rank = g->a.size[2], in = g->x.size[3], out = g->d_out.size[3];
+  const cpu_block of_x = {row, 0, rows, in}, of_out = {row, 0, rows, out};
+  const cpu_rows hidden = cpu_rows_at(g->hidden, row, 0), a = cpu_rows_at(g->a, 0, 0),
+                 b = cpu_rows_at(g->b, 0, 0);
+  const float beta = first ? 0.0f : 1.0f;
+  float *du = (float *)(void *)(scratch + CPU_PRODUCT_BYTES), *d_b = d_a + rank * in;
+  float *memory = (float *)(void *)(scratch + CPU_PRODUCT_BYTES + cpu_float_bytes(rows * rank));
+  const cpu_rows d_out = cpu_widen(kernels, g->d_out, of_out, memory);
+  if (cdl_tensor_present(g->d_a) || cdl_tensor_present(g->d_x))
+    cpu_sgemm(kernels, scratch, false, false, rows, rank, out, g->scale, d_out.data, d_out.stride,
+              b.data, b.stride, 0.0f, du, rank);
+  if (cdl_tensor_present(g->d_b))
+    cpu_sgemm(kernels, scratch, true, false, out, rank, rows, g->scale, d_out.data, d_out.stride,
+              hidden.data, hidden.stride, beta, d_b, rank);
+  if (cdl_tensor_present(g->d_x)) {
+    const cpu_rows d_x = cpu_widen(kernels, g->d_x, of_x, memory);
+    cpu_sgemm(kernels, scratch, false, false, rows, in, rank, 1.0f, du, rank, a.data, a.stride,
+              1.0f, d_x.data, d_x.stride);
+    cpu_store(kernels, g->d_x, of_x, d_x);
+  }
+  if (cdl_tensor_present(g->d_a)) {
+    const cpu_rows x = cpu_widen(kernels, g->x, of_x, memory);
+    cpu_sgemm(kernels, scratch, true, false, rank, in, rows, 1.0f, du, rank, x.data, x.stride, beta,
+              d_a, in);
+  }
+}
+
+/* Returns how many rows of a part to take at a time: all of float32, as many of BF16 as may be
+ * widened. */
+static int64_t grad_rows(const cdl_low_rank_grad_args *g, int64_t rows)
+{
+  return cpu_is_narrow(g->x) ? cpu_min(rows, MOST_ROWS) : rows;
+}
+
 static void low_rank_grad_tile(const void *context, int64_t tile, void *scratch)
 {
   const low_rank_grad_job *job = context;
   const cdl_low_rank_grad_args *g = job->args;
-  const cpu_kernels *kernels = job->device->kernels;
   const int64_t rank = g->a.size[2], in = g->x.size[3], out = g->d_out.size[3];
   const cpu_range rows = cpu_part(g->d_out.size[2], job->parts, tile, CPU_GRID_ROWS);
-  const cpu_rows d_out = cpu_rows_at(g->d_out, rows.first, 0),
-                 hidden = cpu_rows_at(g->hidden, rows.first, 0);
-  const cpu_rows a = cpu_rows_at(g->a, 0, 0), b = cpu_rows_at(g->b, 0, 0);
-  float *du = (float *)(void *)((char *)scratch + CPU_PRODUCT_BYTES);
-  float *d_a = job->partial + tile * (rank * in + out * rank), *d_b = d_a + rank * in;
-  if (cdl_tensor_present(g->d_a) || cdl_tensor_present(g->d_x))
-    cpu_sgemm(kernels, scratch, false, false, rows.count, rank, out, g->scale, d_out.data,
-              d_out.stride, b.data, b.stride, 0.0f, du, rank);
-  if (cdl_tensor_present(g->d_b))
-    cpu_sgemm(kernels, scratch, true, false, out, rank, rows.count, g->scale, d_out.data,
-              d_out.stride, hidden.data, hidden.stride, 0.0f, d_b, rank);
-  if (cdl_tensor_present(g->d_x)) {
-    const cpu_rows d_x = cpu_rows_at(g->d_x, rows.first, 0);
-    cpu_sgemm(kernels, scratch, false, false, rows.count, in, rank, 1.0f, du, rank, a.data,
-              a.stride, 1.0f, d_x.data, d_x.stride);
-  }
-  if (cdl_tensor_present(g->d_a)) {
-    const cpu_rows x = cpu_rows_at(g->x, rows.first, 0);
-    cpu_sgemm(kernels, scratch, true, false, rank, in, rows.count, 1.0f, du, rank, x.data, x.stride,
-              0.0f, d_a, in);
-  }
+  const int64_t end = rows.first + rows.count;
+  float *d_a = job->partial + tile * (rank * in + out * rank);
+  int64_t row = rows.first;
+  do {
+    const int64_t count = grad_rows(g, end - row);
+    differentiate_rows(job, row, count, row == rows.first, d_a, scratch);
+    row += count;
+  } while (row < end);
 }
 
 /* Adds the parts' sums, in order, to one row of d_a or d_b. */
@@ -129,9 +169,11 @@ static cdl_status run_grad_term(cpu_device *device, const cdl_low_rank_grad_args
   low_rank_grad_job job = {
       .device = device, .args = g, .parts = rank > 16 ? cpu_min(MOST_PARTS, wanted) : wanted};
   void *shared;
-  const int64_t rows_a_part = cpu_divide_up(rows, job.parts) + CPU_GRID_ROWS;
-  CDL_TRY(cpu_pool_enter(device->pool, CPU_PRODUCT_BYTES + cpu_float_bytes(rows_a_part * rank),
-                         cpu_float_bytes(job.parts * rank * (in + out)), &shared));
+  const int64_t at_a_time = grad_rows(g, rows_of_part(rows, job.parts));
+  const size_t scratch = CPU_PRODUCT_BYTES + cpu_float_bytes(at_a_time * rank) +
+                         cpu_block_bytes(g->x, at_a_time, cpu_max(in, out));
+  CDL_TRY(cpu_pool_enter(device->pool, scratch, cpu_float_bytes(job.parts * rank * (in + out)),
+                         &shared));
   job.partial = shared;
   cpu_pool_for(device->pool, job.parts, low_rank_grad_tile, &job);
   cpu_pool_for(device->pool, rank + cpu_divide_up(out, 64), add_parts_tile, &job);

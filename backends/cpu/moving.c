@@ -1,59 +1,10 @@
+#include "backends/cpu/activation.h"
 #include "backends/cpu/walk.h"
 
 #include <math.h>
 #include <string.h>
 
-/* ---- copy, fill ---- */
-
-static void copy_run(const void *context, char *const *pointers, int64_t n)
-{
-  const size_t *element = context;
-  memcpy(pointers[0], pointers[1], (size_t)n * *element);
-}
-
-cdl_status cpu_copy(void *queue, const cdl_copy_args *a)
-{
-  const size_t element = cdl_dtype_bytes(a->out.dtype);
-  const cpu_walk walk = cpu_walk_over((cdl_tensor[]){a->out, a->x}, 2, false);
-  return cpu_walk_run(cpu_device_of(queue), &walk, copy_run, &element);
-}
-
-typedef struct {
-  cdl_dtype dtype;
-  float f32;
-  double f64;
-  int32_t i32;
-} fill_value;
-
-static void fill_run(const void *context, char *const *pointers, int64_t n)
-{
-  const fill_value *value = context;
-  void *out = pointers[0];
-  if (value->dtype == CDL_DTYPE_F64) {
-    for (int64_t j = 0; j < n; j++)
-      ((double *)out)[j] = value->f64;
-  } else if (value->dtype == CDL_DTYPE_I32) {
-    for (int64_t j = 0; j < n; j++)
-      ((int32_t *)out)[j] = value->i32;
-  } else if (value->f32 == 0.0f && !signbit(value->f32)) {
-    memset(out, 0, (size_t)n * sizeof(float));
-  } else {
-    for (int64_t j = 0; j < n; j++)
-      ((float *)out)[j] = value->f32;
-  }
-}
-
-cdl_status cpu_fill(void *queue, const cdl_fill_args *a)
-{
-  const bool fits = a->value >= INT32_MIN && a->value <= INT32_MAX;
-  const fill_value value = {a->out.dtype, (float)a->value, a->value, fits ? (int32_t)a->value : 0};
-  if (value.dtype == CDL_DTYPE_I32 && !fits)
-    return cdl_fail(CDL_STATUS_ARGUMENT, "fill: %g is not an I32", a->value);
-  const cpu_walk walk = cpu_walk_over(&a->out, 1, false);
-  return cpu_walk_run(cpu_device_of(queue), &walk, fill_run, &value);
-}
-
-/* ---- cast ---- */
+/* ---- Rounding of doubles ---- */
 
 /* Rounds to odd, so that a second rounding gives the same as rounding the double directly (Boldo
  * and Melquiond 2008). */
@@ -82,6 +33,65 @@ static void f64_to_bf16(const cpu_kernels *kernels, cdl_bf16 *out, const double 
     kernels->f32_to_bf16(out + done, block, count);
   }
 }
+
+/* ---- copy, fill ---- */
+
+static void copy_run(const void *context, char *const *pointers, int64_t n)
+{
+  const size_t *element = context;
+  memcpy(pointers[0], pointers[1], (size_t)n * *element);
+}
+
+cdl_status cpu_copy(void *queue, const cdl_copy_args *a)
+{
+  const size_t element = cdl_dtype_bytes(a->out.dtype);
+  const cpu_walk walk = cpu_walk_over((cdl_tensor[]){a->out, a->x}, 2, false);
+  return cpu_walk_run(cpu_device_of(queue), &walk, copy_run, &element);
+}
+
+typedef struct {
+  cdl_dtype dtype;
+  float f32;
+  double f64;
+  int32_t i32;
+  cdl_bf16 bf16;
+} fill_value;
+
+static void fill_run(const void *context, char *const *pointers, int64_t n)
+{
+  const fill_value *value = context;
+  void *out = pointers[0];
+  if (value->dtype == CDL_DTYPE_F64) {
+    for (int64_t j = 0; j < n; j++)
+      ((double *)out)[j] = value->f64;
+  } else if (value->dtype == CDL_DTYPE_I32) {
+    for (int64_t j = 0; j < n; j++)
+      ((int32_t *)out)[j] = value->i32;
+  } else if (value->dtype == CDL_DTYPE_BF16) {
+    for (int64_t j = 0; j < n; j++)
+      ((cdl_bf16 *)out)[j] = value->bf16;
+  } else if (value->f32 == 0.0f && !signbit(value->f32)) {
+    memset(out, 0, (size_t)n * sizeof(float));
+  } else {
+    for (int64_t j = 0; j < n; j++)
+      ((float *)out)[j] = value->f32;
+  }
+}
+
+cdl_status cpu_fill(void *queue, const cdl_fill_args *a)
+{
+  const bool fits = a->value >= INT32_MIN && a->value <= INT32_MAX;
+  cdl_bf16 bf16;
+  f64_to_bf16(cpu_device_of(queue)->kernels, &bf16, &a->value, 1);
+  const fill_value value = {a->out.dtype, (float)a->value, a->value, fits ? (int32_t)a->value : 0,
+                            bf16};
+  if (value.dtype == CDL_DTYPE_I32 && !fits)
+    return cdl_fail(CDL_STATUS_ARGUMENT, "fill: %g is not an I32", a->value);
+  const cpu_walk walk = cpu_walk_over(&a->out, 1, false);
+  return cpu_walk_run(cpu_device_of(queue), &walk, fill_run, &value);
+}
+
+/* ---- cast ---- */
 
 static void bf16_to_f64(const cpu_kernels *kernels, double *out, const cdl_bf16 *x, int64_t n)
 {
@@ -199,29 +209,53 @@ cdl_status cpu_permute(void *queue, const cdl_permute_args *a)
 
 /* ---- gather, scatter ---- */
 
+/* Memory for a row of either tensor, if one is BF16. */
+static size_t two_rows(cdl_tensor a, cdl_tensor b)
+{
+  return cpu_is_narrow(a) || cpu_is_narrow(b) ? cpu_float_bytes(2 * a.size[3]) : 0;
+}
+
+static float *second_row(float *memory, int64_t columns)
+{
+  return memory != NULL ? memory + columns : NULL;
+}
+
 typedef struct {
   const cpu_kernels *kernels;
   const cdl_gather_rows_args *args;
   int64_t tiles;
 } gather_job;
 
+/* Rows of one type are copied as they are. */
+static void move_row(const cpu_kernels *kernels, const cdl_gather_rows_args *a, cpu_block to,
+                     cpu_block from, float *memory)
+{
+  const bool same = a->out.dtype == a->table.dtype;
+  if (a->accumulate) {
+    const cpu_rows out = cpu_widen(kernels, a->out, to, memory),
+                   row = cpu_widen(kernels, a->table, from, second_row(memory, to.columns));
+    kernels->add_row(CDL_REDUCE_SUM, out.data, row.data, to.columns);
+    cpu_store(kernels, a->out, to, out);
+  } else if (same) {
+    const int64_t bytes = (int64_t)cdl_dtype_bytes(a->out.dtype);
+    memcpy(cpu_bytes(a->out) + to.row * a->out.stride[2] * bytes,
+           cpu_bytes(a->table) + from.row * a->table.stride[2] * bytes,
+           (size_t)(to.columns * bytes));
+  } else {
+    cpu_store(kernels, a->out, to, cpu_widen(kernels, a->table, from, memory));
+  }
+}
+
 static void gather_tile(const void *context, int64_t tile, void *scratch)
 {
-  (void)scratch;
   const gather_job *job = context;
   const cdl_gather_rows_args *a = job->args;
   const int64_t columns = a->out.size[3];
   const int32_t *index = cpu_ints(a->index);
-  float *out = cpu_floats(a->out);
-  const float *table = cpu_floats(a->table);
   const cpu_range rows = cpu_part(a->out.size[2], job->tiles, tile, 1);
-  for (int64_t i = rows.first; i < rows.first + rows.count; i++) {
-    const float *from = table + index[i] * a->table.stride[2];
-    if (a->accumulate)
-      job->kernels->add_row(CDL_REDUCE_SUM, out + i * a->out.stride[2], from, columns);
-    else
-      memcpy(out + i * a->out.stride[2], from, (size_t)columns * sizeof(float));
-  }
+  for (int64_t i = rows.first; i < rows.first + rows.count; i++)
+    move_row(job->kernels, a, (cpu_block){i, 0, 1, columns}, (cpu_block){index[i], 0, 1, columns},
+             scratch);
 }
 
 cdl_status cpu_gather_rows(void *queue, const cdl_gather_rows_args *a)
@@ -231,7 +265,7 @@ cdl_status cpu_gather_rows(void *queue, const cdl_gather_rows_args *a)
     return CDL_STATUS_OK;
   const gather_job job = {device->kernels, a,
                           cpu_min(a->out.size[2], cpu_parts(cdl_tensor_elements(a->out), 32768))};
-  return cpu_pool_run(device->pool, job.tiles, 0, gather_tile, &job);
+  return cpu_pool_run(device->pool, job.tiles, two_rows(a->out, a->table), gather_tile, &job);
 }
 
 typedef struct {
@@ -240,20 +274,26 @@ typedef struct {
   int64_t tiles;
 } scatter_job;
 
+/* A row of a BF16 table is rounded once, with all that is added to it. */
 static void scatter_tile(const void *context, int64_t tile, void *scratch)
 {
-  (void)scratch;
   const scatter_job *job = context;
   const cdl_scatter_add_rows_args *a = job->args;
+  const cpu_kernels *kernels = job->kernels;
   const int64_t columns = a->x.size[3];
   const int32_t *order = cpu_ints(a->order), *segment = cpu_ints(a->segment),
                 *target = cpu_ints(a->target);
+  float *memory = scratch;
   const cpu_range segments = cpu_part(a->target.size[3], job->tiles, tile, 1);
   for (int64_t s = segments.first; s < segments.first + segments.count; s++) {
-    float *to = cpu_floats(a->table) + target[s] * a->table.stride[2];
-    for (int32_t k = segment[s]; k < segment[s + 1]; k++)
-      job->kernels->add_row(CDL_REDUCE_SUM, to, cpu_floats(a->x) + order[k] * a->x.stride[2],
-                            columns);
+    const cpu_block place = {target[s], 0, 1, columns};
+    const cpu_rows to = cpu_widen(kernels, a->table, place, memory);
+    for (int32_t k = segment[s]; k < segment[s + 1]; k++) {
+      const cpu_block from = {order[k], 0, 1, columns};
+      const cpu_rows row = cpu_widen(kernels, a->x, from, second_row(memory, columns));
+      kernels->add_row(CDL_REDUCE_SUM, to.data, row.data, columns);
+    }
+    cpu_store(kernels, a->table, place, to);
   }
 }
 
@@ -265,5 +305,5 @@ cdl_status cpu_scatter_add_rows(void *queue, const cdl_scatter_add_rows_args *a)
     return CDL_STATUS_OK;
   const scatter_job job = {device->kernels, a,
                            cpu_min(segments, cpu_parts(cdl_tensor_elements(a->x), 16384))};
-  return cpu_pool_run(device->pool, job.tiles, 0, scatter_tile, &job);
+  return cpu_pool_run(device->pool, job.tiles, two_rows(a->x, a->table), scatter_tile, &job);
 }

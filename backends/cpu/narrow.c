@@ -1,5 +1,7 @@
 #include "backends/cpu/narrow.h"
 
+#include "backends/cpu/activation.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,22 +277,45 @@ struct product {
   const void *args;
   const pack *b;
   const float *column_scales; /* int8 */
-  const float *a;             /* [m, k] */
-  int64_t a_stride, m, k;
-  char *rounded; /* [m up to 32, b->bytes] */
-  float *scales; /* int8: of each row of a */
+  cdl_tensor a;               /* [m, k] */
+  int64_t m, k;
+  int64_t in_place; /* rows of a, whole panels, that are multiplied where they lie */
+  char *rounded;    /* the other rows: [up to 32, b->bytes] */
+  float *scales;    /* int8: of each row of a */
   int64_t row_groups, column_groups;
   block_finish *finish;
 };
+
+/* Returns row `row` of a where it lies. */
+static const char *row_of_a(const product *p, int64_t row)
+{
+  return cpu_bytes(p->a) + (size_t)(row * cpu_row_stride(p->a)) * cdl_dtype_bytes(p->a.dtype);
+}
+
+/* Rows of BF16 are in order, unless they need zeros after them. */
+static int64_t rows_in_place(const product *p)
+{
+  const bool whole = cpu_is_narrow(p->a) && p->k * (int64_t)sizeof(cdl_bf16) == p->b->bytes;
+  return whole ? p->m / CPU_NARROW_ROWS * CPU_NARROW_ROWS : 0;
+}
 
 static void round_rows(const void *context, int64_t tile, void *scratch)
 {
   (void)scratch;
   const product *p = context;
-  const int64_t end = cpu_min(p->m, (tile + 1) * CPU_NARROW_ROWS);
-  for (int64_t i = tile * CPU_NARROW_ROWS; i < end; i++)
-    p->scales[i] = round_row(p->device, p->rounded + i * p->b->bytes, p->a + i * p->a_stride, p->k,
-                             p->b->bytes);
+  const int64_t first = tile * CPU_NARROW_ROWS,
+                end = cpu_min(p->m - p->in_place, first + CPU_NARROW_ROWS);
+  for (int64_t i = first; i < end; i++) {
+    char *out = p->rounded + i * p->b->bytes;
+    const void *row = row_of_a(p, p->in_place + i);
+    if (cpu_is_narrow(p->a)) {
+      const int64_t used = p->k * (int64_t)sizeof(cdl_bf16);
+      memcpy(out, row, (size_t)used);
+      memset(out + used, 0, (size_t)(p->b->bytes - used));
+    } else {
+      p->scales[i] = round_row(p->device, out, row, p->k, p->b->bytes);
+    }
+  }
 }
 
 static void scale_sums(const product *p, float *sums, int64_t row, int64_t column, int64_t rows,
@@ -312,10 +337,12 @@ static void product_tile(const void *context, int64_t tile, void *scratch)
   if (way->begin != NULL)
     way->begin();
   for (int64_t i = rows.first; i < rows.first + rows.count; i += CPU_NARROW_ROWS) {
-    const char *a = p->rounded + i * p->b->bytes;
-    const int64_t height = cpu_min(CPU_NARROW_ROWS, p->m - i);
+    const bool lies = i < p->in_place;
+    const char *a = lies ? row_of_a(p, i) : p->rounded + (i - p->in_place) * p->b->bytes;
+    const int64_t height = cpu_min(CPU_NARROW_ROWS, p->m - i),
+                  stride = lies ? row_of_a(p, i + 1) - a : p->b->bytes;
     for (int64_t j = 0; j < columns.count; j += CPU_NARROW_COLUMNS)
-      way->multiply(sums + j, STRIP * sizeof *sums, a, p->b->bytes,
+      way->multiply(sums + j, STRIP * sizeof *sums, a, stride,
                     p->b->panels + (columns.first + j) * p->b->bytes, p->b->bytes, height);
     if (p->column_scales != NULL)
       scale_sums(p, sums, i, columns.first, height, columns.count);
@@ -346,7 +373,8 @@ static int64_t choose_row_groups(int64_t m, int64_t least, int64_t column_groups
 static cdl_status run_product(product *p, const cpu_weight *weight, bool backward)
 {
   cpu_pool *pool = p->device->pool;
-  const int64_t panels = cpu_divide_up(p->m, CPU_NARROW_ROWS), bytes = p->b->bytes;
+  p->in_place = rows_in_place(p);
+  const int64_t panels = cpu_divide_up(p->m - p->in_place, CPU_NARROW_ROWS), bytes = p->b->bytes;
   const size_t rounded = (size_t)(panels * CPU_NARROW_ROWS * bytes);
   void *shared;
   CDL_TRY(cpu_pool_enter(pool, CPU_NARROW_ROWS * STRIP * sizeof(float),
@@ -369,10 +397,33 @@ static cdl_status run_product(product *p, const cpu_weight *weight, bool backwar
 
 /* ---- linear ---- */
 
+/* Sums become pre, then out, where they lie; each is rounded by itself. */
+static void finish_narrow_linear(const product *p, float *sums, cpu_block block)
+{
+  const cdl_linear_args *a = p->args;
+  const cpu_kernels *kernels = p->device->kernels;
+  const cpu_rows values = {sums, STRIP}, none = {NULL, 0};
+  float wide[STRIP];
+  const cpu_block of_bias = {0, block.column, 1, block.columns};
+  const float *bias = cpu_widen(kernels, a->bias, of_bias, wide).data;
+  if (cdl_tensor_present(a->pre)) {
+    kernels->bias_activation(CDL_ACTIVATION_NONE, values, none, values, bias, block.rows,
+                             block.columns);
+    cpu_store(kernels, a->pre, block, values);
+    bias = NULL;
+  }
+  kernels->bias_activation(a->activation, values, none, values, bias, block.rows, block.columns);
+  cpu_store(kernels, a->out, block, values);
+}
+
 static void finish_linear(const product *p, float *sums, int64_t row, int64_t column, int64_t rows,
                           int64_t columns)
 {
   const cdl_linear_args *a = p->args;
+  if (cpu_is_narrow(a->out)) {
+    finish_narrow_linear(p, sums, (cpu_block){row, column, rows, columns});
+    return;
+  }
   const float *bias = cdl_tensor_present(a->bias) ? cpu_floats(a->bias) + column : NULL;
   p->device->kernels->bias_activation(a->activation, cpu_rows_at(a->out, row, column),
                                       cpu_rows_at(a->pre, row, column), (cpu_rows){sums, STRIP},
@@ -385,8 +436,7 @@ cdl_status cpu_narrow_linear(cpu_device *device, const cdl_linear_args *a)
   product p = {.device = device,
                .args = a,
                .b = &weight->narrow->forward,
-               .a = cpu_floats(a->x),
-               .a_stride = cpu_row_stride(a->x),
+               .a = a->x,
                .m = a->x.size[2],
                .k = a->x.size[3],
                .finish = finish_linear};
@@ -401,16 +451,22 @@ static void finish_linear_grad(const product *p, float *sums, int64_t row, int64
                                int64_t rows, int64_t columns)
 {
   const cdl_linear_grad_args *a = p->args;
+  const cpu_kernels *kernels = p->device->kernels;
+  float wide[STRIP];
   for (int64_t i = 0; i < rows; i++) {
-    const float *row_sums = sums + i * STRIP;
-    float *d_x = cpu_rows_at(a->d_x, row + i, column).data;
-    if (a->activation != CDL_ACTIVATION_NONE)
-      p->device->kernels->activation_grad(a->activation, d_x, row_sums,
-                                          cpu_rows_at(a->pre, row + i, column).data, columns);
-    else if (a->accumulate)
-      p->device->kernels->add_row(CDL_REDUCE_SUM, d_x, row_sums, columns);
-    else
-      memcpy(d_x, row_sums, (size_t)columns * sizeof *d_x);
+    const cpu_block block = {row + i, column, 1, columns};
+    cpu_rows values = {sums + i * STRIP, STRIP};
+    if (a->activation != CDL_ACTIVATION_NONE) {
+      const cpu_rows d_x = cpu_place(a->d_x, block, wide),
+                     pre = cpu_widen(kernels, a->pre, block, wide);
+      kernels->activation_grad(a->activation, d_x.data, values.data, pre.data, columns);
+      values = d_x;
+    } else if (a->accumulate) {
+      const cpu_rows d_x = cpu_widen(kernels, a->d_x, block, wide);
+      kernels->add_row(CDL_REDUCE_SUM, d_x.data, values.data, columns);
+      values = d_x;
+    }
+    cpu_store(kernels, a->d_x, block, values);
   }
 }
 
@@ -423,8 +479,7 @@ cdl_status cpu_narrow_linear_grad(cpu_device *device, const cdl_linear_grad_args
   product p = {.device = device,
                .args = a,
                .b = &weight->narrow->backward,
-               .a = cpu_floats(a->d_out),
-               .a_stride = cpu_row_stride(a->d_out),
+               .a = a->d_out,
                .m = a->d_x.size[2],
                .k = a->d_out.size[3],
                .finish = finish_linear_grad};

@@ -1,4 +1,5 @@
 #include "backends/kernels/attention.h"
+#include "base/narrow_call.h"
 
 static bool takes_f64(const kernel_device *device, const cdl_tensor *out, const cdl_tensor *x)
 {
@@ -9,41 +10,6 @@ static bool takes_f64(const kernel_device *device, const cdl_tensor *out, const 
 static bool takes_product(const kernel_device *device, const cdl_gemm_args *a)
 {
   return a->a.dtype != CDL_DTYPE_F64 || device->has_f64;
-}
-
-/* Whether an activation of the call is BF16. */
-static bool is_narrow(cdl_op op, const void *args)
-{
-#define EITHER(op, first, second)                                            \
-  case CDL_OP_##op:                                                          \
-    return ((const cdl_##op##_args *)args)->first.dtype == CDL_DTYPE_BF16 || \
-           ((const cdl_##op##_args *)args)->second.dtype == CDL_DTYPE_BF16
-#define ALL(op, any) EITHER(op, any, any)
-  switch (op) {
-    ALL(fill, out);
-    EITHER(gather_rows, out, table);
-    EITHER(scatter_add_rows, table, x);
-    ALL(unary, x);
-    ALL(unary_grad, x);
-    ALL(axpby, x);
-    ALL(layer_norm, x);
-    ALL(layer_norm_grad, x);
-    ALL(add_layer_norm, x);
-    ALL(add_layer_norm_grad, sum);
-    ALL(dropout, x);
-    ALL(linear, x);
-    ALL(linear_grad, d_out);
-    ALL(low_rank, x);
-    ALL(low_rank_grad, x);
-    ALL(attention, qkv);
-    ALL(attention_grad, qkv);
-    ALL(map_weights, weight);
-    ALL(map_weights_grad, weight);
-  default:
-    return false;
-  }
-#undef ALL
-#undef EITHER
 }
 
 /* A BF16 product needs the weight in BF16: a cast of it in each call would cost more than it
@@ -70,7 +36,7 @@ static bool takes_narrow(const kernel_device *device, cdl_op op, const void *arg
 
 bool kernel_supports(const kernel_device *device, cdl_op op, const void *args)
 {
-  if (is_narrow(op, args) && !takes_narrow(device, op, args))
+  if (base_is_narrow_call(op, args) && !takes_narrow(device, op, args))
     return false;
   switch (op) {
   case CDL_OP_cast: {
