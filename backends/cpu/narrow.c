@@ -72,14 +72,14 @@ void cpu_narrow_describe(char *text, size_t bytes)
 
 /* One direction of a weight as panels; see kernels/narrow.h. */
 typedef struct {
-  char *panels; /* [columns / 32][bytes / 4][32][4]; NULL until it is first needed */
+  char *panels; /* [columns / 32][bytes / 4][32][4] */
   int64_t columns, bytes;
-  bool current;
 } pack;
 
 struct cpu_narrow_weight {
-  pack forward, backward; /* op(B) = Wᵀ, and W */
-  float *scales;          /* int8: of each row of W */
+  pack forward; /* op(B) = Wᵀ; panels NULL until they are first needed */
+  bool current;
+  float *scales; /* int8: of each row of W */
 };
 
 static int64_t whole_steps(int64_t bytes)
@@ -118,8 +118,6 @@ cdl_status cpu_narrow_create(const cpu_device *device, int64_t rows, int64_t col
     return cdl_fail(CDL_STATUS_MEMORY, "cpu: no memory for a weight");
   }
   w->forward = (pack){.columns = rows, .bytes = whole_steps(columns * element_bytes(device))};
-  if (device->precision == CDL_PRECISION_BF16)
-    w->backward = (pack){.columns = columns, .bytes = whole_steps(rows * element_bytes(device))};
   w->scales = scales;
   *weight = w;
   return CDL_STATUS_OK;
@@ -127,7 +125,7 @@ cdl_status cpu_narrow_create(const cpu_device *device, int64_t rows, int64_t col
 
 void cpu_narrow_changed(cpu_narrow_weight *weight)
 {
-  weight->forward.current = weight->backward.current = false;
+  weight->current = false;
 }
 
 void cpu_narrow_destroy(cpu_narrow_weight *weight)
@@ -135,14 +133,13 @@ void cpu_narrow_destroy(cpu_narrow_weight *weight)
   if (weight == NULL)
     return;
   cpu_memory_free(weight->forward.panels);
-  cpu_memory_free(weight->backward.panels);
   free(weight->scales);
   free(weight);
 }
 
 size_t cpu_narrow_bytes(const cpu_narrow_weight *weight)
 {
-  return pack_bytes(&weight->forward) + pack_bytes(&weight->backward);
+  return pack_bytes(&weight->forward);
 }
 
 /* ---- Rounding ---- */
@@ -195,25 +192,34 @@ static void pack_forward(const void *context, int64_t tile, void *scratch)
   }
 }
 
-/* A tile is a panel: 32 columns of W, taken from the forward panels of bf16. There, a unit has two
- * columns of one row; here it has two rows of one column. */
-static void pack_backward(const void *context, int64_t tile, void *scratch)
+/* The other direction of a bf16 weight, op(B) = W, for one product. */
+typedef struct {
+  const pack *from;
+  pack to;
+} turn_job;
+
+/* Two rows of two columns become two columns of two rows. */
+static uint64_t turned(uint64_t block)
+{
+  const uint64_t inner = 0xffff0000u;
+  return (block & 0xffff00000000ffffu) | (block >> 16 & inner) | (block & inner) << 16;
+}
+
+/* A tile is a panel: 32 columns of W. In the forward panels a unit has two columns of one row; here
+ * it has two rows of one column. */
+static void turn_panel(const void *context, int64_t tile, void *scratch)
 {
   (void)scratch;
   enum { PAIRS = CPU_NARROW_COLUMNS / 2 }; /* of a panel's rows, and of its columns */
-  const pack_job *job = context;
-  const pack *from = &job->weight->narrow->forward, *to = &job->weight->narrow->backward;
-  uint32_t *out = (uint32_t *)(void *)(to->panels + tile * panel_bytes(to));
-  for (int64_t p = 0; p < panel_count(from); p++) {
-    const uint32_t *rows = (const uint32_t *)(const void *)(from->panels + p * panel_bytes(from)) +
-                           tile * PAIRS * CPU_NARROW_COLUMNS;
-    for (int i = 0; i < PAIRS; i++, out += CPU_NARROW_COLUMNS)
-      for (int u = 0; u < PAIRS; u++) {
-        const uint32_t even = rows[u * CPU_NARROW_COLUMNS + 2 * i],
-                       odd = rows[u * CPU_NARROW_COLUMNS + 2 * i + 1];
-        out[2 * u] = (even & 0xffffu) | odd << 16;
-        out[2 * u + 1] = even >> 16 | (odd & 0xffff0000u);
-      }
+  const turn_job *job = context;
+  const pack *from = job->from, *to = &job->to;
+  uint64_t *out = (uint64_t *)(void *)(to->panels + tile * panel_bytes(to));
+  for (int64_t p = 0; p < panel_count(from); p++, out += PAIRS * PAIRS) {
+    const uint64_t *in = (const uint64_t *)(const void *)(from->panels + p * panel_bytes(from)) +
+                         tile * PAIRS * PAIRS;
+    for (int i = 0; i < PAIRS; i++)
+      for (int j = 0; j < PAIRS; j++)
+        out[i * PAIRS + j] = turned(in[j * PAIRS + i]);
   }
 }
 
@@ -238,23 +244,17 @@ static void give_back_sources(cpu_device *device, const cpu_weight *weight)
   }
 }
 
-/* Makes the packs that an op needs, within its region: so one thread at a time comes here. */
-static cdl_status make_packs(cpu_device *device, const cpu_weight *weight, bool backward)
+/* Makes the pack if it is not there, within an op's region: so one thread at a time comes here. */
+static cdl_status make_pack(cpu_device *device, const cpu_weight *weight)
 {
   cpu_narrow_weight *narrow = weight->narrow;
-  const pack_job job = {device, weight};
-  if (!narrow->forward.current) {
-    CDL_TRY(allocate_pack(&narrow->forward));
-    cpu_pool_for(device->pool, panel_count(&narrow->forward), pack_forward, &job);
-    give_back_sources(device, weight);
-    narrow->forward.current = true;
-    narrow->backward.current = false;
-  }
-  if (backward && !narrow->backward.current) {
-    CDL_TRY(allocate_pack(&narrow->backward));
-    cpu_pool_for(device->pool, panel_count(&narrow->backward), pack_backward, &job);
-    narrow->backward.current = true;
-  }
+  if (narrow->current)
+    return CDL_STATUS_OK;
+  CDL_TRY(allocate_pack(&narrow->forward));
+  cpu_pool_for(device->pool, panel_count(&narrow->forward), pack_forward,
+               &(pack_job){device, weight});
+  give_back_sources(device, weight);
+  narrow->current = true;
   return CDL_STATUS_OK;
 }
 
@@ -275,7 +275,8 @@ typedef void block_finish(const product *p, float *sums, int64_t row, int64_t co
 struct product {
   cpu_device *device;
   const void *args;
-  const pack *b;
+  pack b; /* its panels are set by run_product */
+  bool backward;
   const float *column_scales; /* int8 */
   cdl_tensor a;               /* [m, k] */
   int64_t m, k;
@@ -295,7 +296,7 @@ static const char *row_of_a(const product *p, int64_t row)
 /* Rows of BF16 are in order, unless they need zeros after them. */
 static int64_t rows_in_place(const product *p)
 {
-  const bool whole = cpu_is_narrow(p->a) && p->k * (int64_t)sizeof(cdl_bf16) == p->b->bytes;
+  const bool whole = cpu_is_narrow(p->a) && p->k * (int64_t)sizeof(cdl_bf16) == p->b.bytes;
   return whole ? p->m / CPU_NARROW_ROWS * CPU_NARROW_ROWS : 0;
 }
 
@@ -306,14 +307,14 @@ static void round_rows(const void *context, int64_t tile, void *scratch)
   const int64_t first = tile * CPU_NARROW_ROWS,
                 end = cpu_min(p->m - p->in_place, first + CPU_NARROW_ROWS);
   for (int64_t i = first; i < end; i++) {
-    char *out = p->rounded + i * p->b->bytes;
+    char *out = p->rounded + i * p->b.bytes;
     const void *row = row_of_a(p, p->in_place + i);
     if (cpu_is_narrow(p->a)) {
       const int64_t used = p->k * (int64_t)sizeof(cdl_bf16);
       memcpy(out, row, (size_t)used);
-      memset(out + used, 0, (size_t)(p->b->bytes - used));
+      memset(out + used, 0, (size_t)(p->b.bytes - used));
     } else {
-      p->scales[i] = round_row(p->device, out, row, p->k, p->b->bytes);
+      p->scales[i] = round_row(p->device, out, row, p->k, p->b.bytes);
     }
   }
 }
@@ -332,18 +333,18 @@ static void product_tile(const void *context, int64_t tile, void *scratch)
   const cpu_narrow *way = p->device->narrow;
   float *sums = scratch; /* [32, STRIP] */
   const cpu_range rows = cpu_part(p->m, p->row_groups, tile / p->column_groups, CPU_NARROW_ROWS),
-                  columns = cpu_part(p->b->columns, p->column_groups, tile % p->column_groups,
+                  columns = cpu_part(p->b.columns, p->column_groups, tile % p->column_groups,
                                      CPU_NARROW_COLUMNS);
   if (way->begin != NULL)
     way->begin();
   for (int64_t i = rows.first; i < rows.first + rows.count; i += CPU_NARROW_ROWS) {
     const bool lies = i < p->in_place;
-    const char *a = lies ? row_of_a(p, i) : p->rounded + (i - p->in_place) * p->b->bytes;
+    const char *a = lies ? row_of_a(p, i) : p->rounded + (i - p->in_place) * p->b.bytes;
     const int64_t height = cpu_min(CPU_NARROW_ROWS, p->m - i),
-                  stride = lies ? row_of_a(p, i + 1) - a : p->b->bytes;
+                  stride = lies ? row_of_a(p, i + 1) - a : p->b.bytes;
     for (int64_t j = 0; j < columns.count; j += CPU_NARROW_COLUMNS)
       way->multiply(sums + j, STRIP * sizeof *sums, a, stride,
-                    p->b->panels + (columns.first + j) * p->b->bytes, p->b->bytes, height);
+                    p->b.panels + (columns.first + j) * p->b.bytes, p->b.bytes, height);
     if (p->column_scales != NULL)
       scale_sums(p, sums, i, columns.first, height, columns.count);
     p->finish(p, sums, i, columns.first, height, columns.count);
@@ -370,23 +371,35 @@ static int64_t choose_row_groups(int64_t m, int64_t least, int64_t column_groups
   return best;
 }
 
-static cdl_status run_product(product *p, const cpu_weight *weight, bool backward)
+/* Sets the panels of b; those of the other direction are in `memory`, and gone after the region. */
+static cdl_status give_panels(product *p, const cpu_weight *weight, char *memory)
+{
+  CDL_TRY(make_pack(p->device, weight));
+  const pack *forward = &weight->narrow->forward;
+  p->b.panels = p->backward ? memory : forward->panels;
+  if (p->backward)
+    cpu_pool_for(p->device->pool, panel_count(&p->b), turn_panel, &(turn_job){forward, p->b});
+  return CDL_STATUS_OK;
+}
+
+static cdl_status run_product(product *p, const cpu_weight *weight)
 {
   cpu_pool *pool = p->device->pool;
   p->in_place = rows_in_place(p);
-  const int64_t panels = cpu_divide_up(p->m - p->in_place, CPU_NARROW_ROWS), bytes = p->b->bytes;
-  const size_t rounded = (size_t)(panels * CPU_NARROW_ROWS * bytes);
+  const int64_t panels = cpu_divide_up(p->m - p->in_place, CPU_NARROW_ROWS), bytes = p->b.bytes;
+  const size_t turned_bytes = p->backward ? pack_bytes(&p->b) : 0,
+               rounded = (size_t)(panels * CPU_NARROW_ROWS * bytes);
   void *shared;
   CDL_TRY(cpu_pool_enter(pool, CPU_NARROW_ROWS * STRIP * sizeof(float),
-                         rounded + cpu_float_bytes(p->m), &shared));
-  p->rounded = shared;
+                         turned_bytes + rounded + cpu_float_bytes(p->m), &shared));
+  p->rounded = (char *)shared + turned_bytes;
   p->scales = (float *)(void *)(p->rounded + rounded);
   const int64_t tile_rows =
       cpu_min(TILE_ROWS, cpu_max(CPU_NARROW_ROWS, TILE_BYTES / cpu_max(1, bytes)));
-  p->column_groups = cpu_divide_up(p->b->columns, STRIP);
+  p->column_groups = cpu_divide_up(p->b.columns, STRIP);
   p->row_groups = choose_row_groups(p->m, cpu_divide_up(p->m, tile_rows), p->column_groups,
                                     cpu_pool_threads(pool));
-  const cdl_status status = make_packs(p->device, weight, backward);
+  const cdl_status status = give_panels(p, weight, shared);
   if (status == CDL_STATUS_OK) {
     cpu_pool_for(pool, panels, round_rows, p);
     cpu_pool_for(pool, p->row_groups * p->column_groups, product_tile, p);
@@ -435,14 +448,14 @@ cdl_status cpu_narrow_linear(cpu_device *device, const cdl_linear_args *a)
   const cpu_weight *weight = a->weight->handle;
   product p = {.device = device,
                .args = a,
-               .b = &weight->narrow->forward,
+               .b = weight->narrow->forward,
                .a = a->x,
                .m = a->x.size[2],
                .k = a->x.size[3],
                .finish = finish_linear};
   if (device->precision == CDL_PRECISION_INT8)
     p.column_scales = weight->narrow->scales;
-  return run_product(&p, weight, false);
+  return run_product(&p, weight);
 }
 
 /* ---- linear_grad ---- */
@@ -476,12 +489,15 @@ cdl_status cpu_narrow_linear_grad(cpu_device *device, const cdl_linear_grad_args
   if (device->precision == CDL_PRECISION_INT8)
     return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "linear_grad: int8 is for evaluation and prediction; train in fp32 or bf16");
-  product p = {.device = device,
-               .args = a,
-               .b = &weight->narrow->backward,
-               .a = a->d_out,
-               .m = a->d_x.size[2],
-               .k = a->d_out.size[3],
-               .finish = finish_linear_grad};
-  return run_product(&p, weight, true);
+  const int64_t rows = weight->narrow->forward.columns;
+  product p = {
+      .device = device,
+      .args = a,
+      .b = {.columns = weight->columns, .bytes = whole_steps(rows * element_bytes(device))},
+      .backward = true,
+      .a = a->d_out,
+      .m = a->d_x.size[2],
+      .k = a->d_out.size[3],
+      .finish = finish_linear_grad};
+  return run_product(&p, weight);
 }

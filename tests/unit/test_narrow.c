@@ -1,6 +1,7 @@
 /* Products of bf16 and int8 on the CPU: each way to multiply against double arithmetic, rows in
  * random companies, and what is refused. */
 #include "backends/cpu/kernels/narrow.h"
+#include "base/bf16.h"
 #include "condlora/backend.h"
 #include "tests/run_suite.h"
 
@@ -213,25 +214,40 @@ static cdl_buffer *floats(device d, int64_t count, float **memory)
 
 enum { IN = 200, OUT = 72, POOL_ROWS = 400 };
 
+/* A row of BF16 that is whole steps long is multiplied where it lies. */
+enum { WHOLE_IN = 192 };
+
 typedef struct {
   device d;
+  cdl_dtype dtype; /* of x and y */
+  int64_t in;
   cdl_buffer *weight_buffer, *x_buffer, *y_buffer, *bias_buffer;
   float *w, *x, *y, *bias;
   cdl_weight *weight;
   bool gradient;
 } layer;
 
-static layer make_layer(cdl_precision precision, int threads, bool gradient)
+static layer make_layer_of(cdl_precision precision, int threads, bool gradient, cdl_dtype dtype)
 {
-  layer l = {.d = open_device(precision, threads), .gradient = gradient};
+  layer l = {.d = open_device(precision, threads), .dtype = dtype, .gradient = gradient};
+  l.in = dtype == CDL_DTYPE_BF16 ? WHOLE_IN : IN;
   random_state = 77;
   l.weight_buffer = floats(l.d, OUT * IN, &l.w);
   l.x_buffer = floats(l.d, POOL_ROWS * IN, &l.x);
   l.y_buffer = floats(l.d, POOL_ROWS * IN, &l.y);
   l.bias_buffer = floats(l.d, OUT, &l.bias);
-  const cdl_tensor w = cdl_tensor_2d(l.weight_buffer, CDL_DTYPE_F32, 0, OUT, IN);
+  for (int64_t i = 0; dtype == CDL_DTYPE_BF16 && i < POOL_ROWS * IN; i++) {
+    const uint16_t rounded = base_bf16_round(l.x[i]);
+    memcpy((char *)l.x + i * (int64_t)sizeof rounded, &rounded, sizeof rounded);
+  }
+  const cdl_tensor w = cdl_tensor_2d(l.weight_buffer, CDL_DTYPE_F32, 0, OUT, l.in);
   ck_assert_int_eq(cdl_weight_create(l.d.queue, &w, 1, &l.weight), CDL_STATUS_OK);
   return l;
+}
+
+static layer make_layer(cdl_precision precision, int threads, bool gradient)
+{
+  return make_layer_of(precision, threads, gradient, CDL_DTYPE_F32);
 }
 
 static void destroy_layer(layer *l)
@@ -247,9 +263,9 @@ static void destroy_layer(layer *l)
 /* y = GELU(x Wᵀ + bias), or y = x W. */
 static void run_layer(layer *l, int64_t rows)
 {
-  const int64_t in = l->gradient ? OUT : IN, out = l->gradient ? IN : OUT;
-  const cdl_tensor x = cdl_tensor_2d(l->x_buffer, CDL_DTYPE_F32, 0, rows, in),
-                   y = cdl_tensor_2d(l->y_buffer, CDL_DTYPE_F32, 0, rows, out);
+  const int64_t in = l->gradient ? OUT : l->in, out = l->gradient ? l->in : OUT;
+  const cdl_tensor x = cdl_tensor_2d(l->x_buffer, l->dtype, 0, rows, in),
+                   y = cdl_tensor_2d(l->y_buffer, l->dtype, 0, rows, out);
   if (l->gradient)
     cdl_linear_grad(l->d.queue, CDL_ARGS(linear_grad, .d_x = y, .d_out = x, .weight = l->weight));
   else
@@ -261,13 +277,15 @@ static void run_layer(layer *l, int64_t rows)
 
 /* Each of 500 random choices of rows gives each row the bytes that it has among all rows, at any
  * place, with 1 thread as with 3, 4, 8 and 16. */
-static void check_companies(cdl_precision precision, bool gradient)
+static void check_companies(cdl_precision precision, cdl_dtype dtype, bool gradient)
 {
   enum { COMPANIES = 500 };
-  layer l = make_layer(precision, 3, gradient), one = make_layer(precision, 1, gradient);
-  const int64_t in = gradient ? OUT : IN, out = gradient ? IN : OUT;
-  const size_t x_bytes = (size_t)in * sizeof(float), y_bytes = (size_t)out * sizeof(float);
-  float *all = malloc(POOL_ROWS * y_bytes), *pool = malloc(POOL_ROWS * x_bytes);
+  layer l = make_layer_of(precision, 3, gradient, dtype),
+        one = make_layer_of(precision, 1, gradient, dtype);
+  const int64_t in = gradient ? OUT : l.in, out = gradient ? l.in : OUT;
+  const size_t x_bytes = (size_t)in * cdl_dtype_bytes(dtype),
+               y_bytes = (size_t)out * cdl_dtype_bytes(dtype);
+  char *all = malloc(POOL_ROWS * y_bytes), *pool = malloc(POOL_ROWS * x_bytes);
   ck_assert(all != NULL && pool != NULL);
   memcpy(pool, l.x, POOL_ROWS * x_bytes);
   run_layer(&l, POOL_ROWS);
@@ -275,7 +293,7 @@ static void check_companies(cdl_precision precision, bool gradient)
   run_layer(&one, POOL_ROWS);
   ck_assert_mem_eq(all, one.y, POOL_ROWS * y_bytes);
   for (int threads = 4; threads <= 16; threads *= 2) {
-    layer more = make_layer(precision, threads, gradient);
+    layer more = make_layer_of(precision, threads, gradient, dtype);
     run_layer(&more, POOL_ROWS);
     ck_assert_mem_eq(all, more.y, POOL_ROWS * y_bytes);
     destroy_layer(&more);
@@ -285,14 +303,15 @@ static void check_companies(cdl_precision precision, bool gradient)
     int64_t chosen[POOL_ROWS];
     for (int64_t i = 0; i < rows; i++) {
       chosen[i] = draw(POOL_ROWS);
-      memcpy(l.x + i * in, pool + chosen[i] * in, x_bytes);
+      memcpy((char *)l.x + (size_t)i * x_bytes, pool + (size_t)chosen[i] * x_bytes, x_bytes);
     }
     run_layer(&l, rows);
     for (int64_t i = 0; i < rows; i++)
-      ck_assert_msg(memcmp(l.y + i * out, all + chosen[i] * out, y_bytes) == 0,
-                    "%s of %s: row %d at place %d of %d has other bytes",
-                    gradient ? "linear_grad" : "linear", cdl_precision_name(precision),
-                    (int)chosen[i], (int)i, (int)rows);
+      ck_assert_msg(memcmp((char *)l.y + (size_t)i * y_bytes, all + (size_t)chosen[i] * y_bytes,
+                           y_bytes) == 0,
+                    "%s of %s in %s: row %d at place %d of %d has other bytes",
+                    gradient ? "linear_grad" : "linear", cdl_dtype_name(dtype),
+                    cdl_precision_name(precision), (int)chosen[i], (int)i, (int)rows);
   }
   free(all);
   free(pool);
@@ -311,9 +330,11 @@ static void emulate_where_needed(void)
 START_TEST(a_row_has_its_bytes_in_any_company)
 {
   emulate_where_needed();
-  check_companies(CDL_PRECISION_BF16, false);
-  check_companies(CDL_PRECISION_BF16, true);
-  check_companies(CDL_PRECISION_INT8, false);
+  check_companies(CDL_PRECISION_BF16, CDL_DTYPE_F32, false);
+  check_companies(CDL_PRECISION_BF16, CDL_DTYPE_F32, true);
+  check_companies(CDL_PRECISION_BF16, CDL_DTYPE_BF16, false);
+  check_companies(CDL_PRECISION_BF16, CDL_DTYPE_BF16, true);
+  check_companies(CDL_PRECISION_INT8, CDL_DTYPE_F32, false);
 }
 END_TEST
 
@@ -381,6 +402,36 @@ START_TEST(a_changed_weight_is_packed_again)
 END_TEST
 
 /* ---- Refusals ---- */
+
+/* BF16 activations go with bf16 alone, CondLoRA's maps not even with it. */
+START_TEST(bf16_activations_want_the_precision)
+{
+  emulate_where_needed();
+  static const cdl_precision precisions[] = {CDL_PRECISION_FP32, CDL_PRECISION_INT8,
+                                             CDL_PRECISION_BF16};
+  for (int p = 0; p < 3; p++) {
+    layer l = make_layer(precisions[p], 1, false);
+    const cdl_tensor x = cdl_tensor_2d(l.x_buffer, CDL_DTYPE_BF16, 0, 4, IN),
+                     y = cdl_tensor_2d(l.y_buffer, CDL_DTYPE_BF16, 0, 4, IN),
+                     out = cdl_tensor_2d(l.y_buffer, CDL_DTYPE_BF16, 0, 4, OUT),
+                     a = cdl_tensor_2d(l.y_buffer, CDL_DTYPE_F32, 0, 4, 4);
+    const cdl_path expected = precisions[p] == CDL_PRECISION_BF16 ? CDL_PATH_NATIVE : CDL_PATH_NONE;
+    ck_assert_int_eq(
+        cdl_op_path(l.d.backend, CDL_OP_axpby, CDL_ARGS(axpby, .out = y, .x = x, .alpha = 1)),
+        expected);
+    ck_assert_int_eq(cdl_op_path(l.d.backend, CDL_OP_linear,
+                                 CDL_ARGS(linear, .out = out, .x = x, .weight = l.weight)),
+                     expected);
+    ck_assert_int_eq(
+        cdl_op_path(l.d.backend, CDL_OP_map_weights,
+                    CDL_ARGS(map_weights, .weight = x, .a = a, .b = a, .theta_a = a, .theta_b = a)),
+        CDL_PATH_NONE);
+    ck_assert_int_eq(cdl_op_path(l.d.backend, CDL_OP_cast, CDL_ARGS(cast, .out = x, .x = a)),
+                     CDL_PATH_NATIVE);
+    destroy_layer(&l);
+  }
+}
+END_TEST
 
 static void check_refused(cdl_precision precision, cdl_status status, const char *says)
 {
@@ -475,6 +526,7 @@ int main(void)
   tcase_set_timeout(all, 120);
   tcase_add_test(all, int8_sums_are_exact);
   tcase_add_test(all, bf16_sums_are_those_of_float32);
+  tcase_add_test(all, bf16_activations_want_the_precision);
   tcase_add_test(all, emulation_has_the_bytes_of_amx);
   tcase_add_test(all, a_row_has_its_bytes_in_any_company);
   tcase_add_test(all, int8_products_are_near_those_of_float32);
