@@ -81,18 +81,13 @@ static void fail_all(party *p, cdl_status status)
   p->count = 0;
 }
 
-/* Lets all runs begin their passes at one block: the lowest that any of them begins at. States are
- * of one type in a joint pass, so runs whose types differ begin with the embeddings. */
+/* Lets all runs begin their passes at one block: the lowest that any of them begins at. */
 static void begin_together(const party *p)
 {
-  model_encoder *first = p->count > 0 ? p->trainer[0]->session->model.encoder : NULL;
-  int block = first != NULL ? encoder_first_block(first) : 0;
+  int block = p->count > 0 ? encoder_first_block(p->trainer[0]->session->model.encoder) : 0;
   for (size_t i = 1; i < p->count; i++) {
-    const model_encoder *encoder = p->trainer[i]->session->model.encoder;
-    if (encoder_first_block(encoder) < block)
-      block = encoder_first_block(encoder);
-    if (encoder_activation_dtype(encoder) != encoder_activation_dtype(first))
-      block = 0;
+    const int own = encoder_first_block(p->trainer[i]->session->model.encoder);
+    block = own < block ? own : block;
   }
   for (size_t i = 0; i < p->count; i++) {
     encoder_begin_at(p->trainer[i]->session->model.encoder, block);
@@ -133,19 +128,19 @@ static cdl_status pass(party *p)
                        : train_step_batches(&p->recorded, steps, batches, p->count);
 }
 
-static cdl_status train(train_joint_run *runs, size_t count)
+static cdl_status train(train_joint_run *const *runs, size_t count)
 {
   train_trainer *trainers = calloc(count, sizeof *trainers);
   if (trainers == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu runs", count);
   party p = {.count = count};
   for (size_t i = 0; i < count; i++) {
-    runs[i].status = CDL_STATUS_OK;
-    runs[i].message[0] = '\0';
-    runs[i].summary = (train_summary){0};
+    runs[i]->status = CDL_STATUS_OK;
+    runs[i]->message[0] = '\0';
+    runs[i]->summary = (train_summary){0};
     trainers[i] = (train_trainer){
-        .session = runs[i].session, .settings = runs[i].settings, .events = runs[i].events};
-    p.run[i] = &runs[i];
+        .session = runs[i]->session, .settings = runs[i]->settings, .events = runs[i]->events};
+    p.run[i] = runs[i];
     p.trainer[i] = &trainers[i];
   }
   each(&p, prepare);
@@ -154,7 +149,7 @@ static cdl_status train(train_joint_run *runs, size_t count)
     p.trainer[i]->step.joint = &p.recorded;
   cdl_status status = CDL_STATUS_OK;
   if (p.count > 0)
-    status = ranks_agree(runs[0].session->model.job, plan(&p), "the memory of the run");
+    status = ranks_agree(runs[0]->session->model.job, plan(&p), "the memory of the run");
   if (status != CDL_STATUS_OK)
     fail_all(&p, status);
   each(&p, begin);
@@ -181,7 +176,19 @@ cdl_status train_joint(train_joint_run *runs, size_t count)
     if (runs[i].session->model.queue != runs[0].session->model.queue ||
         !encoder_same_body(runs[i].session->model.encoder, runs[0].session->model.encoder))
       return cdl_fail(CDL_STATUS_ARGUMENT, "runs that train together share a queue and a base");
-  return train(runs, count);
+  /* Activations of a pass have one type. Runs of the other one would lose the bytes that they have
+   * alone, so they pass afterwards. */
+  static const cdl_dtype types[] = {CDL_DTYPE_BF16, CDL_DTYPE_F32};
+  for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
+    train_joint_run *alike[TRAIN_JOINT_RUNS_MAX];
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+      if (encoder_activation_dtype(runs[i].session->model.encoder) == types[t])
+        alike[found++] = &runs[i];
+    if (found > 0)
+      CDL_TRY(train(alike, found));
+  }
+  return CDL_STATUS_OK;
 }
 
 cdl_status train_run(train_session *session, const train_settings *settings,
@@ -189,7 +196,7 @@ cdl_status train_run(train_session *session, const train_settings *settings,
 {
   train_joint_run run = {.session = session, .settings = settings, .events = events};
   *summary = (train_summary){0};
-  CDL_TRY(train(&run, 1));
+  CDL_TRY(train((train_joint_run *[]){&run}, 1));
   *summary = run.summary;
   return run.status == CDL_STATUS_OK ? CDL_STATUS_OK : cdl_fail(run.status, "%s", run.message);
 }

@@ -15,8 +15,7 @@ enum { STEPS = 20, RUNS_MOST = 16, FIELDS_MOST = 12 };
 
 static const char *cases_folder, *backend, *precision = "fp32";
 static char scratch[4096];
-/* The CPU gives the very numbers of a run alone, unless alone the run has activations in BF16 and
- * here not; other devices sum rows in another order. */
+/* The CPU gives the very numbers of a run alone; other devices sum rows in another order. */
 static double limit_factor = 4;
 /* Of a loss and of a norm, both relative above 1. */
 static double loss_bound = 1e-5, norm_bound = 2e-4;
@@ -535,11 +534,9 @@ int main(int argc, char **argv)
   static const struct {
     const mix *mix;
     const char *name;
-    bool one_is_wide; /* in bf16 one run, and so each, keeps float32 activations */
-  } mixes[] = {{&methods, "methods", true},      {&reference, "reference", true},
-               {&projected, "projected", false}, {&distilled, "distilled", false},
-               {&distances, "distances", false}, {&labels, "labels", false},
-               {&numbers, "numbers", false}};
+  } mixes[] = {{&methods, "methods"},     {&reference, "reference"}, {&projected, "projected"},
+               {&distilled, "distilled"}, {&distances, "distances"}, {&labels, "labels"},
+               {&numbers, "numbers"}};
   static const struct {
     void (*run)(void);
     const char *name;
@@ -571,13 +568,9 @@ int main(int argc, char **argv)
     return 1;
   for (size_t i = 0; i < sizeof mixes / sizeof mixes[0]; i++) {
     const int before = failures;
-    const double usual = limit_factor;
     if (!is_chosen(mixes[i].name, argc - FIRST_TEST, argv + FIRST_TEST))
       continue;
-    if (mixes[i].one_is_wide && strcmp(precision, "bf16") == 0)
-      limit_factor = fmax(1, limit_factor);
     test_mix(mixes[i].mix, mixes[i].name);
-    limit_factor = usual;
     report(mixes[i].name, before);
   }
   for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
