@@ -20,9 +20,10 @@ typedef struct {
 
 /* Trains `count` runs together, 1 to TRAIN_JOINT_RUNS_MAX. When a run finishes, fails, or is
  * stopped by the `stop` of its events, the others continue. Runs whose activations are of different
- * types pass one type after the other. On the CPU each ends in the bytes of train_run; on other backends losses equal up to rounding. Returns OK when
- * every run has ended, in any way; each run has its own status. Errors: ARGUMENT if the encoders do
- * not share a base or the queues differ; then no run has started. */
+ * types pass one type after the other. On the CPU each ends in the bytes of train_run; on other
+ * backends losses are equal up to rounding. Returns OK when every run has ended, in any way; each
+ * run has its own status. Errors: ARGUMENT if the encoders do not share a base or the queues
+ * differ; then no run has started. */
 CDL_MUST_USE cdl_status train_joint(train_joint_run *runs, size_t count);
 
 #endif
