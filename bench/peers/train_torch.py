@@ -196,6 +196,7 @@ def metrics(logits, targets, labels):
         return {
             "pearson": stats.pearsonr(values, targets).statistic,
             "spearman": stats.spearmanr(values, targets).statistic,
+            "loss": scores.mean_squared_error(targets, values),
         }
     predicted = logits.argmax(-1).tolist()
     loss = torch.nn.functional.cross_entropy(logits.float(), torch.tensor(targets)).item()
