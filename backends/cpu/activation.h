@@ -21,6 +21,14 @@ static inline size_t cpu_block_bytes(cdl_tensor t, int64_t rows, int64_t columns
   return cpu_is_narrow(t) ? cpu_float_bytes(rows * columns) : 0;
 }
 
+/* Takes the memory of a block of t from *memory, and moves it past the block. */
+static inline float *cpu_next_block(float **memory, cdl_tensor t, int64_t rows, int64_t columns)
+{
+  float *block = *memory;
+  *memory += cpu_block_bytes(t, rows, columns) / sizeof *block;
+  return block;
+}
+
 /* Returns how many of `rows` rows to compute at a time, so that blocks of BF16 stay in cache. */
 static inline int64_t cpu_block_rows(cdl_tensor t, int64_t rows)
 {

@@ -69,13 +69,10 @@ static size_t head_bytes(const attention_shape *shape)
   return cpu_block_bytes(shape->qkv, shape->longest, shape->width);
 }
 
-/* Takes the memory of one block; of none if activations are float32. */
+/* Takes the memory of one block. */
 static float *next_block(const attention_shape *shape, float **memory)
 {
-  float *block = *memory;
-  if (cpu_is_narrow(shape->qkv))
-    *memory += head_bytes(shape) / sizeof *block;
-  return block;
+  return cpu_next_block(memory, shape->qkv, shape->longest, shape->width);
 }
 
 /* Returns the place of a tile's query (part 0), key or value; part 0 of an output too. */

@@ -75,15 +75,6 @@ cdl_status cpu_softmax_grad(void *queue, const cdl_softmax_grad_args *a)
 
 /* ---- layer norm ---- */
 
-/* A worker's memory: blocks of BF16, one after the other. */
-static float *next_block(float **memory, cdl_tensor t, int64_t rows, int64_t columns)
-{
-  float *block = *memory;
-  if (cpu_is_narrow(t))
-    *memory += cpu_block_bytes(t, rows, columns) / sizeof *block;
-  return block;
-}
-
 static size_t blocks_bytes(cdl_tensor t, int64_t count)
 {
   return (size_t)count * cpu_block_bytes(t, cpu_block_rows(t, t.size[2]), t.size[3]);
@@ -104,18 +95,18 @@ static void layer_norm_block(const layer_norm_job *job, cpu_block block, float *
   cpu_layer_norm_rows part = {
       .rows = rows,
       .columns = columns,
-      .x = cpu_widen(kernels, a->x, block, next_block(&memory, a->x, rows, columns)),
+      .x = cpu_widen(kernels, a->x, block, cpu_next_block(&memory, a->x, rows, columns)),
       .gain = cpu_floats(a->gain),
       .bias = cpu_floats(a->bias),
       .mean = values_from(a->mean, block.row),
       .rstd = values_from(a->rstd, block.row),
       .epsilon = a->epsilon,
   };
-  part.out = cpu_place(a->out, block, next_block(&memory, a->out, rows, columns));
+  part.out = cpu_place(a->out, block, cpu_next_block(&memory, a->out, rows, columns));
   if (cdl_tensor_present(a->residual)) {
     part.residual =
-        cpu_widen(kernels, a->residual, block, next_block(&memory, a->x, rows, columns));
-    part.sum = cpu_place(a->sum, block, next_block(&memory, a->x, rows, columns));
+        cpu_widen(kernels, a->residual, block, cpu_next_block(&memory, a->x, rows, columns));
+    part.sum = cpu_place(a->sum, block, cpu_next_block(&memory, a->x, rows, columns));
   }
   if (a->mask.probability > 0) { /* with the bits of the op dropout */
     cpu_drop_rows(kernels, &job->dropping, block.row, rows, columns, part.sum, part.x);
@@ -171,14 +162,14 @@ static void layer_norm_grad_block(const layer_norm_grad_job *job, cpu_block bloc
   cpu_layer_norm_grad_rows part = {
       .rows = rows,
       .columns = columns,
-      .x = cpu_widen(kernels, a->sum, block, next_block(&memory, a->sum, rows, columns)),
+      .x = cpu_widen(kernels, a->sum, block, cpu_next_block(&memory, a->sum, rows, columns)),
       .gain = cpu_floats(a->gain),
       .mean = cpu_floats(a->mean) + block.row,
       .rstd = cpu_floats(a->rstd) + block.row,
       .d_gain = d_gain,
       .d_bias = d_gain != NULL ? d_gain + columns : NULL,
   };
-  float *d_sum = next_block(&memory, a->sum, rows, columns);
+  float *d_sum = cpu_next_block(&memory, a->sum, rows, columns);
   part.d_out = cpu_widen(kernels, a->d_out, block, d_sum);
   part.d_x = cpu_place(a->d_sum, block, d_sum);
   kernels->layer_norm_grad(&part);
