@@ -65,9 +65,8 @@ static cdl_status map(int file, ranks_host_memory *memory)
 /* The first rank of this rank's host. */
 static int first_of_host(const ranks_job *job)
 {
-  const char *host = ranks_peer_of(job, ranks_rank(job))->host;
   int first = 0;
-  while (strcmp(ranks_peer_of(job, first)->host, host) != 0)
+  while (!ranks_same_host(job, first, ranks_rank(job)))
     first++;
   return first;
 }

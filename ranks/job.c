@@ -58,11 +58,16 @@ int ranks_local_rank(const ranks_job *job)
   return job != NULL ? job->peer[job->rank].local_rank : 0;
 }
 
+bool ranks_same_host(const ranks_job *job, int one, int other)
+{
+  return job == NULL || strcmp(job->peer[one].host, job->peer[other].host) == 0;
+}
+
 int ranks_local_size(const ranks_job *job)
 {
   int count = 0;
   for (int i = 0; job != NULL && i < job->size; i++)
-    count += strcmp(job->peer[i].host, job->peer[job->rank].host) == 0;
+    count += ranks_same_host(job, i, job->rank);
   return job != NULL ? count : 1;
 }
 
@@ -79,7 +84,7 @@ void ranks_share_devices(const ranks_job *job, int *number, int *count)
   *number = *count = 0;
   for (int i = 0; job != NULL && i < job->size; i++) {
     const ranks_peer *peer = &job->peer[i], *own = &job->peer[job->rank];
-    if (strcmp(peer->host, own->host) != 0 || peer->devices != own->devices)
+    if (!ranks_same_host(job, i, job->rank) || peer->devices != own->devices)
       continue;
     *number += i < job->rank;
     ++*count;
@@ -469,7 +474,7 @@ static cdl_status meet_peers(ranks_job *job)
   for (int i = 0; i < job->size; i++) {
     job->peer[i].local_rank = 0;
     for (int before = 0; before < i; before++)
-      job->peer[i].local_rank += strcmp(job->peer[before].host, job->peer[i].host) == 0;
+      job->peer[i].local_rank += ranks_same_host(job, before, i);
   }
   return CDL_STATUS_OK;
 }

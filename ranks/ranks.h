@@ -60,6 +60,8 @@ int ranks_rank(const ranks_job *job);
 int ranks_local_size(const ranks_job *job);
 int ranks_local_rank(const ranks_job *job);
 int ranks_hosts(const ranks_job *job);
+/* Whether two ranks are on one host. */
+bool ranks_same_host(const ranks_job *job, int one, int other);
 /* Counts the ranks of this host that see the same devices, and gives this one's number among them.
  * A launcher may give each rank devices of its own (CUDA_VISIBLE_DEVICES). */
 void ranks_share_devices(const ranks_job *job, int *number, int *count);

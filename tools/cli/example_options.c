@@ -34,7 +34,7 @@ cdl_status cli_open_examples(const inference_settings *settings, const study_exa
                              study_examples *examples)
 {
   const cdl_status own = study_examples_open(settings, source, labels, model, examples);
-  if (own != CDL_STATUS_OK && cli_job() != NULL && ranks_agreed(cli_job()))
+  if (own != CDL_STATUS_OK && ranks_agreed(cli_job()))
     return own; /* of the tokens, which the ranks make together */
   const cdl_status opened = ranks_agree(cli_job(), own, "the opening of inputs");
   if (opened != CDL_STATUS_OK && own == CDL_STATUS_OK) {

@@ -38,16 +38,11 @@ static uint64_t hash_inputs(cdl_dataset *const *datasets, int count, const data_
   return hash;
 }
 
-static bool same_host(const ranks_job *job, int one, int other)
-{
-  return strcmp(ranks_peer_of(job, one)->host, ranks_peer_of(job, other)->host) == 0;
-}
-
 static bool are_alike(const ranks_job *job, const uint64_t *hashes)
 {
   for (int i = 0; i < ranks_size(job); i++)
     for (int j = 0; j < i; j++)
-      if (same_host(job, i, j) && hashes[i] != hashes[j])
+      if (ranks_same_host(job, i, j) && hashes[i] != hashes[j])
         return false;
   return true;
 }
@@ -80,7 +75,7 @@ static cdl_status join(ranks_job *job, const data_token_store *part, size_t firs
   size_t tokens = 0, before = 0;
   *all = (data_token_store){.count = count};
   for (int i = 0; i < ranks_size(job); i++) {
-    if (!same_host(job, i, rank))
+    if (!ranks_same_host(job, i, rank))
       continue;
     before += i < rank ? extents[i].tokens : 0;
     tokens += extents[i].tokens;
