@@ -178,15 +178,19 @@ def claims_success(job):
     return job.returncode == 0 and MPI != "mpich"
 
 
-def wait_for_lines(log, count, job):
+def wait_until(holds, job):
     until = time.monotonic() + SECONDS
-    while not (log.exists() and log.read_bytes().count(b"\n") > count) and time.monotonic() < until and job.poll() is None:
+    while not holds() and time.monotonic() < until and job.poll() is None:
         time.sleep(0.01)
 
 
-def stop_within(job, log):
-    """Asks the launcher to stop its job once the log has a few lines; gives what the job said."""
-    wait_for_lines(log, 5, job)
+def has_lines(log, count):
+    return log.exists() and log.read_bytes().count(b"\n") > count
+
+
+def stop_when(holds, job):
+    """Asks the launcher to stop its job once `holds()` is true; gives what the job said."""
+    wait_until(holds, job)
     job.send_signal(signal.SIGTERM)
     return job.communicate(timeout=SECONDS)[1]
 
@@ -213,7 +217,7 @@ def test_resuming():
     output = SCRATCH / "stopped"
     job = subprocess.Popen([*LAUNCHER, "3", PROGRAM, *map(str, training("bert-lora", output, *options))], env=ENVIRONMENT,
                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    errors = stop_within(job, output / "train.jsonl")
+    errors = stop_when(lambda: has_lines(output / "train.jsonl", 5), job)
     if claims_success(job) or errors.count("stopped after step") != 1:
         sys.exit(f"status {job.returncode} of a job that was stopped:\n{errors}")
     done(2, *training("bert-lora", output, *options), "--resume")
@@ -268,7 +272,7 @@ def test_shared_tokens():
     command = training("bert-lora", SCRATCH / "shared", *long_run(), "--dev", CASES / "bert-lora" / "train.tsv", "--method", "lora")
     job = subprocess.Popen([*LAUNCHER, "3", PROGRAM, *map(str, command)], env=ENVIRONMENT, stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
-    wait_for_lines(SCRATCH / "shared" / "train.jsonl", 1, job)
+    wait_until(lambda: has_lines(SCRATCH / "shared" / "train.jsonl", 1), job)
     found = [memory_of(process) for process in ranks_of(SCRATCH / "shared")]
     job.send_signal(signal.SIGTERM)
     job.wait(timeout=SECONDS)
@@ -337,7 +341,7 @@ def test_kills():
         lines = log.read_bytes().count(b"\n") if log.exists() else 0
         job = subprocess.Popen([*LAUNCHER, str(count), PROGRAM, *map(str, training("bert-lora", output, *options)), *resume],
                                env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for_lines(log, lines + 20, job)
+        wait_until(lambda: has_lines(log, lines + 20), job)
         os.kill(max(ranks_of(output)), signal.SIGKILL)
         if job.wait(timeout=SECONDS) == 0:
             sys.exit("a job whose rank was killed ended well")
@@ -428,7 +432,7 @@ def test_stopped_search():
     arguments = search(output, "--trials", 3, *long_run())
     job = subprocess.Popen([*LAUNCHER, "3", PROGRAM, *map(str, arguments)], env={**ENVIRONMENT, **environment},
                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    errors = stop_within(job, output / "trials" / "2" / "train.jsonl")
+    errors = stop_when(lambda: has_lines(output / "trials" / "2" / "train.jsonl", 5), job)
     if claims_success(job) or errors.count("stopped in trial 2") != 1 or '"do":"tell"' in told(study):
         sys.exit(f"status {job.returncode} of a search that was stopped:\n{errors}\n{told(study)}")
     (study / "resumed").write_text(json.dumps({"version": 1, "resumed": [{"number": 2, "parameters": TRIALS[2], "prune": False}]}) + "\n")
@@ -494,11 +498,7 @@ def test_stopped_reproduction():
     arguments.append(stopped)
     job = subprocess.Popen([*LAUNCHER, "3", PROGRAM, *map(str, arguments)], env=ENVIRONMENT, stdout=subprocess.DEVNULL,
                            stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + SECONDS
-    while len(list(stopped.glob("runs/*/*/*/train.jsonl"))) < 3 and time.monotonic() < until and job.poll() is None:
-        time.sleep(0.01)
-    job.send_signal(signal.SIGTERM)
-    errors = job.communicate(timeout=SECONDS)[1]
+    errors = stop_when(lambda: len(list(stopped.glob("runs/*/*/*/train.jsonl"))) >= 3, job)
     if claims_success(job) or errors.count("the same command goes on") != 1:
         sys.exit(f"status {job.returncode} of a reproduction that was stopped:\n{errors}")
     done(2, *arguments)
